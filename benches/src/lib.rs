@@ -1,0 +1,1 @@
+//! Anchors and cases that the benchmarks share.

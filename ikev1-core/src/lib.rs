@@ -1,0 +1,9 @@
+//! ISAKMP and IKEv1 exchanges as a sans-I/O state machine.
+#![no_std]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm
+)]
