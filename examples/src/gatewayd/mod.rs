@@ -1,0 +1,8 @@
+//! The parts of `gatewayd`: the engine on real sockets and a TUN device.
+//!
+//! Here, and nowhere below, sockets are opened, the clock is read and lines are printed.
+
+pub mod clock;
+pub mod file;
+pub mod locate;
+pub mod words;
