@@ -5,6 +5,7 @@ use super::words::{EspProposal, Identity, IkeProposal, Prefix, Remote, SecretTex
 use core::net::IpAddr;
 use drive::SecretBytes;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A whole configuration file, every field in the operator's words.
@@ -35,6 +36,9 @@ pub struct Daemon {
     /// The UDP port of NAT traversal.
     #[serde(default = "nat_t_port")]
     pub nat_t_port: u16,
+    /// How far packets may come out of order: 32, 64, 128, 256, 1024 or 4096.
+    #[serde(default = "replay_window")]
+    pub replay_window: u32,
     /// Whether to open raw sockets for ESP directly over IPv4.
     #[serde(default)]
     pub raw_esp: bool,
@@ -98,8 +102,8 @@ pub struct Connection {
     pub ike: Option<Vec<IkeProposal>>,
     /// The lifetime of the ISAKMP SA.
     pub ike_lifetime: Option<Span>,
-    /// How long before the end of a lifetime its renewal begins.
-    pub rekey_margin: Option<Span>,
+    /// After how much of a lifetime its renewal begins, in per cent.
+    pub renew_percent: Option<u32>,
     /// The first gap between resends of a message.
     pub retransmit: Option<Span>,
     /// How often a message is resent.
@@ -132,7 +136,7 @@ pub enum Start {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Child {
-    /// Its name, in logs and commands.
+    /// Its name, in logs and commands; no other child or policy has it.
     pub name: String,
     /// The network behind us.
     pub local: Prefix,
@@ -142,10 +146,6 @@ pub struct Child {
     pub esp: Option<Vec<EspProposal>>,
     /// Their lifetime.
     pub lifetime: Option<Span>,
-    /// How long before its end the renewal begins, in place of the connection's.
-    pub rekey_margin: Option<Span>,
-    /// The packets that may come out of order; a multiple of 32.
-    pub replay_window: Option<u32>,
 }
 
 /// A policy for packets that no association protects.
@@ -180,6 +180,10 @@ fn ike_port() -> u16 {
 
 fn nat_t_port() -> u16 {
     4500
+}
+
+fn replay_window() -> u32 {
+    64
 }
 
 /// Room in 1500 octets for IPv4, UDP, and ESP with the largest IV, padding and ICV we negotiate.
@@ -290,6 +294,20 @@ impl File {
                 return Err(FileError::refused(format!("connection[{index}].name"), "is used twice"));
             }
         }
+        let mut names = BTreeSet::new();
+        for (index, policy) in self.policy.iter().enumerate() {
+            if !names.insert(&policy.name) {
+                return Err(FileError::refused(format!("policy[{index}].name"), "is used twice"));
+            }
+        }
+        for (index, connection) in self.connection.iter().enumerate() {
+            for (inner, child) in connection.child.iter().enumerate() {
+                if !names.insert(&child.name) {
+                    let field = format!("connection[{index}].child[{inner}].name");
+                    return Err(FileError::refused(field, "is used twice: names of children and policies are unique"));
+                }
+            }
+        }
         Ok(())
     }
 }
@@ -330,8 +348,8 @@ impl Connection {
         for (index, child) in self.child.iter().enumerate() {
             let field = format!("{field}.child[{index}]");
             prefixes(&field, child.local, child.remote)?;
-            if child.name.is_empty() || self.child.iter().take(index).any(|earlier| earlier.name == child.name) {
-                return Err(FileError::refused(format!("{field}.name"), "must not be empty or used twice"));
+            if child.name.is_empty() {
+                return Err(FileError::refused(format!("{field}.name"), "must not be empty"));
             }
             let Some(esp) = &child.esp else { continue };
             let Some(first) = esp.first() else {
