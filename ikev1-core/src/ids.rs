@@ -1,4 +1,5 @@
 use core::fmt;
+use ipsec_wire::isakmp::Cookie;
 
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident($inner:ty), $label:literal) => {
@@ -39,14 +40,14 @@ id!(
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cookies {
     /// The initiator's cookie, never zero.
-    pub initiator: [u8; 8],
+    pub initiator: Cookie,
     /// The responder's cookie, zero until message 2.
-    pub responder: [u8; 8],
+    pub responder: Cookie,
 }
 
 impl Cookies {
     /// Returns the same pair with the responder's cookie set.
-    pub const fn with_responder(self, responder: [u8; 8]) -> Self {
+    pub const fn with_responder(self, responder: Cookie) -> Self {
         Self { initiator: self.initiator, responder }
     }
 }
@@ -54,7 +55,7 @@ impl Cookies {
 /// `0x7f23ab96b00da856:0xf641c194a9cd04c4`, as routers show it.
 impl fmt::Display for Cookies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#018x}:{:#018x}", u64::from_be_bytes(self.initiator), u64::from_be_bytes(self.responder))
+        write!(f, "0x{}:0x{}", self.initiator, self.responder)
     }
 }
 
@@ -89,9 +90,9 @@ mod tests {
 
     #[test]
     fn cookies_read_as_routers_show_them() {
-        let cookies = Cookies { initiator: 0x7f23_ab96_b00d_a856u64.to_be_bytes(), responder: [0; 8] };
+        let cookies = Cookies { initiator: Cookie(0x7f23_ab96_b00d_a856u64.to_be_bytes()), responder: Cookie::ZERO };
         assert_eq!(
-            cookies.with_responder(0xf641_c194_a9cd_04c4u64.to_be_bytes()).to_string(),
+            cookies.with_responder(Cookie(0xf641_c194_a9cd_04c4u64.to_be_bytes())).to_string(),
             "0x7f23ab96b00da856:0xf641c194a9cd04c4"
         );
         assert_eq!(cookies.to_string(), "0x7f23ab96b00da856:0x0000000000000000");
