@@ -7,3 +7,12 @@
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
+
+extern crate alloc;
+
+pub mod auth;
+pub mod crypto;
+pub mod keys;
+mod unsupported;
+
+pub use unsupported::Unsupported;
