@@ -3,6 +3,7 @@
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{BlockIv, CipherAlgorithm, CipherKey, DhGroup, DhKeyPair, DhPrivate, DhShared, HashAlgorithm};
 use ikev1_core::keys::{IvChain, KeymatInput, Phase1Seed, Transcript};
+use ipsec_wire::registry::Group;
 use num_bigint::BigUint;
 use serde_json::Value;
 use std::path::Path;
@@ -32,7 +33,7 @@ fn cookie(value: &Value, key: &str) -> [u8; 8] {
 }
 
 fn group(value: &Value, key: &str) -> DhGroup {
-    DhGroup::try_from(u16::try_from(value[key].as_u64().unwrap()).unwrap()).unwrap()
+    DhGroup::try_from(Group(value[key].as_u64().unwrap().try_into().unwrap())).unwrap()
 }
 
 fn message_id(value: &Value) -> u32 {

@@ -7,6 +7,7 @@ use cipher::consts::{U8, U16};
 use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
 use core::fmt;
 use des::{Des, TdesEde3};
+use ipsec_wire::registry::IkeCipher;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -30,11 +31,11 @@ impl CipherAlgorithm {
     pub const ALL: [Self; 5] = [Self::Des, Self::TripleDes, Self::Aes128, Self::Aes192, Self::Aes256];
 
     /// Returns the value of the phase 1 attribute "Encryption Algorithm" (RFC 2409 appendix A, RFC 3602).
-    pub const fn number(self) -> u16 {
+    pub const fn number(self) -> IkeCipher {
         match self {
-            Self::Des => 1,
-            Self::TripleDes => 5,
-            Self::Aes128 | Self::Aes192 | Self::Aes256 => 7,
+            Self::Des => IkeCipher::DES_CBC,
+            Self::TripleDes => IkeCipher::TRIPLE_DES_CBC,
+            Self::Aes128 | Self::Aes192 | Self::Aes256 => IkeCipher::AES_CBC,
         }
     }
 

@@ -6,6 +6,7 @@ use core::fmt;
 use core::ops::RangeInclusive;
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
+use ipsec_wire::registry::{Group, GroupType};
 use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
@@ -57,17 +58,22 @@ impl DhGroup {
     ];
 
     /// Returns the attribute value on the wire.
-    pub const fn number(self) -> u16 {
+    pub const fn number(self) -> Group {
         match self {
-            Self::Modp768 => 1,
-            Self::Modp1024 => 2,
-            Self::Modp1536 => 5,
-            Self::Modp2048 => 14,
-            Self::Modp3072 => 15,
-            Self::Modp4096 => 16,
-            Self::Modp6144 => 17,
-            Self::Modp8192 => 18,
+            Self::Modp768 => Group::MODP_768,
+            Self::Modp1024 => Group::MODP_1024,
+            Self::Modp1536 => Group::MODP_1536,
+            Self::Modp2048 => Group::MODP_2048,
+            Self::Modp3072 => Group::MODP_3072,
+            Self::Modp4096 => Group::MODP_4096,
+            Self::Modp6144 => Group::MODP_6144,
+            Self::Modp8192 => Group::MODP_8192,
         }
+    }
+
+    /// Returns the value of the attribute "Group Type".
+    pub const fn group_type(self) -> GroupType {
+        GroupType::MODP
     }
 
     /// Returns the name that operators know.
@@ -150,7 +156,6 @@ impl DhGroup {
 
     fn montgomery(self) -> BoxedMontyParams {
         let prime = BoxedUint::from_be_slice_truncated(self.prime(), self.bits());
-        #[expect(clippy::expect_used, reason = "every prime of the table is odd")]
         let prime = Odd::new(prime).expect("every prime of the table is odd");
         BoxedMontyParams::new_vartime(prime)
     }
@@ -158,15 +163,15 @@ impl DhGroup {
 
 impl fmt::Display for DhGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "group {} ({})", self.number(), self.name())
+        write!(f, "group {} ({})", self.number().0, self.name())
     }
 }
 
-impl TryFrom<u16> for DhGroup {
+impl TryFrom<Group> for DhGroup {
     type Error = Unsupported;
 
-    fn try_from(number: u16) -> Result<Self, Unsupported> {
-        Self::ALL.into_iter().find(|member| member.number() == number).ok_or(Unsupported(number))
+    fn try_from(number: Group) -> Result<Self, Unsupported> {
+        Self::ALL.into_iter().find(|member| member.number() == number).ok_or(Unsupported(number.0))
     }
 }
 
@@ -373,8 +378,8 @@ mod tests {
     #[test]
     fn numbers_of_the_groups_round_trip_and_others_are_unsupported() {
         for number in 0..=u16::MAX {
-            match DhGroup::try_from(number) {
-                Ok(group) => assert_eq!(group.number(), number),
+            match DhGroup::try_from(Group(number)) {
+                Ok(group) => assert_eq!(group.number().0, number),
                 Err(refused) => assert_eq!(refused, Unsupported(number)),
             }
         }
