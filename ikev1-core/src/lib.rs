@@ -7,3 +7,13 @@
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
+
+extern crate alloc;
+
+pub mod auth;
+pub mod crypto;
+pub mod keys;
+pub mod proposal;
+mod unsupported;
+
+pub use unsupported::Unsupported;

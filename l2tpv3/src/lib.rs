@@ -7,3 +7,14 @@
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod digest;
+mod error;
+pub mod registry;
+pub mod wire;
+
+pub use error::{WireError, WireErrorKind};
