@@ -7,6 +7,7 @@ use cipher::consts::{U8, U16};
 use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
 use core::fmt;
 use des::{Des, TdesEde3};
+use ipsec_wire::registry::IkeCipher;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -30,11 +31,11 @@ impl CipherAlgorithm {
     pub const ALL: [Self; 5] = [Self::Des, Self::TripleDes, Self::Aes128, Self::Aes192, Self::Aes256];
 
     /// Returns the value of the phase 1 attribute "Encryption Algorithm" (RFC 2409 appendix A, RFC 3602).
-    pub const fn number(self) -> u16 {
+    pub const fn number(self) -> IkeCipher {
         match self {
-            Self::Des => 1,
-            Self::TripleDes => 5,
-            Self::Aes128 | Self::Aes192 | Self::Aes256 => 7,
+            Self::Des => IkeCipher::DES_CBC,
+            Self::TripleDes => IkeCipher::TRIPLE_DES_CBC,
+            Self::Aes128 | Self::Aes192 | Self::Aes256 => IkeCipher::AES_CBC,
         }
     }
 
@@ -306,4 +307,90 @@ fn encrypt_16<C: BlockCipherEncrypt<BlockSize = U16>>(rounds: &C, iv: &BlockIv, 
 fn decrypt_16<C: BlockCipherDecrypt<BlockSize = U16>>(rounds: &C, iv: &BlockIv, octets: &mut [u8]) {
     let (blocks, _) = Array::slice_as_chunks_mut(octets);
     Decryptor::inner_iv_init(rounds, &Array(iv.octets)).decrypt_blocks(blocks);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn key(algorithm: CipherAlgorithm) -> CipherKey {
+        CipherKey::new(algorithm, &vec![0x5b; algorithm.key_len()]).unwrap()
+    }
+
+    #[test]
+    fn what_was_encrypted_decrypts_and_both_name_the_same_next_iv() {
+        for algorithm in CipherAlgorithm::ALL {
+            let key = key(algorithm);
+            let iv = BlockIv::from_prefix(algorithm, &[7; 16]).unwrap();
+            for blocks in 1..20 {
+                let plaintext: Vec<u8> = (0..blocks * algorithm.block_len()).map(|n| n as u8).collect();
+                let mut octets = plaintext.clone();
+                let sealed = key.encrypt(&iv, &mut octets).unwrap();
+                assert_ne!(octets, plaintext);
+                let opened = key.decrypt(&iv, &mut octets).unwrap();
+                assert_eq!(octets, plaintext);
+                assert_eq!(sealed, opened);
+            }
+        }
+    }
+
+    #[test]
+    fn part_blocks_and_no_blocks_are_refused_and_left_alone() {
+        for algorithm in CipherAlgorithm::ALL {
+            let key = key(algorithm);
+            let block = algorithm.block_len();
+            let iv = BlockIv::from_prefix(algorithm, &[7; 16]).unwrap();
+            for len in (0..3 * block).filter(|len| *len == 0 || len % block != 0) {
+                let mut octets = vec![3; len];
+                assert_eq!(key.decrypt(&iv, &mut octets), Err(CipherError::NotWholeBlocks { len, block }));
+                assert_eq!(key.encrypt(&iv, &mut octets), Err(CipherError::NotWholeBlocks { len, block }));
+                assert_eq!(octets, vec![3; len]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_iv_or_a_key_of_another_cipher_is_refused() {
+        let iv = BlockIv::from_prefix(CipherAlgorithm::Des, &[1; 8]).unwrap();
+        let mut octets = [0; 16];
+        let refused = key(CipherAlgorithm::Aes128).encrypt(&iv, &mut octets);
+        assert_eq!(refused, Err(CipherError::IvLength { wanted: 16, got: 8 }));
+        for algorithm in CipherAlgorithm::ALL {
+            for got in (0..64).filter(|got| *got != algorithm.key_len()) {
+                let refused = CipherKey::new(algorithm, &vec![1; got]).unwrap_err();
+                assert_eq!(refused, CipherError::KeyLength { wanted: algorithm.key_len(), got });
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_skeyid_e_is_expanded_by_ka_and_a_long_one_is_cut() {
+        let skeyid_e = SkeyidE::copied(&[9; 20]);
+        let hash = HashAlgorithm::Sha1;
+        let k1 = hash.prf(skeyid_e.expose(), &[&[0]]);
+        let k2 = hash.prf(skeyid_e.expose(), &[k1.expose()]);
+        let ka = [k1.expose(), k2.expose()].concat();
+        for (algorithm, expected) in [
+            (CipherAlgorithm::Des, &[9; 8][..]),
+            (CipherAlgorithm::Aes128, &[9; 16]),
+            (CipherAlgorithm::TripleDes, &ka[..24]),
+            (CipherAlgorithm::Aes192, &ka[..24]),
+            (CipherAlgorithm::Aes256, &ka[..32]),
+        ] {
+            assert_eq!(CipherKey::derive(algorithm, hash, &skeyid_e).expose(), expected);
+        }
+    }
+
+    #[test]
+    fn a_weak_des_key_gives_way_to_the_next_eight_octets_and_then_to_ka() {
+        let hash = HashAlgorithm::Md5;
+        let weak = [0x01; 8];
+        let semi_weak = [0x01, 0xfe, 0x01, 0xfe, 0x01, 0xfe, 0x01, 0xfe];
+        let derive = |skeyid_e: &[u8]| CipherKey::derive(CipherAlgorithm::Des, hash, &SkeyidE::copied(skeyid_e));
+        assert_eq!(derive(&[weak, [5; 8]].concat()).expose(), [5; 8]);
+        assert_eq!(derive(&[semi_weak, [5; 8]].concat()).expose(), [5; 8]);
+        let both = [weak, semi_weak].concat();
+        assert_eq!(derive(&both).expose(), &hash.prf(&both, &[&[0]]).expose()[..8]);
+    }
 }

@@ -6,6 +6,7 @@ use core::fmt;
 use core::ops::RangeInclusive;
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
+use ipsec_wire::registry::{Group, GroupType};
 use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
@@ -57,17 +58,22 @@ impl DhGroup {
     ];
 
     /// Returns the attribute value on the wire.
-    pub const fn number(self) -> u16 {
+    pub const fn number(self) -> Group {
         match self {
-            Self::Modp768 => 1,
-            Self::Modp1024 => 2,
-            Self::Modp1536 => 5,
-            Self::Modp2048 => 14,
-            Self::Modp3072 => 15,
-            Self::Modp4096 => 16,
-            Self::Modp6144 => 17,
-            Self::Modp8192 => 18,
+            Self::Modp768 => Group::MODP_768,
+            Self::Modp1024 => Group::MODP_1024,
+            Self::Modp1536 => Group::MODP_1536,
+            Self::Modp2048 => Group::MODP_2048,
+            Self::Modp3072 => Group::MODP_3072,
+            Self::Modp4096 => Group::MODP_4096,
+            Self::Modp6144 => Group::MODP_6144,
+            Self::Modp8192 => Group::MODP_8192,
         }
+    }
+
+    /// Returns the value of the attribute "Group Type".
+    pub const fn group_type(self) -> GroupType {
+        GroupType::MODP
     }
 
     /// Returns the name that operators know.
@@ -150,7 +156,6 @@ impl DhGroup {
 
     fn montgomery(self) -> BoxedMontyParams {
         let prime = BoxedUint::from_be_slice_truncated(self.prime(), self.bits());
-        #[expect(clippy::expect_used, reason = "every prime of the table is odd")]
         let prime = Odd::new(prime).expect("every prime of the table is odd");
         BoxedMontyParams::new_vartime(prime)
     }
@@ -158,15 +163,15 @@ impl DhGroup {
 
 impl fmt::Display for DhGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "group {} ({})", self.number(), self.name())
+        write!(f, "group {} ({})", self.number().0, self.name())
     }
 }
 
-impl TryFrom<u16> for DhGroup {
+impl TryFrom<Group> for DhGroup {
     type Error = Unsupported;
 
-    fn try_from(number: u16) -> Result<Self, Unsupported> {
-        Self::ALL.into_iter().find(|member| member.number() == number).ok_or(Unsupported(number))
+    fn try_from(number: Group) -> Result<Self, Unsupported> {
+        Self::ALL.into_iter().find(|member| member.number() == number).ok_or(Unsupported(number.0))
     }
 }
 
@@ -289,4 +294,94 @@ fn power(params: &BoxedMontyParams, base: BoxedUint, exponent: &DhPrivate, expon
 /// Returns how many octets hold so many bits.
 const fn octets_of(bits: u32) -> usize {
     bits.div_ceil(8) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    fn pair(group: DhGroup) -> DhKeyPair {
+        DhKeyPair::generate(group, group.default_exponent_bits(), &mut ChaCha20Rng::seed_from_u64(1))
+    }
+
+    #[test]
+    fn degenerate_public_values_are_refused_and_their_neighbours_taken() {
+        for group in [DhGroup::Modp768, DhGroup::Modp1024] {
+            let ours = pair(group);
+            let p = group.prime().to_vec();
+            let value = |low: u8| {
+                let mut octets = vec![0; group.public_len()];
+                *octets.last_mut().unwrap() = low;
+                octets
+            };
+            let below = |by: u8| {
+                let mut octets = p.clone();
+                *octets.last_mut().unwrap() -= by;
+                octets
+            };
+            for bad in [value(0), value(1), below(1), p.clone(), vec![0xff; group.public_len()]] {
+                assert_eq!(ours.agree(&bad).unwrap_err(), DhError::DegeneratePublic { group });
+            }
+            assert!(ours.agree(&value(2)).is_ok());
+            assert!(ours.agree(&below(2)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_public_value_of_any_other_length_is_refused() {
+        let ours = pair(DhGroup::Modp768);
+        for got in [0, 1, 95, 97, 128, 1024] {
+            let refused = ours.agree(&vec![3; got]).unwrap_err();
+            assert_eq!(refused, DhError::PublicLength { group: DhGroup::Modp768, wanted: 96, got });
+        }
+    }
+
+    #[test]
+    fn the_exponent_has_exactly_the_length_asked_for_within_the_groups_range() {
+        let mut rng = ChaCha20Rng::seed_from_u64(2);
+        for (asked, bits) in [(0, 160), (160, 160), (161, 161), (167, 167), (768, 767), (u32::MAX, 767)] {
+            let pair = DhKeyPair::generate(DhGroup::Modp768, asked, &mut rng);
+            let leading = pair.private.expose()[0].leading_zeros();
+            assert_eq!(u32::try_from(pair.private.len()).unwrap() * 8 - leading, bits);
+        }
+    }
+
+    #[test]
+    fn a_shared_value_with_leading_zeros_keeps_them() {
+        let group = DhGroup::Modp768;
+        let ours = DhKeyPair::from_private(group, DhPrivate::copied(&[1])).unwrap();
+        let mut peer = vec![0; 96];
+        peer[95] = 7;
+        assert_eq!(ours.agree(&peer).unwrap().expose(), peer);
+        assert_eq!(ours.public().len(), 96);
+    }
+
+    #[test]
+    fn private_values_of_zero_or_too_many_octets_are_refused() {
+        for bad in [vec![], vec![0; 20], vec![1; 97]] {
+            let refused = DhKeyPair::from_private(DhGroup::Modp768, DhPrivate::new(bad)).unwrap_err();
+            assert_eq!(refused, DhError::PrivateRange { group: DhGroup::Modp768 });
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_exponent_nor_public_value() {
+        assert_eq!(
+            format!("{:?}", pair(DhGroup::Modp768)),
+            "DhKeyPair { group: Modp768, private: DhPrivate(20 octets), .. }"
+        );
+    }
+
+    #[test]
+    fn numbers_of_the_groups_round_trip_and_others_are_unsupported() {
+        for number in 0..=u16::MAX {
+            match DhGroup::try_from(Group(number)) {
+                Ok(group) => assert_eq!(group.number().0, number),
+                Err(refused) => assert_eq!(refused, Unsupported(number)),
+            }
+        }
+    }
 }

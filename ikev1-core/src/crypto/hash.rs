@@ -1,6 +1,7 @@
 use crate::Unsupported;
 use core::fmt;
 use digest::{FixedOutput, Update};
+use ipsec_wire::registry::IkeHash;
 
 /// The longest output of a negotiated hash, in octets.
 pub(crate) const MAX_HASH_LEN: usize = 64;
@@ -27,13 +28,13 @@ impl HashAlgorithm {
     pub const ALL: [Self; 5] = [Self::Md5, Self::Sha1, Self::Sha2_256, Self::Sha2_384, Self::Sha2_512];
 
     /// Returns the attribute value on the wire.
-    pub const fn number(self) -> u16 {
+    pub const fn number(self) -> IkeHash {
         match self {
-            Self::Md5 => 1,
-            Self::Sha1 => 2,
-            Self::Sha2_256 => 4,
-            Self::Sha2_384 => 5,
-            Self::Sha2_512 => 6,
+            Self::Md5 => IkeHash::MD5,
+            Self::Sha1 => IkeHash::SHA1,
+            Self::Sha2_256 => IkeHash::SHA2_256,
+            Self::Sha2_384 => IkeHash::SHA2_384,
+            Self::Sha2_512 => IkeHash::SHA2_512,
         }
     }
 
@@ -52,7 +53,7 @@ impl HashAlgorithm {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Md5 => "MD5",
-            Self::Sha1 => "SHA",
+            Self::Sha1 => "SHA-1",
             Self::Sha2_256 => "SHA2-256",
             Self::Sha2_384 => "SHA2-384",
             Self::Sha2_512 => "SHA2-512",
@@ -90,11 +91,11 @@ impl fmt::Display for HashAlgorithm {
     }
 }
 
-impl TryFrom<u16> for HashAlgorithm {
+impl TryFrom<IkeHash> for HashAlgorithm {
     type Error = Unsupported;
 
-    fn try_from(number: u16) -> Result<Self, Unsupported> {
-        Self::ALL.into_iter().find(|member| member.number() == number).ok_or(Unsupported(number))
+    fn try_from(number: IkeHash) -> Result<Self, Unsupported> {
+        Self::ALL.into_iter().find(|member| member.number() == number).ok_or(Unsupported(number.0))
     }
 }
 
@@ -164,8 +165,8 @@ mod tests {
     #[test]
     fn every_number_but_the_five_is_unsupported() {
         for number in 0..=u16::MAX {
-            match HashAlgorithm::try_from(number) {
-                Ok(algorithm) => assert_eq!(algorithm.number(), number),
+            match HashAlgorithm::try_from(IkeHash(number)) {
+                Ok(algorithm) => assert_eq!(algorithm.number().0, number),
                 Err(refused) => assert!(refused == Unsupported(number) && ![1, 2, 4, 5, 6].contains(&number)),
             }
         }
