@@ -1,1 +1,3 @@
 //! Parts that the example programs share.
+
+pub mod gatewayd;
