@@ -317,7 +317,10 @@ impl ConnectionConfig {
                 return Err(wrong(&field("phase1"), ConfigProblem::Weak(transform.to_string())));
             }
             if transform.authentication != AuthenticationMethod::PreSharedKey {
-                return Err(wrong(&field("phase1"), ConfigProblem::Unsupported("authentication without a pre-shared key")));
+                return Err(wrong(
+                    &field("phase1"),
+                    ConfigProblem::Unsupported("authentication without a pre-shared key"),
+                ));
             }
             if let Some(bits) = self.exponent_bits {
                 let range = transform.group.exponent_bits();

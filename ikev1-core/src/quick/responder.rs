@@ -133,8 +133,7 @@ impl WaitHash {
         let rest = built(chain);
         let hash_2 = keys.hash_2(message_id, &ni_b, rest.octets());
         let hash_3 = keys.hash_3(message_id, &ni_b, &nr_b);
-        let (inbound, outbound) =
-            halves(keys, &transform, shared.as_ref(), (spi, peer_spi), &ni_b, &nr_b);
+        let (inbound, outbound) = halves(keys, &transform, shared.as_ref(), (spi, peer_spi), &ni_b, &nr_b);
         let number = choice.agreement.proposal_number;
         let agreement = Agreement { transform, number, udp, lifetime: transform.lifetime, local, remote };
         Ok((Self { agreement, outbound, hash_3 }, inbound, hashed(&hash_2, &rest)))
