@@ -7,3 +7,21 @@
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
+
+#[cfg(test)]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod ah;
+pub mod checksum;
+mod error;
+pub mod esp;
+pub mod icmp;
+pub mod ipcomp;
+pub mod ipv4;
+pub mod ipv6;
+mod octets;
+pub mod udp;
+
+pub use error::{ErrorKind, WireError};
