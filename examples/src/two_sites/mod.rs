@@ -1,0 +1,5 @@
+//! The parts of `two-sites`: two gateways and two LANs over a simulated network.
+
+pub mod lan;
+pub mod page;
+pub mod scenario;
