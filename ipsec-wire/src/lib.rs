@@ -19,10 +19,19 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod ah;
+pub mod checksum;
 mod error;
+pub mod esp;
+pub mod icmp;
+pub mod ipcomp;
+pub mod ipv4;
+pub mod ipv6;
 pub mod isakmp;
+mod octets;
 mod reader;
 pub mod registry;
+pub mod udp;
 mod writer;
 
 pub use error::{ErrorKind, WireError};
