@@ -13,6 +13,7 @@ extern crate alloc;
 pub mod auth;
 pub mod crypto;
 pub mod keys;
+pub mod negotiate;
 pub mod proposal;
 mod unsupported;
 
