@@ -17,6 +17,16 @@ const ACTION_LIMIT: usize = 100_000;
 pub trait Handler<M: Machine> {
     /// Takes one action of the machine on `node`.
     fn on_action(&mut self, now: Instant, node: NodeId, action: M::Action, orders: &mut Orders<M>);
+
+    /// Sees a packet that `node` is about to send; `packet` is as the node sees it.
+    fn on_sent(&mut self, now: Instant, node: NodeId, packet: &Transmit) {
+        let _ = (now, node, packet);
+    }
+
+    /// Sees a packet that reached `node`, and what its machine thinks of it, before what follows from it.
+    fn on_received(&mut self, now: Instant, node: NodeId, packet: &Transmit, verdict: &Verdict<M::DropReason>) {
+        let _ = (now, node, packet, verdict);
+    }
 }
 
 impl<M: Machine, F: FnMut(Instant, NodeId, M::Action, &mut Orders<M>)> Handler<M> for F {
@@ -321,6 +331,7 @@ where
 
     /// Sends a packet from `node`, past its machine.
     pub fn send(&mut self, node: NodeId, packet: Transmit) {
+        self.handler.on_sent(self.world.now(), node, &packet);
         self.log(node, || What::Sent(packet.clone()));
         self.world.send(node, packet);
     }
@@ -402,6 +413,7 @@ where
         let now = self.now();
         let Some(machine) = self.machines.get_mut(&node) else { return Ok(()) };
         let verdict = machine.handle_datagram(now, Datagram { path: packet.path, payload: &packet.payload });
+        self.handler.on_received(now, node, &packet, &verdict);
         self.log(node, || What::Received(packet.clone(), verdict_text(&verdict)));
         self.settle_node(node)
     }
