@@ -128,6 +128,26 @@ impl DhGroup {
         160..=self.bits() - 1
     }
 
+    /// Checks a public value of the peer: the length of the group, and 1 < y < p - 1 (RFC 2631 §2.1.5).
+    ///
+    /// It is cheap, so that nothing is computed for a value that will be refused.
+    ///
+    /// # Errors
+    /// [`DhError::PublicLength`] or [`DhError::DegeneratePublic`].
+    pub fn check_public(self, peer: &[u8]) -> Result<(), DhError> {
+        let prime = self.prime();
+        if peer.len() != prime.len() {
+            return Err(DhError::PublicLength { group: self, wanted: prime.len(), got: peer.len() });
+        }
+        let (Some((y_last, y_head)), Some((p_last, p_head))) = (peer.split_last(), prime.split_last()) else {
+            return Err(DhError::DegeneratePublic { group: self });
+        };
+        let at_most_one = *y_last <= 1 && y_head.iter().all(|octet| *octet == 0);
+        // The prime is odd: p - 1 differs in the last octet only.
+        let at_least_last = (y_head, *y_last) >= (p_head, p_last.saturating_sub(1));
+        if at_most_one || at_least_last { Err(DhError::DegeneratePublic { group: self }) } else { Ok(()) }
+    }
+
     const fn bits(self) -> u32 {
         match self {
             Self::Modp768 => 768,
@@ -324,7 +344,10 @@ mod tests {
             };
             for bad in [value(0), value(1), below(1), p.clone(), vec![0xff; group.public_len()]] {
                 assert_eq!(ours.agree(&bad).unwrap_err(), DhError::DegeneratePublic { group });
+                assert_eq!(group.check_public(&bad), Err(DhError::DegeneratePublic { group }));
             }
+            assert_eq!(group.check_public(&value(2)), Ok(()));
+            assert_eq!(group.check_public(&below(2)), Ok(()));
             assert!(ours.agree(&value(2)).is_ok());
             assert!(ours.agree(&below(2)).is_ok());
         }
