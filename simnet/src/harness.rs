@@ -341,7 +341,28 @@ where
     /// # Errors
     /// A [`RunError`].
     pub fn step(&mut self) -> Result<Option<Instant>, RunError> {
-        self.step_before(Instant::MAX)
+        self.step_until(Instant::MAX)
+    }
+
+    /// Does the next thing that is due at `limit` or earlier, and returns its time; `None` when nothing is.
+    ///
+    /// # Errors
+    /// A [`RunError`].
+    pub fn step_until(&mut self, limit: Instant) -> Result<Option<Instant>, RunError> {
+        let timer = self.timers.next().map(|(at, node)| (at.max(self.world.now()), *node));
+        let horizon = timer.map_or(limit, |(at, _)| at.min(limit));
+        if let Some(arrival) = self.world.arrive_before(horizon) {
+            self.deliver(arrival)?;
+            return Ok(Some(self.now()));
+        }
+        match timer {
+            Some((at, node)) if at <= limit => {
+                self.world.advance_to(at);
+                self.time_out(node)?;
+                Ok(Some(at))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Runs everything due up to `deadline`, and moves the clock there.
@@ -383,29 +404,12 @@ where
             if is_done(self) {
                 return Ok(true);
             }
-            if self.step_before(deadline)?.is_none() {
+            if self.step_until(deadline)?.is_none() {
                 self.world.advance_to(deadline);
                 return Ok(is_done(self));
             }
         }
         Err(self.step_limit_reached())
-    }
-
-    fn step_before(&mut self, limit: Instant) -> Result<Option<Instant>, RunError> {
-        let timer = self.timers.next().map(|(at, node)| (at.max(self.world.now()), *node));
-        let horizon = timer.map_or(limit, |(at, _)| at.min(limit));
-        if let Some(arrival) = self.world.arrive_before(horizon) {
-            self.deliver(arrival)?;
-            return Ok(Some(self.now()));
-        }
-        match timer {
-            Some((at, node)) if at <= limit => {
-                self.world.advance_to(at);
-                self.time_out(node)?;
-                Ok(Some(at))
-            }
-            _ => Ok(None),
-        }
     }
 
     fn deliver(&mut self, arrival: Arrival) -> Result<(), RunError> {

@@ -202,6 +202,21 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// Puts what the command line says in place of what the file says.
+    ///
+    /// # Errors
+    /// There is no NAT to put there, or a value is out of range.
+    pub fn change(&mut self, nat: bool, loss_percent: Option<u32>) -> Result<(), FileError> {
+        if nat {
+            let there = self.nat.as_mut().ok_or_else(|| FileError::refused("nat", "is missing: --nat needs it"))?;
+            there.enabled = true;
+        }
+        if let Some(loss_percent) = loss_percent {
+            self.link.loss_percent = loss_percent;
+        }
+        self.check()
+    }
+
     /// Returns the site on a side.
     pub const fn site(&self, side: Side) -> &Site {
         match side {
