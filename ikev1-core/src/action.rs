@@ -1,7 +1,7 @@
 use crate::error::Failure;
 use crate::event::Event;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Role, Ticket};
-use crate::proposal::{Mode, Suite};
+use crate::proposal::{Mode, Protection};
 use crate::selector::TrafficSelector;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -115,7 +115,7 @@ pub struct InstallSa {
     /// The SPI: ours if inbound, the peer's if outbound.
     pub spi: u32,
     /// Protocol, cipher with key length, integrity, as negotiated.
-    pub suite: Suite,
+    pub suite: Protection,
     /// The key of the cipher; empty if there is none.
     pub encryption_key: SecretBytes,
     /// The key of the integrity check; empty if there is none.

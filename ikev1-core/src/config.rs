@@ -4,7 +4,7 @@ use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::identity::Identity;
 use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Plan, PolicyPlan, RemoteIdentity, SpiSource};
-use crate::proposal::{Mode, Phase1Transform, Suite};
+use crate::proposal::{AuthenticationMethod, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -210,7 +210,7 @@ impl ConnectionConfig {
             local_identity: None,
             remote_identity: None,
             psk: None,
-            phase1: Phase1Transform::default_offer(),
+            phase1: defaults::phase1_offer(),
             exponent_bits: None,
             lifetime: defaults::IKE_LIFETIME,
             schedule: Schedule::Incremental(defaults::MESSAGE_TIMEOUT),
@@ -313,8 +313,14 @@ impl ConnectionConfig {
         }
         within(&field("phase1"), self.phase1.len() as u64, 1..=MAX_TRANSFORMS)?;
         for transform in &self.phase1 {
-            if let (false, Some(weak)) = (self.weak, transform.weakness()) {
-                return Err(wrong(&field("phase1"), ConfigProblem::Weak(weak)));
+            if transform.is_weak() && !self.weak {
+                return Err(wrong(&field("phase1"), ConfigProblem::Weak(transform.to_string())));
+            }
+            if transform.authentication != AuthenticationMethod::PreSharedKey {
+                return Err(wrong(
+                    &field("phase1"),
+                    ConfigProblem::Unsupported("authentication without a pre-shared key"),
+                ));
             }
             if let Some(bits) = self.exponent_bits {
                 let range = transform.group.exponent_bits();
@@ -388,7 +394,7 @@ pub struct PolicyConfig {
     local: Option<TrafficSelector>,
     remote: Option<TrafficSelector>,
     mode: Mode,
-    suites: Vec<Suite>,
+    suites: Vec<Protection>,
     pfs: Option<DhGroup>,
     lifetime: Duration,
     kilobytes: Option<u64>,
@@ -403,7 +409,7 @@ impl PolicyConfig {
             local: None,
             remote: None,
             mode: Mode::Tunnel,
-            suites: Suite::default_offer(),
+            suites: defaults::phase2_offer(),
             pfs: None,
             lifetime: defaults::CHILD_LIFETIME,
             kilobytes: None,
@@ -419,7 +425,7 @@ impl PolicyConfig {
         /// Sets tunnel or transport.
         mode(mode: Mode);
         /// Sets the protocols and algorithms, best first.
-        suites(suites: Vec<Suite>);
+        suites(suites: Vec<Protection>);
         /// Sets the group of perfect forward secrecy.
         pfs(pfs: DhGroup);
         /// Sets the life of the IPsec SAs.
@@ -440,15 +446,18 @@ impl PolicyConfig {
         }
         within(&field("suites"), self.suites.len() as u64, 1..=MAX_TRANSFORMS)?;
         for suite in &self.suites {
-            if let (false, Some(weak)) = (weak_allowed, suite.weakness()) {
-                return Err(wrong(&field("suites"), ConfigProblem::Weak(weak)));
+            if suite.is_weak() && !weak_allowed {
+                return Err(wrong(&field("suites"), ConfigProblem::Weak(suite.to_string())));
+            }
+            if !suite.is_lawful() {
+                return Err(wrong(&field("suites"), ConfigProblem::Conflict("its parts cannot stand together")));
             }
         }
         if let Some(group) = self.pfs
             && group.is_weak()
             && !weak_allowed
         {
-            return Err(wrong(&field("pfs"), ConfigProblem::Weak(group.name())));
+            return Err(wrong(&field("pfs"), ConfigProblem::Weak(group.name().to_string())));
         }
         within(&field("lifetime"), self.lifetime.as_secs(), LIFETIME)?;
         if let Some(kilobytes) = self.kilobytes {

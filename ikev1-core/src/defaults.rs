@@ -1,6 +1,35 @@
 //! The values that stand where the operator says nothing, each with its reason.
 
+use crate::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
+use crate::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
+use alloc::vec::Vec;
 use core::time::Duration;
+
+/// Returns the transforms of phase 1, best first: what both RFC 8247's remains and old routers have.
+pub fn phase1_offer() -> Vec<Phase1Transform> {
+    let ciphers = [CipherAlgorithm::Aes256, CipherAlgorithm::Aes128];
+    let hashes = [HashAlgorithm::Sha2_256, HashAlgorithm::Sha1];
+    let offer = ciphers.into_iter().flat_map(|cipher| {
+        hashes.into_iter().map(move |hash| Phase1Transform {
+            cipher,
+            hash,
+            group: DhGroup::Modp2048,
+            authentication: AuthenticationMethod::PreSharedKey,
+            lifetime: Lifetime::default(),
+        })
+    });
+    offer.collect()
+}
+
+/// Returns the protections of phase 2, best first.
+pub fn phase2_offer() -> Vec<Protection> {
+    let ciphers = [EspCipher::AesCbc(AesKey::Bits256), EspCipher::AesCbc(AesKey::Bits128)];
+    let integrities = [Integrity::HmacSha2_256, Integrity::HmacSha1];
+    let offer = ciphers
+        .into_iter()
+        .flat_map(|cipher| integrities.map(|integrity| Protection::Esp { cipher, integrity: Some(integrity) }));
+    offer.collect()
+}
 
 /// The UDP port of ISAKMP, RFC 2408 §2.5.1.
 pub const IKE_PORT: u16 = 500;

@@ -1,4 +1,5 @@
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
+use crate::negotiate::AnswerError;
 use alloc::string::String;
 
 /// Why a datagram was dropped: the network or the peer is to blame, and nothing changed.
@@ -107,8 +108,8 @@ pub enum Failure {
     #[error("no proposal chosen")]
     NoProposalChosen,
     /// The answer is not one of the transforms offered.
-    #[error("the answer was not offered")]
-    AnswerNotOffered,
+    #[error("the answer was not offered: {0}")]
+    AnswerNotOffered(AnswerError),
     /// The key exchange value is not of the group or not in range.
     #[error("bad key exchange value")]
     KeyExchange,
@@ -236,7 +237,7 @@ pub enum ConfigProblem {
     Conflict(&'static str),
     /// A weak algorithm is used without saying so.
     #[error("{0} is weak: it must be allowed by name with the prefix dangerously_")]
-    Weak(&'static str),
+    Weak(String),
     /// The combination is not one that this program speaks.
     #[error("{0} is not supported")]
     Unsupported(&'static str),

@@ -2,16 +2,16 @@ use crate::action::{Direction, Lifetimes, RemoveReason};
 use crate::error::Failure;
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role};
-use crate::negotiate::Refusal;
-use crate::proposal::{Phase1Transform, Suite};
+use crate::negotiate::Refusals;
+use crate::proposal::{Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
-use crate::state_name::NatState;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use drive::Path;
 use ipsec_wire::registry::{ExchangeType, NotifyType, PayloadType};
+use nat_t::{Location, Version};
 
 /// News for people: what happened, in full.
 ///
@@ -40,19 +40,19 @@ pub enum Event {
         ike_sa: IkeSaId,
         /// The transform in force.
         chosen: Phase1Transform,
-        /// The number of its proposal and transform in the offer.
-        at: (u8, u8),
-        /// Why those before it were passed over.
-        passed_over: Vec<Refusal>,
+        /// The number of its transform in the offer, from 1.
+        number: usize,
+        /// As responder, why those before it were passed over.
+        passed_over: Refusals,
     },
     /// Both ends compared addresses: where NATs stand.
     NatDetected {
         /// The SA.
         ike_sa: IkeSaId,
         /// Where.
-        nat: NatState,
-        /// The specification that the ends have in common, such as `RFC 3947`.
-        version: &'static str,
+        nat: Location,
+        /// The specification that the ends have in common.
+        version: Version,
         /// The path from now on, on the NAT-T ports when there is a NAT.
         path: Path,
     },
@@ -90,7 +90,7 @@ pub enum Event {
         /// Why.
         failure: Failure,
         /// For a refused offer, why each transform was refused.
-        refusals: Vec<Refusal>,
+        refusals: Refusals,
     },
     /// The peer could not prove who it is, or is another than wanted.
     AuthenticationFailed {
@@ -138,11 +138,11 @@ pub enum Event {
         /// The pair.
         child: ChildId,
         /// What was chosen.
-        chosen: Suite,
-        /// The number of its proposal and transform in the offer.
-        at: (u8, u8),
-        /// Why those before it were passed over.
-        passed_over: Vec<Refusal>,
+        chosen: Protection,
+        /// The number of its proposal in the offer.
+        number: u8,
+        /// As responder, why those before it were passed over.
+        passed_over: Refusals,
     },
     /// A pair of IPsec SAs is there, in both directions.
     SaEstablished {
@@ -161,7 +161,7 @@ pub enum Event {
         /// The SPI of what this end sends.
         outbound_spi: u32,
         /// Protocol and algorithms.
-        suite: Suite,
+        suite: Protection,
         /// The group of perfect forward secrecy, 0 for none.
         pfs_group: u16,
         /// The traffic of this side.
@@ -188,7 +188,7 @@ pub enum Event {
         /// Why.
         failure: Failure,
         /// For a refused offer, why each transform was refused.
-        refusals: Vec<Refusal>,
+        refusals: Refusals,
         /// The traffic the peer asked for: its own side, then ours.
         asked: Option<(TrafficSelector, TrafficSelector)>,
     },

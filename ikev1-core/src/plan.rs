@@ -2,7 +2,7 @@ use crate::auth::PreSharedKey;
 use crate::crypto::DhGroup;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, PolicyId};
-use crate::proposal::{Mode, Phase1Transform, Suite};
+use crate::proposal::{IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -169,6 +169,12 @@ impl ConnectionPlan {
         self.policies.get(usize::try_from(id.0).ok()?)
     }
 
+    /// Returns the transforms of phase 1 as they are offered: all with the life of the connection.
+    pub(crate) fn phase1_offer(&self) -> Vec<Phase1Transform> {
+        let lifetime = Lifetime::seconds(self.lifetime.as_secs());
+        self.phase1.iter().map(|transform| Phase1Transform { lifetime, ..*transform }).collect()
+    }
+
     /// Returns the length of the private exponent for a group, in bits.
     pub(crate) fn exponent_bits(&self, group: DhGroup) -> u32 {
         self.exponent_bits.unwrap_or(group.default_exponent_bits())
@@ -182,7 +188,7 @@ pub struct PolicyPlan {
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
     pub(crate) mode: Mode,
-    pub(crate) suites: Vec<Suite>,
+    pub(crate) suites: Vec<Protection>,
     pub(crate) pfs: Option<DhGroup>,
     pub(crate) lifetime: Duration,
     pub(crate) kilobytes: Option<u64>,
@@ -208,5 +214,17 @@ impl PolicyPlan {
     /// Returns tunnel or transport.
     pub const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Returns the transforms of phase 2 as they are offered.
+    pub(crate) fn offer(&self) -> Vec<IpsecTransform> {
+        let lifetime = Lifetime { seconds: Some(self.lifetime.as_secs()), kilobytes: self.kilobytes };
+        let transform = |protection: &Protection| IpsecTransform {
+            mode: self.mode,
+            pfs: self.pfs,
+            lifetime,
+            ..IpsecTransform::new(*protection)
+        };
+        self.suites.iter().map(transform).collect()
     }
 }

@@ -242,46 +242,6 @@ impl fmt::Display for IkeSaState {
     }
 }
 
-/// Where NATs stand between the two ends, under the names routers show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum NatState {
-    /// The peer cannot tell, or discovery is not finished.
-    Unknown,
-    /// There is none.
-    No,
-    /// The peer is behind one.
-    Remote,
-    /// This end is behind one.
-    Local,
-    /// Both are.
-    Both,
-}
-
-impl NatState {
-    /// Returns whether this end must keep a mapping open.
-    pub const fn local(self) -> bool {
-        matches!(self, Self::Local | Self::Both)
-    }
-
-    /// Returns whether there is a NAT anywhere.
-    pub const fn any(self) -> bool {
-        matches!(self, Self::Local | Self::Remote | Self::Both)
-    }
-}
-
-impl fmt::Display for NatState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unknown => "UNKNOWN",
-            Self::No => "NO",
-            Self::Remote => "REMOTE",
-            Self::Local => "LOCAL",
-            Self::Both => "BOTH",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

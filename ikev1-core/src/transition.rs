@@ -68,6 +68,11 @@ const VIDS: (PayloadType, usize) = (VID, 64);
 /// The most NAT-D payloads: one for the destination, the rest for every address of the source.
 const NAT_DS: (PayloadType, usize) = (NAT_D, 32);
 const NAT_DS_DRAFT: (PayloadType, usize) = (NAT_D_DRAFT, 32);
+/// Drafts 04 to 08 took the numbers of group keys; only a peer that chose such a draft is read so.
+const NAT_DS_LATE: (PayloadType, usize) = (PayloadType::SA_KEK, 32);
+const NAT_OAS: (PayloadType, usize) = (NAT_OA, 2);
+const NAT_OAS_DRAFT: (PayloadType, usize) = (NAT_OA_DRAFT, 2);
+const NAT_OAS_LATE: (PayloadType, usize) = (PayloadType::SA_TEK, 2);
 /// The most certificate requests: one for each authority.
 const CERTREQS: (PayloadType, usize) = (CERTREQ, 64);
 const NOTIFIES: (PayloadType, usize) = (N, 8);
@@ -110,7 +115,7 @@ pub const TABLE: &[Row] = &[
         protection: Protection::Clear,
         leading: &[],
         required: &[KE, NONCE],
-        permitted: &[VIDS, NAT_DS, NAT_DS_DRAFT, CERTREQS],
+        permitted: &[VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE, CERTREQS],
         answer: 4,
         next: StateName::MainKeRecv,
         timer: "half-open",
@@ -124,7 +129,7 @@ pub const TABLE: &[Row] = &[
         protection: Protection::Clear,
         leading: &[],
         required: &[KE, NONCE],
-        permitted: &[VIDS, NAT_DS, NAT_DS_DRAFT, CERTREQS],
+        permitted: &[VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE, CERTREQS],
         answer: 5,
         next: StateName::MainAuthSent,
         timer: "resend",
@@ -166,7 +171,7 @@ pub const TABLE: &[Row] = &[
         protection: Protection::Encrypted,
         leading: &[HASH, SA],
         required: &[HASH, SA, NONCE],
-        permitted: &[(KE, 1), (ID, 2), (NAT_OA, 2), (NAT_OA_DRAFT, 2), NOTIFIES, VIDS],
+        permitted: &[(KE, 1), (ID, 2), NAT_OAS, NAT_OAS_DRAFT, NAT_OAS_LATE, NOTIFIES, VIDS],
         answer: 2,
         next: StateName::QuickSendingHashSaNonce,
         timer: "resend",
@@ -180,7 +185,7 @@ pub const TABLE: &[Row] = &[
         protection: Protection::Encrypted,
         leading: &[HASH, SA],
         required: &[HASH, SA, NONCE],
-        permitted: &[(KE, 1), (ID, 2), (NAT_OA, 2), (NAT_OA_DRAFT, 2), NOTIFIES, VIDS],
+        permitted: &[(KE, 1), (ID, 2), NAT_OAS, NAT_OAS_DRAFT, NAT_OAS_LATE, NOTIFIES, VIDS],
         answer: 3,
         next: StateName::DeleteDelay,
         timer: "delete delay",

@@ -215,6 +215,9 @@ pub enum FileError {
         /// Why.
         reason: String,
     },
+    /// The engine refuses a value; the text names the connection, child and field.
+    #[error("{0}")]
+    Engine(String),
     /// A value contradicts another, or is out of its limits.
     #[error("{field}: {reason}")]
     Refused {

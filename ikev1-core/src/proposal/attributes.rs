@@ -103,7 +103,7 @@ impl LifetimeReader {
 /// A cipher of one length (`attribute` is `None`) may leave it out, or say it right.
 pub(super) fn key_fits(offered: Option<u16>, attribute: Option<u16>, key_len: usize) -> bool {
     match (offered, attribute) {
-        (Some(bits), None) => usize::from(bits) == key_len.saturating_mul(8),
+        (Some(bits), None) => key_len != 0 && usize::from(bits) == key_len.saturating_mul(8),
         (offered, wanted) => offered == wanted,
     }
 }

@@ -131,6 +131,17 @@ pub enum UdpEncapsulation {
     Drafts,
 }
 
+impl UdpEncapsulation {
+    /// Returns which numbering an offered mode belongs to, `None` if it is not in UDP.
+    pub const fn of(mode: EncapsulationMode) -> Option<Self> {
+        match mode {
+            EncapsulationMode::UDP_TUNNEL | EncapsulationMode::UDP_TRANSPORT => Some(Self::Rfc3947),
+            EncapsulationMode::UDP_TUNNEL_DRAFT | EncapsulationMode::UDP_TRANSPORT_DRAFT => Some(Self::Drafts),
+            _ => None,
+        }
+    }
+}
+
 impl Mode {
     /// Returns the attribute value, in UDP or not.
     pub const fn number(self, udp: Option<UdpEncapsulation>) -> EncapsulationMode {
@@ -179,6 +190,7 @@ impl IpsecTransform {
 
     /// Writes the transform, the attributes in the order strongSwan has.
     pub fn to_offered(&self, number: u8, udp: Option<UdpEncapsulation>) -> OfferedTransform {
+        let udp = udp.filter(|_| self.protection.protocol() == ProtocolId::ESP);
         let mut attributes = Vec::new();
         if let (Some(bits), _) = self.protection.key_length() {
             attributes.push(Attribute::basic(IpsecAttribute::KEY_LENGTH, bits));
@@ -271,7 +283,7 @@ impl OfferedIpsec {
 
     /// Finds the first term, lifetime apart, in which the offer differs from what is wanted.
     ///
-    /// `udp` tells that a NAT was found; either numbering of the encapsulation in UDP will then do.
+    /// `udp` tells that a NAT was found; for ESP either numbering of the encapsulation in UDP will then do.
     pub(crate) fn compare(&self, wanted: &IpsecTransform, udp: Option<UdpEncapsulation>) -> Result<(), Mismatch> {
         let protection = &wanted.protection;
         let (key_length, key_len) = protection.key_length();
@@ -292,6 +304,8 @@ impl OfferedIpsec {
         )?;
         let pfs = wanted.pfs.map(DhGroup::number);
         Mismatch::unless(self.pfs == pfs, Term::PfsGroup(self.pfs), Term::PfsGroup(pfs))?;
+        // Only ESP travels in UDP; a companion keeps its plain mode.
+        let udp = udp.filter(|_| self.protocol == ProtocolId::ESP);
         let either = [UdpEncapsulation::Rfc3947, UdpEncapsulation::Drafts];
         let encapsulated = match udp {
             None => self.encapsulation == Some(wanted.mode.number(None)),

@@ -4,10 +4,9 @@ use super::{Lifetime, lifetime};
 use crate::Unsupported;
 use crate::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use alloc::vec;
-use alloc::vec::Vec;
 use core::fmt;
-use ipsec_wire::isakmp::payload::{Attribute, Attributes};
-use ipsec_wire::registry::{AuthMethod, Group, GroupType, IkeAttribute, IkeCipher, IkeHash};
+use ipsec_wire::isakmp::payload::{Attribute, Attributes, OfferedTransform};
+use ipsec_wire::registry::{AuthMethod, Group, GroupType, IkeAttribute, IkeCipher, IkeHash, IsakmpTransform};
 
 /// The ways in which the peers of a phase 1 authenticate each other.
 ///
@@ -99,8 +98,8 @@ impl Phase1Transform {
         self.cipher.is_weak() || self.hash.is_weak() || self.group.is_weak()
     }
 
-    /// Writes the attributes, in the order strongSwan has.
-    pub fn attributes(&self) -> Vec<Attribute<Vec<u8>>> {
+    /// Writes the transform, the attributes in the order strongSwan has.
+    pub fn to_offered(&self, number: u8) -> OfferedTransform {
         let mut attributes = vec![Attribute::basic(IkeAttribute::ENCRYPTION_ALGORITHM, self.cipher.number())];
         attributes
             .extend(self.cipher.key_length_attribute().map(|bits| Attribute::basic(IkeAttribute::KEY_LENGTH, bits)));
@@ -109,7 +108,7 @@ impl Phase1Transform {
         attributes.push(Attribute::basic(IkeAttribute::AUTHENTICATION_METHOD, self.authentication.number()));
         let (unit, duration) = (IkeAttribute::LIFE_TYPE.0, IkeAttribute::LIFE_DURATION.0);
         attributes.extend(lifetime::attributes(unit, duration, self.lifetime));
-        attributes
+        OfferedTransform { number, id: IsakmpTransform::KEY_IKE.0, attributes }
     }
 }
 

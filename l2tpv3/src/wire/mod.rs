@@ -15,6 +15,7 @@ pub use attributes::{Attributes, Collected, Offence, OffenceKind, VendorAvp};
 pub use avp::{Avp, Avps, MAX_AVPS};
 pub use cookie::Cookie;
 pub use data::{DataLayout, MAX_DATA_HEADER, SEQUENCE_MODULUS, Sublayer};
+pub(crate) use data::{sequence_in, sequenced};
 pub use emit::{Dialect, DigestSlots, EmitOptions, emit};
 pub use header::{Carrier, ControlHeader, ControlMessage, Packet, classify};
 pub use hidden::{HidingKey, hide, unhide};
