@@ -62,6 +62,8 @@ pub enum ErrorKind {
     Nested,
 }
 
+impl core::error::Error for ErrorKind {}
+
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
