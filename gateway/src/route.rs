@@ -59,11 +59,19 @@ impl Routes {
         u32::try_from(index).ok().map(TemplateId)
     }
 
+    /// Returns the numbers of one phase 2 policy of a connection, or of all.
+    pub(crate) fn templates(&self, connection: ConnectionId, policy: Option<ikev1_core::PolicyId>) -> Vec<TemplateId> {
+        self.iter()
+            .filter(|(_, route)| route.connection == connection && policy.is_none_or(|policy| policy == route.policy))
+            .map(|(template, _)| template)
+            .collect()
+    }
+
     pub(crate) fn named(&self, name: &str) -> Option<(ConnectionId, ikev1_core::PolicyId)> {
         self.routes.iter().find(|route| route.name == name).map(|route| (route.connection, route.policy))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (TemplateId, &Route)> {
+    fn iter(&self) -> impl Iterator<Item = (TemplateId, &Route)> {
         (0..).map(TemplateId).zip(&self.routes)
     }
 

@@ -4,7 +4,8 @@ use crate::{FlowId, LimitKind, OwnerId, SaHandle, Spi};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// An association, or the other of its pair, reached a soft limit: make a successor. Said once a pair.
+    /// An association, or the other of its pair, reached a soft limit: make a successor. Said once a pair, and
+    /// not if one batch took it past its hard limit as well.
     SoftExpired {
         /// The association that reached the limit.
         association: SaHandle,

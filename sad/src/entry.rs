@@ -1,10 +1,9 @@
 use crate::counters::{InboundTally, OutboundTally};
 use crate::{
-    FlowId, Lifetime, LimitKind, OwnerId, ReplayWindow, SaHandle, SaProtocol, SaState, SequenceCounter, SequenceWidth,
-    Spi, WindowSize,
+    FlowId, Lifetime, LimitKind, OwnerId, ReplayWindow, SaHandle, SaProtocol, SaState, SequenceCounter, Spi, WindowSize,
 };
 use drive::{Instant, Path};
-use esp_ah::{CipherAlgorithm, OpenKey, SealKey};
+use esp_ah::{CipherAlgorithm, OpenKey, SealKey, SequenceBits, Suite};
 
 /// How packets are put into an association, RFC 4301 §4.1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -31,8 +30,6 @@ pub struct SaParameters {
     pub owner: OwnerId,
     /// How long it may be used.
     pub lifetime: Lifetime,
-    /// Whether its sequence numbers have 32 or 64 bits.
-    pub width: SequenceWidth,
 }
 
 /// What becomes of packets that come from another address than the association's peer.
@@ -63,13 +60,11 @@ pub(crate) struct Common {
     pub soft_at: Instant,
     /// The association of the other direction that was agreed with it.
     pub pair: Option<SaHandle>,
-    /// The next association of its bundle, towards the packet inside.
-    pub inner: Option<SaHandle>,
 }
 
 impl Common {
     pub fn new(now: Instant, protocol: SaProtocol, spi: Spi, parameters: &SaParameters) -> Self {
-        let SaParameters { mode, path, flow, owner, lifetime, width: _ } = *parameters;
+        let SaParameters { mode, path, flow, owner, lifetime } = *parameters;
         let after = |limit: Option<core::time::Duration>| limit.map_or(Instant::MAX, |limit| now + limit);
         Self {
             protocol,
@@ -85,7 +80,6 @@ impl Common {
             hard_at: after(lifetime.hard.time),
             soft_at: after(lifetime.soft.time),
             pair: None,
-            inner: None,
         }
     }
 
@@ -130,11 +124,21 @@ impl InboundKeys {
         }
     }
 
+    pub(crate) const fn suite(&self) -> Suite {
+        match self {
+            Self::Esp(key) => key.suite(),
+        }
+    }
+
+    pub(crate) const fn sequence_bits(&self) -> SequenceBits {
+        match self {
+            Self::Esp(key) => key.sequence_bits(),
+        }
+    }
+
     /// Returns whether the same keys may be used again with the same sequence numbers.
     pub(crate) fn may_be_manual(&self) -> bool {
-        match self {
-            Self::Esp(key) => survives_reuse(key.suite().cipher()),
-        }
+        survives_reuse(self.suite().cipher())
     }
 }
 
@@ -145,10 +149,20 @@ impl OutboundKeys {
         }
     }
 
-    pub(crate) fn may_be_manual(&self) -> bool {
+    pub(crate) const fn suite(&self) -> Suite {
         match self {
-            Self::Esp(key) => survives_reuse(key.suite().cipher()),
+            Self::Esp(key) => key.suite(),
         }
+    }
+
+    pub(crate) const fn sequence_bits(&self) -> SequenceBits {
+        match self {
+            Self::Esp(key) => key.sequence_bits(),
+        }
+    }
+
+    pub(crate) fn may_be_manual(&self) -> bool {
+        survives_reuse(self.suite().cipher())
     }
 }
 
@@ -183,10 +197,10 @@ pub(crate) struct Outbound {
 }
 
 impl Inbound {
-    pub fn new(common: Common, size: WindowSize, source: SourceCheck, width: SequenceWidth) -> Self {
+    pub fn new(common: Common, size: WindowSize, source: SourceCheck, bits: SequenceBits) -> Self {
         Self {
             common,
-            window: ReplayWindow::new(size, width),
+            window: ReplayWindow::new(size, bits),
             source,
             tally: InboundTally::default(),
             icv_failures_in_row: 0,

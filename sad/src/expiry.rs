@@ -1,6 +1,6 @@
 use crate::entry::Hardness;
 use crate::table::Occupant;
-use crate::{Action, LimitKind, Sad, SaHandle, SaState};
+use crate::{Action, LimitKind, SaHandle, SaState, Sad};
 use drive::Instant;
 
 impl Sad {

@@ -1,8 +1,10 @@
-use crate::entry::{Hardness, InboundKeys, SourceCheck};
+use crate::SourceCheck;
+use crate::counters::InboundTally;
+use crate::entry::{Inbound, InboundKeys};
 use crate::table::Occupant;
-use crate::{Action, FlowId, ReplayError, Sad, SaHandle, SaMode, SaProtocol, SaState, SequenceWidth, Side, Spi};
+use crate::{Action, FlowId, ReplayError, SaHandle, SaMode, SaProtocol, SaState, Sad, Side, Spi};
 use drive::{Instant, Path};
-use esp_ah::{OpenError, OpenJob, Packet, decrypt_batch, verify_batch};
+use esp_ah::{OpenError, OpenJob, Packet, SequenceBits, decrypt_batch, verify_batch};
 use thiserror::Error;
 
 /// Packets that are worked on together; a longer batch is worked on in lots of so many.
@@ -10,9 +12,6 @@ const LOT: usize = 64;
 
 /// The next header of a dummy packet, RFC 4303 §2.6.
 const NO_NEXT_HEADER: u8 = 59;
-
-/// How many wrong ICVs in a row make the upper half of extended numbers doubtful, RFC 4303 appendix A3.
-const RESYNC_AFTER: u32 = 64;
 
 /// Why a received packet was dropped. To the sender each looks the same: silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -104,6 +103,10 @@ impl Found {
 }
 
 impl Sad {
+    /// How many wrong ICVs in a row make the upper half of extended numbers doubtful: from then on each
+    /// packet that fails is tried once more, RFC 4303 appendix A3.
+    pub const RESYNCHRONISE_AFTER: u32 = 64;
+
     /// Opens packets in place, in this order: association, replay check, ICV, replay update, decryption, padding.
     ///
     /// Nothing changes for a packet whose ICV is wrong but a counter. Nothing is allocated or copied. Each
@@ -133,20 +136,32 @@ impl Sad {
             }
         }
 
+        self.run_inbound(now, lot, &mut found);
+        for (item, found) in lot.iter_mut().zip(found) {
+            let Some(found) = found else { continue };
+            if item.outcome == Err(DropReason::Open(OpenError::Icv)) {
+                self.resynchronise(now, item, found);
+            }
+        }
+    }
+
+    /// Verifies, updates windows, decrypts and accounts.
+    fn run_inbound(&mut self, now: Instant, lot: &mut [Incoming<'_>], found: &mut [Option<Found>; LOT]) {
+        let count = lot.len();
         let mut outcomes = [const { None }; LOT];
         {
             let (slots, occupants) = (&self.slots, &mut self.occupants);
             let mut jobs: [Option<OpenJob<'_, '_>>; LOT] = [const { None }; LOT];
-            for ((item, found), job) in lot.iter_mut().zip(&mut found).zip(&mut jobs) {
+            for ((item, found), job) in lot.iter_mut().zip(&*found).zip(&mut jobs) {
                 let Some(at) = found else { continue };
                 let Some(keys) = slots.get(at.slot as usize).and_then(|slot| slot.keys.as_deref()) else { continue };
                 let InboundKeys::Esp(key) = keys;
                 *job = Some(OpenJob::new(key, item.packet.reborrow(), at.sequence));
             }
-            let jobs = jobs.get_mut(..lot.len()).unwrap_or_default();
+            let jobs = jobs.get_mut(..count).unwrap_or_default();
             verify_batch(jobs);
             let mut verdicts: [Option<Result<bool, ReplayError>>; LOT] = [None; LOT];
-            for ((job, found), verdict) in jobs.iter_mut().zip(&found).zip(&mut verdicts) {
+            for ((job, found), verdict) in jobs.iter_mut().zip(&*found).zip(&mut verdicts) {
                 let (Some(job), Some(found)) = (job, found) else { continue };
                 let Some(live) = live(occupants, found.slot) else { continue };
                 if !job.is_verified() {
@@ -165,8 +180,8 @@ impl Sad {
             }
         }
 
-        for ((item, found), outcome) in lot.iter_mut().zip(found).zip(outcomes) {
-            let (Some(found), Some((outcome, range, verdict))) = (found, outcome) else { continue };
+        for ((item, found), outcome) in lot.iter_mut().zip(&*found).zip(outcomes) {
+            let (Some(found), Some((outcome, range, verdict))) = (found.as_ref(), outcome) else { continue };
             let opened = match (outcome, verdict) {
                 (_, Some(Err(replayed))) => Err(replayed.into()),
                 (Ok(next_header), Some(Ok(newest))) => {
@@ -177,7 +192,7 @@ impl Sad {
                 (Ok(_), None) => Err(OpenError::NotRun.into()),
                 (Err(error), _) => Err(DropReason::Open(error)),
             };
-            item.outcome = self.account_inbound(now, found, opened, item.packet.len() as u64);
+            item.outcome = self.account_inbound(now, *found, opened, item.packet.len() as u64);
         }
     }
 
@@ -229,6 +244,22 @@ impl Sad {
         }
     }
 
+    /// Tries the next upper half of an extended sequence number once, after many packets in a row failed:
+    /// more than 2^32 packets may have been lost, RFC 4303 appendix A3.
+    fn resynchronise(&mut self, now: Instant, item: &mut Incoming<'_>, first: Found) {
+        let Some(live) = live(&mut self.occupants, first.slot) else { return };
+        let doubtful =
+            live.window.bits() == SequenceBits::Bits64 && live.icv_failures_in_row >= Self::RESYNCHRONISE_AFTER;
+        let Some(sequence) = first.sequence.checked_add(1 << 32).filter(|_| doubtful) else { return };
+        // The packet is counted once, by what the second try finds.
+        live.tally.icv_invalid = live.tally.icv_invalid.saturating_sub(1);
+        let mut found = [None; LOT];
+        if let Some(found) = found.first_mut() {
+            *found = Some(Found { sequence, ..first });
+        }
+        self.run_inbound(now, core::slice::from_mut(item), &mut found);
+    }
+
     /// Counts what became of a packet, and acts on limits that were reached.
     fn account_inbound(
         &mut self,
@@ -243,17 +274,10 @@ impl Sad {
         let (next_header, newest) = match opened {
             Ok(opened) => opened,
             Err(reason) => {
-                match reason {
-                    DropReason::Replay(error) => count_replay(tally, error),
-                    DropReason::Open(OpenError::Icv) => {
-                        tally.icv_invalid = tally.icv_invalid.saturating_add(1);
-                        live.icv_failures_in_row = live.icv_failures_in_row.saturating_add(1);
-                    }
-                    DropReason::Open(OpenError::PadLength | OpenError::PadOctets) => {
-                        tally.padding_invalid = tally.padding_invalid.saturating_add(1);
-                    }
-                    _ => tally.malformed = tally.malformed.saturating_add(1),
+                if reason == DropReason::Open(OpenError::Icv) {
+                    live.icv_failures_in_row = live.icv_failures_in_row.saturating_add(1);
                 }
+                count_drop(tally, reason);
                 return Err(reason);
             }
         };
@@ -284,14 +308,28 @@ impl Sad {
 }
 
 /// The live association of a slot that was just found.
-fn live(occupants: &mut [Option<alloc::boxed::Box<Occupant>>], slot: u32) -> Option<&mut crate::entry::Inbound> {
-    match occupants.get_mut(slot as usize)?.as_deref_mut()? {
+fn live(occupants: &mut [Option<Occupant>], slot: u32) -> Option<&mut Inbound> {
+    match occupants.get_mut(slot as usize)?.as_mut()? {
         Occupant::Live(inbound) => Some(inbound),
         Occupant::Larval(_) => None,
     }
 }
 
-fn count_replay(tally: &mut crate::counters::InboundTally, error: ReplayError) {
+fn count_drop(tally: &mut InboundTally, reason: DropReason) {
+    if let DropReason::Replay(error) = reason {
+        return count_replay(tally, error);
+    }
+    let counter = if reason == DropReason::Open(OpenError::Icv) {
+        &mut tally.icv_invalid
+    } else if matches!(reason, DropReason::Open(OpenError::PadLength | OpenError::PadOctets)) {
+        &mut tally.padding_invalid
+    } else {
+        &mut tally.malformed
+    };
+    *counter = counter.saturating_add(1);
+}
+
+fn count_replay(tally: &mut InboundTally, error: ReplayError) {
     let counter = match error {
         ReplayError::TooOld => &mut tally.too_old,
         ReplayError::Replayed | ReplayError::Zero => &mut tally.replayed,

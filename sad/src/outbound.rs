@@ -1,7 +1,8 @@
 use crate::entry::{Hardness, OutboundKeys};
-use crate::{LimitKind, Sad, SaHandle, SaState, SequenceWidth};
+use crate::sequence::max_sequence;
+use crate::{LimitKind, SaHandle, SaState, Sad};
 use drive::Instant;
-use esp_ah::{Packet, SealError, SealJob, seal_batch};
+use esp_ah::{Packet, SealError, SealJob, SequenceBits, seal_batch};
 use thiserror::Error;
 
 /// Packets that are worked on together; a longer batch is worked on in lots of so many.
@@ -102,7 +103,8 @@ impl Sad {
             }
         }
 
-        let mut outcomes = [None; LOT];
+        let count = lot.len();
+        let mut outcomes = [const { None }; LOT];
         {
             let mut jobs: [Option<SealJob<'_, '_>>; LOT] = [const { None }; LOT];
             for ((item, admitted), job) in lot.iter_mut().zip(&admitted).zip(&mut jobs) {
@@ -113,7 +115,7 @@ impl Sad {
                 let made = SealJob::new(key, packet, admitted.spi, admitted.sequence, item.next_header);
                 *job = Some(made.with_filler(filler));
             }
-            seal_batch(jobs.get_mut(..lot.len()).unwrap_or_default());
+            seal_batch(jobs.get_mut(..count).unwrap_or_default());
             for (job, outcome) in jobs.iter().zip(&mut outcomes) {
                 *outcome = job.as_ref().map(|job| (job.outcome(), job.packet().range()));
             }
@@ -137,8 +139,8 @@ impl Sad {
     fn admit(&mut self, now: Instant, item: &Outgoing<'_>) -> Result<Admitted, SealRefusal> {
         let found = self.outbound_mut(item.association).ok_or(SealRefusal::Stale)?;
         let tally = &mut found.tally;
-        let spent = found.common.hard_at <= now
-            || found.common.lifetime.hard.reached(tally.packets, tally.octets).is_some();
+        let spent =
+            found.common.hard_at <= now || found.common.lifetime.hard.reached(tally.packets, tally.octets).is_some();
         if !found.common.state.carries_traffic() || spent {
             tally.refused = tally.refused.saturating_add(1);
             let state = if spent { SaState::Dead } else { found.common.state };
@@ -167,8 +169,8 @@ impl Sad {
             return;
         }
         let limit = found.common.limit_reached(tally.packets, tally.octets);
-        let nearly_used_up = found.common.state == SaState::Mature
-            && admitted.sequence >= soft_sequence(found.sequence.width());
+        let nearly_used_up =
+            found.common.state == SaState::Mature && admitted.sequence >= soft_sequence(found.sequence.bits());
         if let Some((hardness, kind)) = limit {
             self.reach(item.association, hardness, kind);
         } else if nearly_used_up {
@@ -178,6 +180,6 @@ impl Sad {
 }
 
 /// Where a successor is asked for because sequence numbers run out: at seven eighths.
-const fn soft_sequence(width: SequenceWidth) -> u64 {
-    width.max() - width.max() / 8
+const fn soft_sequence(bits: SequenceBits) -> u64 {
+    max_sequence(bits) - max_sequence(bits) / 8
 }

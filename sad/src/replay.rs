@@ -1,6 +1,7 @@
-use crate::SequenceWidth;
+use crate::sequence::max_sequence;
 use alloc::boxed::Box;
 use alloc::vec;
+use esp_ah::SequenceBits;
 use thiserror::Error;
 
 /// How many of the latest sequence numbers are told apart, RFC 4303 §3.4.3.
@@ -86,7 +87,7 @@ pub struct ReplayWindow {
     /// The greatest number accepted, 0 before the first.
     top: u64,
     size: u64,
-    width: SequenceWidth,
+    bits: SequenceBits,
     ring: Ring,
 }
 
@@ -99,17 +100,17 @@ enum Ring {
 
 impl ReplayWindow {
     /// Returns a window that has seen nothing.
-    pub fn new(size: WindowSize, width: SequenceWidth) -> Self {
+    pub fn new(size: WindowSize, bits: SequenceBits) -> Self {
         let size = size.packets();
         let words = (size / 64 + 1).next_power_of_two() as usize;
         let ring = if words <= 4 { Ring::Small([0; 4]) } else { Ring::Large(vec![0; words].into()) };
-        Self { top: 0, size, width, ring }
+        Self { top: 0, size, bits, ring }
     }
 
     /// Returns a window as it was: `top` the greatest number accepted, and every number up to it seen.
-    pub fn resumed(size: WindowSize, width: SequenceWidth, top: u64) -> Self {
-        let mut window = Self::new(size, width);
-        window.top = top.min(width.max());
+    pub fn resumed(size: WindowSize, bits: SequenceBits, top: u64) -> Self {
+        let mut window = Self::new(size, bits);
+        window.top = top.min(max_sequence(bits));
         window.ring.words_mut().fill(u64::MAX);
         if window.size > 0 {
             window.clear_after_top();
@@ -122,9 +123,9 @@ impl ReplayWindow {
     /// With 64 bits the upper half is the one that puts the number nearest to the window. `None` if that
     /// would be before the first packet.
     pub fn extend(&self, low: u32) -> Option<u64> {
-        match self.width {
-            SequenceWidth::Bits32 => Some(u64::from(low)),
-            SequenceWidth::Bits64 => {
+        match self.bits {
+            SequenceBits::Bits32 => Some(u64::from(low)),
+            SequenceBits::Bits64 => {
                 // Without a window, 2^31 to each side are told apart.
                 let below = if self.size == 0 { 1 << 31 } else { self.size };
                 let bottom = self.top.wrapping_sub(below - 1);
@@ -203,9 +204,9 @@ impl ReplayWindow {
         self.size
     }
 
-    /// Returns the width of the numbers.
-    pub const fn width(&self) -> SequenceWidth {
-        self.width
+    /// Returns how wide the numbers are.
+    pub const fn bits(&self) -> SequenceBits {
+        self.bits
     }
 
     /// Returns whether each number of the window was seen, the greatest first.
@@ -283,7 +284,7 @@ mod tests {
             start in prop_oneof![Just(0u64), Just((1 << 32) - 100), Just(u64::MAX - 20_000)],
             steps in proptest::collection::vec((0u64..6000, 0u64..5000), 1..300),
         ) {
-            let mut window = ReplayWindow::new(size, SequenceWidth::Bits64);
+            let mut window = ReplayWindow::new(size, SequenceBits::Bits64);
             let mut naive = Naive { size: size.packets(), seen: BTreeSet::new() };
             let mut at = start;
             for (forward, back) in steps {
@@ -304,7 +305,7 @@ mod tests {
             behind in any::<u64>(),
             forward in any::<bool>(),
         ) {
-            let window = ReplayWindow::resumed(size, SequenceWidth::Bits64, top);
+            let window = ReplayWindow::resumed(size, SequenceBits::Bits64, top);
             let below = if size == WindowSize::Off { 1 << 31 } else { size.packets() };
             let number = if forward { top.checked_add(ahead) } else { top.checked_sub(behind % below) };
             if let Some(number) = number {
@@ -320,18 +321,18 @@ mod tests {
 
     #[test]
     fn a_lower_half_from_before_the_first_packet_is_refused() {
-        let window = ReplayWindow::new(WindowSize::Packets64, SequenceWidth::Bits64);
+        let window = ReplayWindow::new(WindowSize::Packets64, SequenceBits::Bits64);
         assert_eq!(window.extend(1), Some(1));
         assert_eq!(window.extend(u32::MAX - 64), Some(u64::from(u32::MAX) - 64));
         assert_eq!(window.extend(u32::MAX), None);
-        let end = ReplayWindow::resumed(WindowSize::Packets64, SequenceWidth::Bits64, u64::MAX);
+        let end = ReplayWindow::resumed(WindowSize::Packets64, SequenceBits::Bits64, u64::MAX);
         assert_eq!(end.extend(u32::MAX), Some(u64::MAX));
         assert_eq!(end.extend(5), None);
     }
 
     #[test]
     fn a_check_changes_nothing() {
-        let mut window = ReplayWindow::new(WindowSize::Packets64, SequenceWidth::Bits32);
+        let mut window = ReplayWindow::new(WindowSize::Packets64, SequenceBits::Bits32);
         window.accept(10).unwrap();
         for number in [5, 10, 11, 4_000_000] {
             let before: Vec<_> = window.bitmap().collect();
@@ -343,7 +344,7 @@ mod tests {
     #[test]
     fn the_oldest_of_the_window_is_accepted_once_and_the_one_before_never() {
         for size in WindowSize::ALL.into_iter().skip(1) {
-            let mut window = ReplayWindow::new(size, SequenceWidth::Bits32);
+            let mut window = ReplayWindow::new(size, SequenceBits::Bits32);
             assert_eq!(window.accept(0), Err(ReplayError::Zero));
             assert_eq!(window.accept(10_000), Ok(true));
             let oldest = 10_001 - size.packets();
@@ -357,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_window_that_is_off_accepts_everything() {
-        let mut window = ReplayWindow::new(WindowSize::Off, SequenceWidth::Bits32);
+        let mut window = ReplayWindow::new(WindowSize::Off, SequenceBits::Bits32);
         for number in [0, 7, 7, 3, 0] {
             assert!(window.accept(number).is_ok());
         }
@@ -368,7 +369,7 @@ mod tests {
     fn a_resumed_window_accepts_nothing_it_may_have_seen() {
         for size in WindowSize::ALL.into_iter().skip(1) {
             for top in [1, 63, 64, 5000, 5055] {
-                let mut window = ReplayWindow::resumed(size, SequenceWidth::Bits32, top);
+                let mut window = ReplayWindow::resumed(size, SequenceBits::Bits32, top);
                 for number in top.saturating_sub(5000)..=top {
                     assert!(window.accept(number).is_err(), "{size:?} {top} {number}");
                 }

@@ -1,8 +1,8 @@
 use crate::entry::{Common, Hardness, Inbound, InboundKeys, Outbound, OutboundKeys};
 use crate::spi::SpiLayout;
 use crate::{
-    Action, DatabaseCounters, FlowId, LimitKind, OwnerId, SaHandle, SaParameters, SaProtocol, SaState,
-    SequenceCounter, Side, SourceCheck, Spi, WindowSize,
+    Action, DatabaseCounters, FlowId, LimitKind, OwnerId, SaHandle, SaParameters, SaProtocol, SaState, SequenceCounter,
+    Side, SourceCheck, Spi, WindowSize,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -66,8 +66,8 @@ pub(crate) struct Larval {
 
 #[derive(Debug)]
 pub(crate) enum Occupant {
-    Larval(Larval),
-    Live(Inbound),
+    Larval(Box<Larval>),
+    Live(Box<Inbound>),
 }
 
 /// A slot of the inbound table: what look-ups compare stands here, the rest behind pointers, so that a
@@ -100,7 +100,7 @@ pub struct Sad {
     pub(crate) layout: SpiLayout,
     /// Slot by slot beside `occupants`.
     pub(crate) slots: Vec<InboundSlot>,
-    pub(crate) occupants: Vec<Option<Box<Occupant>>>,
+    pub(crate) occupants: Vec<Option<Occupant>>,
     inbound_free: VecDeque<u32>,
     outbound: Vec<OutboundSlot>,
     outbound_free: VecDeque<u32>,
@@ -168,7 +168,7 @@ impl Sad {
             return Err(SadError::Full(self.settings.limit));
         };
         let larval = Larval { spi, protocol, destination, owner, created: now };
-        let handle = self.occupy(slot, spi, protocol, destination, Occupant::Larval(larval), None);
+        let handle = self.occupy(slot, spi, protocol, destination, Occupant::Larval(Box::new(larval)), None);
         self.timers.set(handle, now + self.settings.larval_time);
         Ok((handle, spi))
     }
@@ -207,7 +207,7 @@ impl Sad {
         let installed = if keys.may_be_manual() {
             let common = Common::new(now, keys.protocol(), spi, parameters);
             let source = SourceCheck::Any;
-            self.place_foreign(Inbound::new(common, WindowSize::Off, source, parameters.width), keys)
+            self.place_foreign(Inbound::new(common, WindowSize::Off, source, keys.sequence_bits()), keys)
         } else {
             Err(SadError::ManualKeys)
         };
@@ -231,7 +231,7 @@ impl Sad {
         let installed = self.check_pair(pair).and_then(|()| {
             let mut common = Common::new(now, keys.protocol(), spi, parameters);
             common.pair = pair;
-            let sequence = SequenceCounter::new(parameters.width);
+            let sequence = SequenceCounter::new(keys.sequence_bits());
             self.place_outbound(Outbound { common, sequence, tally: Default::default(), keys: Some(keys) })
         });
         if let (Ok(handle), Some(pair)) = (&installed, pair)
@@ -395,13 +395,13 @@ impl Sad {
     pub(crate) fn occupant(&self, handle: SaHandle) -> Option<&Occupant> {
         let slot = self.slots.get(handle.slot as usize)?;
         let ours = handle.side == Side::Inbound && slot.generation == handle.generation;
-        self.occupants.get(handle.slot as usize)?.as_deref().filter(|_| ours)
+        self.occupants.get(handle.slot as usize)?.as_ref().filter(|_| ours)
     }
 
     fn occupant_mut(&mut self, handle: SaHandle) -> Option<&mut Occupant> {
         let slot = self.slots.get(handle.slot as usize)?;
         let ours = handle.side == Side::Inbound && slot.generation == handle.generation;
-        self.occupants.get_mut(handle.slot as usize)?.as_deref_mut().filter(|_| ours)
+        self.occupants.get_mut(handle.slot as usize)?.as_mut().filter(|_| ours)
     }
 
     pub(crate) fn outbound(&self, handle: SaHandle) -> Option<&Outbound> {
@@ -494,7 +494,7 @@ impl Sad {
         }
         let slot = self.take_inbound_slot().ok_or(SadError::Full(self.settings.limit))?;
         let at = inbound.common.soft_at.min(inbound.common.hard_at);
-        let handle = self.occupy(slot, spi, protocol, destination, Occupant::Live(inbound), Some(keys));
+        let handle = self.occupy(slot, spi, protocol, destination, Occupant::Live(Box::new(inbound)), Some(keys));
         self.foreign.insert((spi.get(), protocol.number(), flat(destination)), slot);
         self.arm(handle, at);
         Ok(handle)
@@ -534,7 +534,7 @@ impl Sad {
         let Occupant::Larval(larval) = occupant else { return Err(SadError::NotLarval(handle)) };
         let common = Common::new(now, larval.protocol, larval.spi, parameters);
         let at = common.soft_at.min(common.hard_at);
-        *occupant = Occupant::Live(Inbound::new(common, window, source, parameters.width));
+        *occupant = Occupant::Live(Box::new(Inbound::new(common, window, source, keys.sequence_bits())));
         if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
             slot.keys = Some(Box::new(keys));
         }
@@ -594,7 +594,7 @@ impl Sad {
             place.protocol = protocol.number();
             place.destination = flat(destination);
             place.keys = keys.map(Box::new);
-            *stands = Some(Box::new(occupant));
+            *stands = Some(occupant);
         }
         handle
     }
