@@ -49,7 +49,7 @@ fn isakmp(page: &mut Page, now: Instant, sa: &IkeSaStatus) {
     if let Some(transform) = &sa.transform {
         row(page, "Transform", transform);
     }
-    let version = sa.nat_version.map_or_else(|| "not supported by the peer".to_owned(), |version| format!("{version:?}"));
+    let version = sa.nat_version.map_or_else(|| "not supported by the peer".to_owned(), |version| version.to_string());
     row(page, "NAT discovered", format_args!("{} ({version})", sa.nat));
     row(page, "Age", format_args!("{} s", (now - sa.created).as_secs()));
     row(page, "Renewal, end", format_args!("in {}, in {}", until(now, sa.soft), until(now, sa.hard)));
