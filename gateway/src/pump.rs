@@ -18,7 +18,7 @@ use bytes::Bytes;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Path, SecretBytes, Verdict};
 use esp_ah::{OpenKey, Packet, SealKey, SequenceBits};
 use ikev1_core::{
-    AllocateSpi, ChildId, CommandError, ConnectionId, Encapsulation, Endpoint, Handle, InstallSa, PolicyId, RemoveSa,
+    AllocateSpi, ChildId, CommandError, ConnectionId, Encapsulation, Endpoint, Handle, InstallSa, RemoveSa,
     Role, TrafficSelector,
 };
 use rand_chacha::ChaCha20Rng;

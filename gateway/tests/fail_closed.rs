@@ -78,7 +78,7 @@ fn after_the_pair_is_gone_packets_wait_instead_of_leaving() {
     let mut sites = Sites::plain(4);
     sites.up();
     sites.net.world.set_links(Link::cut());
-    let child = sites.machine(sites.left).snapshot(sites.net.now()).ipsec[0].child;
+    let child = sites.machine(sites.left).snapshot(sites.net.now()).ipsec[0].status.child;
     sites.net.command(sites.left, Command::DeleteChild { child }).unwrap().unwrap();
     assert_eq!(sites.ping(sites.left, 1), Outcome::Waits);
     sites.run(600 * SECOND);
@@ -103,7 +103,7 @@ proptest! {
                 2 => {
                     let snapshot = sites.machine(sites.left).snapshot(sites.net.now());
                     if let Some(pair) = snapshot.ipsec.first() {
-                        let _ = sites.net.command(sites.left, Command::DeleteChild { child: pair.child }).unwrap();
+                        let _ = sites.net.command(sites.left, Command::DeleteChild { child: pair.status.child }).unwrap();
                     }
                 }
                 3 => sites.run(Duration::from_secs(u64::from(a))),

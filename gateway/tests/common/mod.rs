@@ -5,9 +5,8 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use drive::Instant;
 use gateway::{Action, Command, Config, Event, Gateway, Outcome, Plan};
-use ikev1_core::{
-    ConnectionConfig, ConnectionId, Identity, Peer, PolicyConfig, PreSharedKey, RemoteIdentity, TrafficSelector,
-};
+use ikev1_core::auth::PreSharedKey;
+use ikev1_core::{ConnectionConfig, ConnectionId, Identity, Peer, PolicyConfig, RemoteIdentity, TrafficSelector};
 use simnet::{Handler, Harness, Link, NatConfig, NatId, NodeId, Orders, Realm, World};
 
 pub const LEFT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -187,7 +186,7 @@ impl Sites {
     }
 
     pub fn has_tunnel(&self, node: NodeId) -> bool {
-        !self.machine(node).snapshot(self.net.now()).ipsec.is_empty()
+        self.machine(node).snapshot(self.net.now()).ipsec.iter().any(|pair| pair.status.complete)
     }
 
     pub fn events(&self, node: NodeId) -> impl Iterator<Item = &Event> {
