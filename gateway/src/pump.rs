@@ -18,12 +18,14 @@ use bytes::Bytes;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Path, SecretBytes, Verdict};
 use esp_ah::{OpenKey, Packet, SealKey, SequenceBits};
 use ikev1_core::{
-    AllocateSpi, ChildId, CommandError, ConnectionId, Encapsulation, Endpoint, Handle, InstallSa, RemoveSa,
-    Role, TrafficSelector,
+    AllocateSpi, ChildId, CommandError, ConnectionId, Encapsulation, Endpoint, Handle, InstallSa, RemoveSa, Role,
+    TrafficSelector,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng as _};
-use sad::{FlowId, InboundKeys, OutboundKeys, OwnerId, Sad, SaHandle, SaMode, SaParameters, SaProtocol, Spi, WindowSize};
+use sad::{
+    FlowId, InboundKeys, OutboundKeys, OwnerId, SaHandle, SaMode, SaParameters, SaProtocol, Sad, Spi, WindowSize,
+};
 use spd::TemplateId;
 
 /// A VPN endpoint: exchanges, policies and associations behind one loop.
@@ -242,8 +244,7 @@ impl Gateway {
     }
 
     fn install(&mut self, now: Instant, install: InstallSa) -> Result<(), InstallRefusal> {
-        let template =
-            self.routes.template(install.connection, install.policy).ok_or(InstallRefusal::UnknownPolicy)?;
+        let template = self.routes.template(install.connection, install.policy).ok_or(InstallRefusal::UnknownPolicy)?;
         let policy = self.routes.of(template).map(|route| route.spd).ok_or(InstallRefusal::UnknownPolicy)?;
         let suite = suite::of(install.suite).ok_or(InstallRefusal::Suite)?;
         if install.mode != ikev1_core::proposal::Mode::Tunnel {

@@ -5,7 +5,7 @@ mod common;
 use common::{KEY, LEFT_HOST, RIGHT_HOST, Side, Sites, echo};
 use core::net::Ipv4Addr;
 use core::time::Duration;
-use gateway::{Command, Event, Exemption, Limits, Lost, Outcome, OutboundDrop};
+use gateway::{Command, Event, Exemption, Limits, Lost, OutboundDrop, Outcome};
 use ikev1_core::Event as Ike;
 use proptest::prelude::*;
 use simnet::Link;
@@ -54,7 +54,10 @@ fn waiting_packets_are_bounded_and_the_oldest_go_first() {
 
 #[test]
 fn exemptions_are_asked_before_the_tunnel() {
-    let to = |address: Ipv4Addr| Selector { remote: spd::AddressSelector::address(address.into()).into(), ..Selector::default() };
+    let to = |address: Ipv4Addr| Selector {
+        remote: spd::AddressSelector::address(address.into()).into(),
+        ..Selector::default()
+    };
     let printer = Ipv4Addr::new(10, 10, 2, 9);
     let camera = Ipv4Addr::new(10, 10, 2, 8);
     let plan = Side::left()

@@ -123,7 +123,18 @@ impl Log {
             Ike::Phase2Negotiated { child, chosen, number, passed_over } => {
                 (Info, format!("{child}: proposal {number} chosen: {chosen}{}", reasons(passed_over)))
             }
-            Ike::SaEstablished { child, connection, policy, role, inbound_spi, outbound_spi, suite, local, remote, .. } => (
+            Ike::SaEstablished {
+                child,
+                connection,
+                policy,
+                role,
+                inbound_spi,
+                outbound_spi,
+                suite,
+                local,
+                remote,
+                ..
+            } => (
                 Info,
                 format!(
                     "{}: {child} established as {role}, {local} === {remote}, {suite}, SPI in {inbound_spi:#010x} out {outbound_spi:#010x}",

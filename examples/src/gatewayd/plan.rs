@@ -7,9 +7,7 @@ use drive::Schedule;
 use gateway::{Config, Exemption, Plan};
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
-use ikev1_core::proposal::{
-    AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection,
-};
+use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{ConnectionConfig, DpdMode, Peer, PolicyConfig, RemoteIdentity, TrafficSelector};
 use spd::{AddressSelector, ProtocolSelector, Selector};
 
@@ -118,8 +116,7 @@ fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
     if prefix.length == width {
         return Ok(TrafficSelector::host(prefix.address));
     }
-    TrafficSelector::subnet(prefix.address, prefix.length)
-        .map_err(|error| FileError::refused(field, error.to_string()))
+    TrafficSelector::subnet(prefix.address, prefix.length).map_err(|error| FileError::refused(field, error.to_string()))
 }
 
 impl Identity {

@@ -316,12 +316,12 @@ impl Daemon {
                 vec![Command::CloseAll]
             }
             Request::Initiate(name) => vec![Command::Initiate { connection: self.connection(name)? }],
-            Request::Rekey(which) => self.each(which, now, |id| Command::RekeyIke { ike_sa: id }, |id| {
-                Command::RekeyChild { child: id }
-            })?,
-            Request::Delete(which) => self.each(which, now, |id| Command::DeleteIke { ike_sa: id }, |id| {
-                Command::DeleteChild { child: id }
-            })?,
+            Request::Rekey(which) => {
+                self.each(which, now, |id| Command::RekeyIke { ike_sa: id }, |id| Command::RekeyChild { child: id })?
+            }
+            Request::Delete(which) => {
+                self.each(which, now, |id| Command::DeleteIke { ike_sa: id }, |id| Command::DeleteChild { child: id })?
+            }
         };
         let count = commands.len();
         for command in commands {
@@ -345,9 +345,7 @@ impl Daemon {
     ) -> Result<Vec<Command>, String> {
         let snapshot = self.engine.snapshot(now);
         let commands: Vec<_> = match which {
-            Which::Ike(name) => {
-                snapshot.isakmp.iter().filter(|sa| sa.name == *name).map(|sa| ike(sa.ike_sa)).collect()
-            }
+            Which::Ike(name) => snapshot.isakmp.iter().filter(|sa| sa.name == *name).map(|sa| ike(sa.ike_sa)).collect(),
             Which::Child(name) => {
                 let of = |pair: &&gateway::PairStatus| pair.status.name == *name && !pair.status.superseded;
                 snapshot.ipsec.iter().filter(of).map(|pair| child(pair.status.child)).collect()

@@ -54,7 +54,8 @@ impl Side {
     }
 
     pub fn config(self) -> Config {
-        let child = PolicyConfig::new("net").local(subnet(self.lan)).remote(subnet(self.far_lan)).lifetime(self.lifetime);
+        let child =
+            PolicyConfig::new("net").local(subnet(self.lan)).remote(subnet(self.far_lan)).lifetime(self.lifetime);
         let mut connection = ConnectionConfig::new("office")
             .local(IpAddr::from(self.local))
             .peer(self.peer)
