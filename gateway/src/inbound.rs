@@ -102,7 +102,7 @@ impl Gateway {
         for item in lot.iter_mut() {
             item.outcome = self.sort(Datagram { path: item.path, payload: item.packet.octets() });
         }
-        let mut results: [Option<(Result<Opened, sad::DropReason>, Range<usize>)>; LOT] = [const { None }; LOT];
+        let mut results: [Option<Result<(Opened, Range<usize>), sad::DropReason>>; LOT] = [const { None }; LOT];
         {
             let mut indices: Vec<usize> = Vec::with_capacity(lot.len());
             let mut jobs: Vec<Incoming<'_>> = Vec::with_capacity(lot.len());
@@ -116,14 +116,14 @@ impl Gateway {
             self.sad.open_batch(now, &mut jobs);
             for (index, job) in indices.into_iter().zip(&jobs) {
                 if let Some(result) = results.get_mut(index) {
-                    *result = Some((job.outcome(), job.packet.range()));
+                    *result = Some(job.outcome().map(|opened| (opened, job.packet.range())));
                 }
             }
         }
         for (item, result) in lot.iter_mut().zip(results) {
-            let Some((opened, range)) = result else { continue };
-            item.outcome = match opened {
-                Ok(opened) => {
+            let Some(result) = result else { continue };
+            item.outcome = match result {
+                Ok((opened, range)) => {
                     // The range came out of this very buffer.
                     let _ = item.packet.set_range(range);
                     self.accept(now, item.path, &opened, &mut item.packet)
