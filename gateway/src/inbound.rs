@@ -85,6 +85,12 @@ impl<'b> InPacket<'b> {
     }
 }
 
+/// What came out of an association, and where in its buffer it lies.
+struct Clear {
+    opened: Opened,
+    range: Range<usize>,
+}
+
 impl Gateway {
     /// Opens in place the datagrams that are ESP, and checks what comes out against the policies.
     ///
@@ -102,7 +108,7 @@ impl Gateway {
         for item in lot.iter_mut() {
             item.outcome = self.sort(Datagram { path: item.path, payload: item.packet.octets() });
         }
-        let mut results: [Option<Result<(Opened, Range<usize>), sad::DropReason>>; LOT] = [const { None }; LOT];
+        let mut results: [Option<Result<Clear, sad::DropReason>>; LOT] = [const { None }; LOT];
         {
             let mut indices: Vec<usize> = Vec::with_capacity(lot.len());
             let mut jobs: Vec<Incoming<'_>> = Vec::with_capacity(lot.len());
@@ -116,14 +122,14 @@ impl Gateway {
             self.sad.open_batch(now, &mut jobs);
             for (index, job) in indices.into_iter().zip(&jobs) {
                 if let Some(result) = results.get_mut(index) {
-                    *result = Some(job.outcome().map(|opened| (opened, job.packet.range())));
+                    *result = Some(job.outcome().map(|opened| Clear { opened, range: job.packet.range() }));
                 }
             }
         }
         for (item, result) in lot.iter_mut().zip(results) {
             let Some(result) = result else { continue };
             item.outcome = match result {
-                Ok((opened, range)) => {
+                Ok(Clear { opened, range }) => {
                     // The range came out of this very buffer.
                     let _ = item.packet.set_range(range);
                     self.accept(now, item.path, &opened, &mut item.packet)
