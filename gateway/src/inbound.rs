@@ -85,6 +85,12 @@ impl<'b> InPacket<'b> {
     }
 }
 
+/// What came out of an association, and where in its buffer it lies.
+struct Clear {
+    opened: Opened,
+    range: Range<usize>,
+}
+
 impl Gateway {
     /// Opens in place the datagrams that are ESP, and checks what comes out against the policies.
     ///
@@ -102,7 +108,7 @@ impl Gateway {
         for item in lot.iter_mut() {
             item.outcome = self.sort(Datagram { path: item.path, payload: item.packet.octets() });
         }
-        let mut results: [Option<(Result<Opened, sad::DropReason>, Range<usize>)>; LOT] = [const { None }; LOT];
+        let mut results: [Option<Result<Clear, sad::DropReason>>; LOT] = [const { None }; LOT];
         {
             let mut indices: Vec<usize> = Vec::with_capacity(lot.len());
             let mut jobs: Vec<Incoming<'_>> = Vec::with_capacity(lot.len());
@@ -116,14 +122,14 @@ impl Gateway {
             self.sad.open_batch(now, &mut jobs);
             for (index, job) in indices.into_iter().zip(&jobs) {
                 if let Some(result) = results.get_mut(index) {
-                    *result = Some((job.outcome(), job.packet.range()));
+                    *result = Some(job.outcome().map(|opened| Clear { opened, range: job.packet.range() }));
                 }
             }
         }
         for (item, result) in lot.iter_mut().zip(results) {
-            let Some((opened, range)) = result else { continue };
-            item.outcome = match opened {
-                Ok(opened) => {
+            let Some(result) = result else { continue };
+            item.outcome = match result {
+                Ok(Clear { opened, range }) => {
                     // The range came out of this very buffer.
                     let _ = item.packet.set_range(range);
                     self.accept(now, item.path, &opened, &mut item.packet)
@@ -226,4 +232,38 @@ fn clear_length(opened: &Opened, octets: &[u8]) -> Option<usize> {
         _ => return None,
     };
     (length <= octets.len()).then_some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sad::FlowId;
+
+    fn opened(next_header: u8, mode: SaMode) -> Opened {
+        // Any handle will do: it is not looked at.
+        let mut sad = sad::Sad::new(sad::SadSettings::default(), &mut simnet::Entropy::new(1));
+        let owner = sad::OwnerId(1);
+        let here = [192, 0, 2, 1].into();
+        let rng = &mut simnet::Entropy::new(2);
+        let (association, _) = sad.allocate_spi(Instant::ZERO, sad::SaProtocol::Esp, here, owner, rng).unwrap();
+        Opened { association, flow: FlowId(1), mode, next_header, sequence: 1, newest: true }
+    }
+
+    #[test]
+    fn the_packet_inside_must_be_of_the_kind_announced_and_whole() {
+        let mut ipv4 = [0x45; 40];
+        ipv4[2..4].copy_from_slice(&30_u16.to_be_bytes());
+        assert_eq!(clear_length(&opened(IPV4, SaMode::Tunnel), &ipv4), Some(30));
+        assert_eq!(clear_length(&opened(IPV6, SaMode::Tunnel), &ipv4), None);
+        assert_eq!(clear_length(&opened(17, SaMode::Tunnel), &ipv4), None);
+        assert_eq!(clear_length(&opened(IPV4, SaMode::Transport), &ipv4), None);
+        assert_eq!(clear_length(&opened(IPV4, SaMode::Tunnel), &ipv4[..29]), None);
+        let mut ipv6 = [0x60; 48];
+        ipv6[4..6].copy_from_slice(&8_u16.to_be_bytes());
+        assert_eq!(clear_length(&opened(IPV6, SaMode::Tunnel), &ipv6), Some(48));
+        assert_eq!(clear_length(&opened(IPV6, SaMode::Tunnel), &ipv6[..47]), None);
+        for length in 0..5 {
+            assert_eq!(clear_length(&opened(IPV4, SaMode::Tunnel), &ipv4[..length]), None);
+        }
+    }
 }

@@ -43,9 +43,9 @@ pub struct PairStatus {
     /// The name of its connection.
     pub connection: String,
     /// What it received, once it can.
-    pub inbound: Option<sad::SaSnapshot>,
+    pub inbound: Option<sad::SaStatus>,
     /// What it sent, once it can.
-    pub outbound: Option<sad::SaSnapshot>,
+    pub outbound: Option<sad::SaStatus>,
 }
 
 /// A policy.
@@ -81,8 +81,8 @@ impl Gateway {
             let known = self.pairs.get(&status.child);
             PairStatus {
                 connection: name(status.connection),
-                inbound: known.and_then(|pair| pair.inbound).and_then(|handle| self.sad.snapshot(handle)),
-                outbound: known.and_then(|pair| pair.outbound).and_then(|handle| self.sad.snapshot(handle)),
+                inbound: known.and_then(|pair| pair.inbound).and_then(|handle| self.sad.status(handle)),
+                outbound: known.and_then(|pair| pair.outbound).and_then(|handle| self.sad.status(handle)),
                 status,
             }
         };

@@ -18,12 +18,14 @@ use bytes::Bytes;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Path, SecretBytes, Verdict};
 use esp_ah::{OpenKey, Packet, SealKey, SequenceBits};
 use ikev1_core::{
-    AllocateSpi, ChildId, CommandError, ConnectionId, Encapsulation, Endpoint, Handle, InstallSa, PolicyId, RemoveSa,
-    Role, TrafficSelector,
+    AllocateSpi, ChildId, CommandError, ConnectionId, Encapsulation, Endpoint, Handle, InstallSa, RemoveSa, Role,
+    TrafficSelector,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng as _};
-use sad::{FlowId, InboundKeys, OutboundKeys, OwnerId, Sad, SaHandle, SaMode, SaParameters, SaProtocol, Spi, WindowSize};
+use sad::{
+    FlowId, InboundKeys, OutboundKeys, OwnerId, SaHandle, SaMode, SaParameters, SaProtocol, Sad, Spi, WindowSize,
+};
 use spd::TemplateId;
 
 /// A VPN endpoint: exchanges, policies and associations behind one loop.
@@ -219,10 +221,12 @@ impl Gateway {
     }
 
     fn perform_sad(&mut self, now: Instant, action: sad::Action) {
-        let command = match action {
-            sad::Action::SoftExpired { flow, .. } => ikev1_core::Command::RekeyChild { child: ChildId(flow.0) },
-            sad::Action::HardExpired { flow, .. } => ikev1_core::Command::DeleteChild { child: ChildId(flow.0) },
-            _ => return,
+        let command = if let sad::Action::SoftExpired { flow, .. } = action {
+            ikev1_core::Command::RekeyChild { child: ChildId(flow.0) }
+        } else if let sad::Action::HardExpired { flow, .. } = action {
+            ikev1_core::Command::DeleteChild { child: ChildId(flow.0) }
+        } else {
+            return;
         };
         // The exchanges may have ended the pair in the same instant.
         let _ = self.ike.handle_command(now, command);
@@ -242,8 +246,7 @@ impl Gateway {
     }
 
     fn install(&mut self, now: Instant, install: InstallSa) -> Result<(), InstallRefusal> {
-        let template =
-            self.routes.template(install.connection, install.policy).ok_or(InstallRefusal::UnknownPolicy)?;
+        let template = self.routes.template(install.connection, install.policy).ok_or(InstallRefusal::UnknownPolicy)?;
         let policy = self.routes.of(template).map(|route| route.spd).ok_or(InstallRefusal::UnknownPolicy)?;
         let suite = suite::of(install.suite).ok_or(InstallRefusal::Suite)?;
         if install.mode != ikev1_core::proposal::Mode::Tunnel {
@@ -319,12 +322,16 @@ impl Gateway {
     /// Learns from news of the exchanges which negotiations came to nothing.
     fn learn(&mut self, now: Instant, event: &ikev1_core::Event) {
         use ikev1_core::Event as Ike;
-        let (connection, policy) = match event {
-            Ike::Phase1Failed { connection: Some(connection), role: Role::Initiator, .. } => (*connection, None),
-            Ike::Phase2Failed { connection, policy, role: Role::Initiator, .. } => (*connection, *policy),
-            Ike::PeerDead { connection, .. } => (*connection, None),
-            _ => return,
-        };
+        let (connection, policy) =
+            if let Ike::Phase1Failed { connection: Some(connection), role: Role::Initiator, .. } = event {
+                (*connection, None)
+            } else if let Ike::Phase2Failed { connection, policy, role: Role::Initiator, .. } = event {
+                (*connection, *policy)
+            } else if let Ike::PeerDead { connection, .. } = event {
+                (*connection, None)
+            } else {
+                return;
+            };
         for template in self.routes.templates(connection, policy) {
             self.acquire_failed(now, template);
         }
