@@ -89,10 +89,9 @@ impl Identity {
         match (self, other) {
             (Self::Fqdn(a), Self::Fqdn(b)) => a.eq_ignore_ascii_case(b),
             (Self::UserFqdn(a), Self::UserFqdn(b)) => a.eq_ignore_ascii_case(b),
-            (
-                Self::Address(_) | Self::Fqdn(_) | Self::UserFqdn(_) | Self::DistinguishedName(_) | Self::KeyId(_),
-                _,
-            ) => self == other,
+            (Self::Address(_) | Self::Fqdn(_) | Self::UserFqdn(_) | Self::DistinguishedName(_) | Self::KeyId(_), _) => {
+                self == other
+            }
         }
     }
 }

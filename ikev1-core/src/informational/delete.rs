@@ -37,9 +37,7 @@ pub(crate) enum Named {
 pub(crate) fn named(delete: &Delete<&[u8]>) -> Named {
     match delete.protocol {
         ProtocolId::ISAKMP if delete.data.is_empty() => Named::Isakmp(alloc::vec![None]),
-        ProtocolId::ISAKMP => {
-            Named::Isakmp(delete.spis().map(|spi| <[u8; 16]>::try_from(spi).ok()).collect())
-        }
+        ProtocolId::ISAKMP => Named::Isakmp(delete.spis().map(|spi| <[u8; 16]>::try_from(spi).ok()).collect()),
         ProtocolId::AH | ProtocolId::ESP => {
             let spis = delete.spis().filter_map(|spi| <[u8; 4]>::try_from(spi).ok().map(u32::from_be_bytes));
             Named::Ipsec(delete.protocol, spis.collect())

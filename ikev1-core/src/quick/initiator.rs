@@ -69,12 +69,7 @@ impl WaitHashSaNonce {
     }
 
     /// Checks message 2: HASH(2) before anything else.
-    pub(crate) fn check(
-        &self,
-        keys: &IsakmpKeys,
-        message_id: u32,
-        payloads: &Payloads<'_>,
-    ) -> Result<Answer, Refused> {
+    pub(crate) fn check(&self, keys: &IsakmpKeys, message_id: u32, payloads: &Payloads<'_>) -> Result<Answer, Refused> {
         let hash = payloads.find(PayloadType::HASH).ok_or(DropReason::PayloadSet)?;
         if !keys.hash_2(message_id, &self.ni_b, payloads.after(&hash)).matches(hash.body()) {
             return Err(DropReason::WrongHash.into());

@@ -31,17 +31,11 @@ pub(crate) struct Offer {
 pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Offer, Refused> {
     let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
     let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-    let policies: Vec<Phase1Policy> = (1u32..)
-        .zip(connection.phase1_offer())
-        .map(|(number, transform)| Phase1Policy { number, transform })
-        .collect();
+    let policies: Vec<Phase1Policy> =
+        (1u32..).zip(connection.phase1_offer()).map(|(number, transform)| Phase1Policy { number, transform }).collect();
     let choice = choose_phase1(&offer, &policies, &Rules::default())
         .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
-    Ok(Offer {
-        choice,
-        capabilities: vendor::absorb_offer(connection, payloads),
-        sai_b: payload.body().to_vec(),
-    })
+    Ok(Offer { choice, capabilities: vendor::absorb_offer(connection, payloads), sai_b: payload.body().to_vec() })
 }
 
 /// Message 2 is sent: the choice is made.
@@ -172,15 +166,12 @@ impl KeRecv {
     }
 
     /// Builds message 6: `HDR*, IDir, HASH_R`, to be encrypted with the chain past message 5.
-    pub(crate) fn answer(&self, identity: &Identity, first_contact: bool) -> Chain {
+    pub(crate) fn answer(&self, identity: &Identity) -> Chain {
         let identification = phase1::identification(identity);
         let hash_r = self.keys.hash_r(&self.said.transcript(), &phase1::identification_body(&identification));
         let mut chain = ChainBuilder::new();
         chain.push(&identification);
         chain.push(&Hash { data: hash_r.as_bytes() });
-        if first_contact {
-            initial_contact::contribute(self.said.cookies, &mut chain);
-        }
         built(chain)
     }
 
