@@ -15,6 +15,7 @@
 extern crate alloc;
 
 mod backoff;
+mod counters;
 mod datagram;
 pub mod machine;
 mod secret;

@@ -7,3 +7,11 @@
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod acquire;
+
+pub use acquire::{Limits, Lost};

@@ -1,4 +1,12 @@
 //! ISAKMP and IKEv1 exchanges as a sans-I/O state machine.
+//!
+//! An [`Endpoint`] is made from a [`Plan`], which a [`Config`] builds, and from entropy. It takes in
+//! the UDP payloads of the ISAKMP and NAT-T ports, ticks, and [`Command`]s; it gives [`Action`]s:
+//! datagrams to send, SAs to install and to remove, and [`Event`]s for people. [`drive::machine`]
+//! states the contract.
+//!
+//! What may come when stands in one table, [`transition::TABLE`]; what each end does with it stands
+//! in one file per exchange and role.
 #![no_std]
 #![deny(
     clippy::unwrap_used,
@@ -7,3 +15,51 @@
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
+
+extern crate alloc;
+
+mod action;
+pub mod auth;
+mod command;
+mod config;
+mod counters;
+pub mod crypto;
+pub mod defaults;
+mod error;
+mod event;
+mod flight;
+mod identity;
+mod ids;
+mod informational;
+pub mod keys;
+mod machine;
+mod message;
+pub mod negotiate;
+mod phase1;
+mod plan;
+pub mod proposal;
+mod quick;
+mod refused;
+mod ride_along;
+mod selector;
+mod state_name;
+mod status;
+pub mod transition;
+mod unsupported;
+
+pub use action::{
+    Action, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason, RemoveSa,
+};
+pub use command::{Command, Handle};
+pub use config::{Config, ConnectionConfig, PolicyConfig};
+pub use counters::{Counters, OwnCounters};
+pub use error::{CommandError, ConfigError, ConfigProblem, DropReason, Failure};
+pub use event::{Event, MessageTrace};
+pub use identity::{Identity, IdentityError, MAX_IDENTITY};
+pub use ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
+pub use machine::Endpoint;
+pub use plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Plan, PolicyPlan, RemoteIdentity, SpiSource};
+pub use selector::{SelectorError, TrafficSelector};
+pub use state_name::{DpdState, IkeSaState, StateName};
+pub use status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status};
+pub use unsupported::Unsupported;

@@ -1,0 +1,458 @@
+//! The shape of the configuration file.
+
+use super::locate;
+use super::words::{EspProposal, Identity, IkeProposal, Prefix, Remote, SecretText, Span};
+use core::net::IpAddr;
+use drive::SecretBytes;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// A whole configuration file, every field in the operator's words.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// What concerns the program and not one connection.
+    pub daemon: Daemon,
+    /// The device that clear packets come from and go to.
+    pub tun: Tun,
+    /// Policies that come before those of the connections, first match wins.
+    #[serde(default)]
+    pub policy: Vec<Policy>,
+    /// The peers.
+    #[serde(default)]
+    pub connection: Vec<Connection>,
+}
+
+/// What concerns the program and not one connection.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Daemon {
+    /// The addresses of this machine to serve; one pair of UDP sockets each.
+    pub listen: Vec<IpAddr>,
+    /// The UDP port of IKE.
+    #[serde(default = "ike_port")]
+    pub ike_port: u16,
+    /// The UDP port of NAT traversal.
+    #[serde(default = "nat_t_port")]
+    pub nat_t_port: u16,
+    /// How far packets may come out of order: 32, 64, 128, 256, 1024 or 4096.
+    #[serde(default = "replay_window")]
+    pub replay_window: u32,
+    /// Whether to open raw sockets for ESP directly over IPv4.
+    #[serde(default)]
+    pub raw_esp: bool,
+    /// The Unix socket that takes commands.
+    pub control: Option<PathBuf>,
+    /// How much to log.
+    #[serde(default)]
+    pub log: LogLevel,
+    /// A directory for the keys of every association, in the form Wireshark reads.
+    pub dangerously_keylog_dir: Option<PathBuf>,
+}
+
+/// How much to log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Failures only.
+    Warn,
+    /// What happens to associations.
+    #[default]
+    Info,
+    /// Every message of every exchange.
+    Trace,
+}
+
+/// The device that clear packets come from and go to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tun {
+    /// Its name.
+    pub name: String,
+    /// Its address, if it needs one of its own.
+    pub address: Option<Prefix>,
+    /// The longest packet it carries.
+    #[serde(default = "tun_mtu")]
+    pub mtu: u16,
+}
+
+/// One peer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// Its name, in logs and commands.
+    pub name: String,
+    /// Our address towards it, one of `daemon.listen`.
+    pub local: IpAddr,
+    /// Its address, or `any`.
+    pub remote: Remote,
+    /// Our identity; our address if absent.
+    pub local_id: Option<Identity>,
+    /// Its identity; its address if absent.
+    pub remote_id: Option<Identity>,
+    /// The pre-shared key.
+    pub psk: Option<SecretText>,
+    /// A file that holds the pre-shared key, in place of `psk`.
+    pub psk_file: Option<PathBuf>,
+    /// When to start negotiating.
+    #[serde(default)]
+    pub start: Start,
+    /// The choices for the ISAKMP SA, best first.
+    pub ike: Option<Vec<IkeProposal>>,
+    /// The lifetime of the ISAKMP SA.
+    pub ike_lifetime: Option<Span>,
+    /// After how much of a lifetime its renewal begins, in per cent.
+    pub renew_percent: Option<u32>,
+    /// The first gap between resends of a message.
+    pub retransmit: Option<Span>,
+    /// How often a message is resent.
+    pub retries: Option<u32>,
+    /// The gap between keepalives through a NAT.
+    pub nat_keepalive: Option<Span>,
+    /// How long a silent peer goes unquestioned; absent: never asked.
+    pub dpd_idle: Option<Span>,
+    /// Whether broken and weak algorithms may be offered and accepted: DES, MD5, groups 1 and 2.
+    #[serde(default)]
+    pub dangerously_allow_weak: bool,
+    /// What is to be protected.
+    pub child: Vec<Child>,
+}
+
+/// When to start negotiating.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// At once.
+    Boot,
+    /// When a packet needs it.
+    #[default]
+    Traffic,
+    /// Never: the peer or a command starts.
+    Never,
+}
+
+/// What one pair of IPsec SAs protects.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Child {
+    /// Its name, in logs and commands; no other child or policy has it.
+    pub name: String,
+    /// The network behind us.
+    pub local: Prefix,
+    /// The network behind the peer.
+    pub remote: Prefix,
+    /// The choices for the IPsec SAs, best first; all with the same group, or all without.
+    pub esp: Option<Vec<EspProposal>>,
+    /// Their lifetime.
+    pub lifetime: Option<Span>,
+}
+
+/// A policy for packets that no association protects.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Its name, in logs.
+    pub name: String,
+    /// What becomes of the packets.
+    pub action: PolicyAction,
+    /// The network on our side.
+    pub local: Prefix,
+    /// The network on the other side.
+    pub remote: Prefix,
+    /// The IP protocol; all if absent.
+    pub protocol: Option<u8>,
+}
+
+/// What becomes of packets that no association protects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PolicyAction {
+    /// They pass in clear.
+    Bypass,
+    /// They are dropped.
+    Discard,
+}
+
+fn ike_port() -> u16 {
+    500
+}
+
+fn nat_t_port() -> u16 {
+    4500
+}
+
+fn replay_window() -> u32 {
+    64
+}
+
+/// Room in 1500 octets for IPv4, UDP, and ESP with the largest IV, padding and ICV we negotiate.
+fn tun_mtu() -> u16 {
+    1400
+}
+
+/// Why a configuration was refused: the field, and the reason.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file cannot be read.
+    #[error("{path}: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system says.
+        reason: std::io::Error,
+    },
+    /// The file is not UTF-8.
+    #[error("the file is not UTF-8 text")]
+    NotText,
+    /// A field is unknown, missing, of the wrong type, or its value has no meaning.
+    #[error("line {line}: {field}: {reason}")]
+    Field {
+        /// The line, counted from 1.
+        line: usize,
+        /// The path of the field.
+        field: String,
+        /// Why.
+        reason: String,
+    },
+    /// The engine refuses a value; the text names the connection, child and field.
+    #[error("{0}")]
+    Engine(String),
+    /// A value contradicts another, or is out of its limits.
+    #[error("{field}: {reason}")]
+    Refused {
+        /// The path of the field.
+        field: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl FileError {
+    /// Returns the refusal of one field.
+    pub fn refused(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Refused { field: field.into(), reason: reason.into() }
+    }
+}
+
+impl File {
+    /// Reads a file and checks each field by itself; what contradicts another is found by `plan`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a field is refused.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        Self::parse(read_secret(path)?.expose())
+    }
+
+    /// Reads the octets of a file.
+    ///
+    /// # Errors
+    /// A field is refused.
+    pub fn parse(octets: &[u8]) -> Result<Self, FileError> {
+        let text = core::str::from_utf8(octets).map_err(|_| FileError::NotText)?;
+        let file: Self = toml::from_str(text).map_err(|error| {
+            let span = error.span().unwrap_or(0..0);
+            let mut field = locate::field_at(text, span.clone());
+            if field.is_empty() {
+                field.push_str("the file");
+            }
+            FileError::Field { line: locate::line_at(text, span.start), field, reason: error.message().to_owned() }
+        })?;
+        file.check()?;
+        Ok(file)
+    }
+
+    fn check(&self) -> Result<(), FileError> {
+        if self.daemon.listen.is_empty() {
+            return Err(FileError::refused("daemon.listen", "name at least one address of this machine"));
+        }
+        for (index, address) in self.daemon.listen.iter().enumerate() {
+            let field = || format!("daemon.listen[{index}]");
+            if address.is_unspecified() || address.is_multicast() {
+                let reason = "name one address of this machine, so that answers leave from where questions came to";
+                return Err(FileError::refused(field(), reason));
+            }
+            if self.daemon.listen.iter().take(index).any(|earlier| earlier == address) {
+                return Err(FileError::refused(field(), "is listed twice"));
+            }
+        }
+        if self.daemon.ike_port == 0 || self.daemon.nat_t_port == 0 {
+            return Err(FileError::refused("daemon.ike_port", "ports are from 1 to 65535"));
+        }
+        if self.daemon.ike_port == self.daemon.nat_t_port {
+            return Err(FileError::refused("daemon.nat_t_port", "must differ from daemon.ike_port"));
+        }
+        if self.tun.name.is_empty() || self.tun.name.len() > 15 || self.tun.name.contains(['/', ' ']) {
+            return Err(FileError::refused("tun.name", "device names have 1 to 15 characters, no space and no slash"));
+        }
+        if self.tun.mtu < 576 {
+            return Err(FileError::refused("tun.mtu", "must be 576 or more"));
+        }
+        for (index, policy) in self.policy.iter().enumerate() {
+            prefixes(&format!("policy[{index}]"), policy.local, policy.remote)?;
+        }
+        for (index, connection) in self.connection.iter().enumerate() {
+            connection.check(&format!("connection[{index}]"), &self.daemon)?;
+            if self.connection.iter().take(index).any(|earlier| earlier.name == connection.name) {
+                return Err(FileError::refused(format!("connection[{index}].name"), "is used twice"));
+            }
+        }
+        let mut names = BTreeSet::new();
+        for (index, policy) in self.policy.iter().enumerate() {
+            if !names.insert(&policy.name) {
+                return Err(FileError::refused(format!("policy[{index}].name"), "is used twice"));
+            }
+        }
+        for (index, connection) in self.connection.iter().enumerate() {
+            for (inner, child) in connection.child.iter().enumerate() {
+                if !names.insert(&child.name) {
+                    let field = format!("connection[{index}].child[{inner}].name");
+                    return Err(FileError::refused(field, "is used twice: names of children and policies are unique"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn check(&self, field: &str, daemon: &Daemon) -> Result<(), FileError> {
+        let refused = |name: &str, reason: &str| Err(FileError::refused(format!("{field}.{name}"), reason));
+        if self.name.is_empty() {
+            return refused("name", "must not be empty");
+        }
+        if !daemon.listen.contains(&self.local) {
+            return refused("local", "is not one of daemon.listen");
+        }
+        match self.remote {
+            Remote::Address(address) if address.is_ipv4() != self.local.is_ipv4() => {
+                return refused("remote", "is of another address family than local");
+            }
+            Remote::Any if self.start != Start::Never => {
+                return refused("start", "must be \"never\" when remote is \"any\": there is nobody to call");
+            }
+            Remote::Any if self.remote_id.is_none() => {
+                return refused("remote_id", "is required when remote is \"any\"");
+            }
+            Remote::Address(_) | Remote::Any => {}
+        }
+        match (&self.psk, &self.psk_file) {
+            (None, None) => return refused("psk", "give psk or psk_file"),
+            (Some(_), Some(_)) => return refused("psk_file", "give psk or psk_file, not both"),
+            (Some(psk), None) if psk.0.is_empty() => return refused("psk", "must not be empty"),
+            (Some(_), None) | (None, Some(_)) => {}
+        }
+        if self.ike.as_ref().is_some_and(Vec::is_empty) {
+            return refused("ike", "must name at least one proposal");
+        }
+        if self.child.is_empty() {
+            return refused("child", "must name at least one network pair to protect");
+        }
+        for (index, child) in self.child.iter().enumerate() {
+            let field = format!("{field}.child[{index}]");
+            prefixes(&field, child.local, child.remote)?;
+            if child.name.is_empty() {
+                return Err(FileError::refused(format!("{field}.name"), "must not be empty"));
+            }
+            let Some(esp) = &child.esp else { continue };
+            let Some(first) = esp.first() else {
+                return Err(FileError::refused(format!("{field}.esp"), "must name at least one proposal"));
+            };
+            if let Some(other) = esp.iter().position(|proposal| proposal.pfs != first.pfs) {
+                let reason = "one quick mode carries one group: all proposals must name the same, or none";
+                return Err(FileError::refused(format!("{field}.esp[{other}]"), reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the pre-shared key, from the file or from its own.
+    ///
+    /// One line end at the end of a key file is not part of the key.
+    ///
+    /// # Errors
+    /// The key file cannot be read, or is empty.
+    pub fn key(&self, field: &str) -> Result<SecretBytes, FileError> {
+        let octets = match (&self.psk, &self.psk_file) {
+            (Some(psk), _) => return Ok(SecretBytes::copied(psk.0.expose())),
+            (None, Some(path)) => read_secret(path)?,
+            (None, None) => return Err(FileError::refused(format!("{field}.psk"), "give psk or psk_file")),
+        };
+        let key = octets.expose();
+        let key = key.strip_suffix(b"\n").unwrap_or(key);
+        if key.is_empty() {
+            return Err(FileError::refused(format!("{field}.psk_file"), "the file is empty"));
+        }
+        Ok(SecretBytes::copied(key))
+    }
+}
+
+fn prefixes(field: &str, local: Prefix, remote: Prefix) -> Result<(), FileError> {
+    for (name, prefix) in [("local", local), ("remote", remote)] {
+        prefix.network().map_err(|error| FileError::refused(format!("{field}.{name}"), error.to_string()))?;
+    }
+    if local.address.is_ipv4() != remote.address.is_ipv4() {
+        return Err(FileError::refused(format!("{field}.remote"), "is of another address family than local"));
+    }
+    Ok(())
+}
+
+fn read_secret(path: &Path) -> Result<SecretBytes, FileError> {
+    let octets =
+        std::fs::read(path).map_err(|reason| FileError::Unreadable { path: path.display().to_string(), reason })?;
+    Ok(SecretBytes::new(octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../gatewayd.toml");
+
+    fn refusal(from: &str, to: &str) -> String {
+        assert!(SAMPLE.contains(from), "the sample no longer contains {from}");
+        File::parse(SAMPLE.replacen(from, to, 1).as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_sample_is_accepted() {
+        let file = File::parse(SAMPLE.as_bytes()).unwrap();
+        assert_eq!(file.daemon.ike_port, 500);
+        assert_eq!(file.connection.len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_field_is_named() {
+        let error = refusal("mtu = 1400", "mto = 1400");
+        assert!(error.contains("tun.mto") && error.contains("unknown field"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_with_its_path_and_line() {
+        let error = refusal("remote = \"192.0.2.2\"", "remote = 5");
+        assert!(error.contains("connection[0].remote") && error.starts_with("line "), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_word_is_named_with_its_field() {
+        let error = refusal("\"aes256-sha256-modp2048\"", "\"aes256-sha256-modp2047\"");
+        assert!(error.contains("connection[0].ike: ") && error.contains("modp2047"), "{error}");
+    }
+
+    #[test]
+    fn contradictions_name_the_field_to_change() {
+        let error = refusal("listen = [\"192.0.2.1\"]", "listen = [\"192.0.2.9\"]");
+        assert!(error.starts_with("connection[0].local: is not one of daemon.listen"), "{error}");
+        let error = refusal("remote = \"192.0.2.2\"", "remote = \"any\"");
+        assert!(error.starts_with("connection[0].start: "), "{error}");
+        let error = refusal("\nlocal = \"10.10.1.0/24\"", "\nlocal = \"10.10.1.1/24\"");
+        assert!(error.starts_with("connection[0].child[0].local: "), "{error}");
+    }
+
+    #[test]
+    fn the_key_is_never_in_debug_output() {
+        let file = File::parse(SAMPLE.as_bytes()).unwrap();
+        let shown = format!("{file:?}");
+        assert!(shown.contains("octets") && !shown.contains("change me"), "{shown}");
+    }
+}

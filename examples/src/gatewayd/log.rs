@@ -1,0 +1,213 @@
+//! One line for each piece of news.
+
+use super::file::LogLevel;
+use core::fmt::Display;
+use drive::{Instant, Path};
+use gateway::{Event, Plan};
+use ikev1_core::{ConnectionId, Event as Ike, MessageTrace, PolicyId};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Prints lines of time, level and text; what is below its level is not printed.
+#[derive(Debug)]
+pub struct Log {
+    level: LogLevel,
+    connections: BTreeMap<ConnectionId, String>,
+    policies: BTreeMap<(ConnectionId, PolicyId), String>,
+}
+
+impl Log {
+    /// Returns a log that knows the names of a plan.
+    pub fn new(level: LogLevel, plan: &Plan) -> Self {
+        let mut log = Self { level, connections: BTreeMap::new(), policies: BTreeMap::new() };
+        for (id, connection) in plan.ike().connections() {
+            log.connections.insert(id, connection.name().to_owned());
+            for (policy, of) in connection.policies() {
+                log.policies.insert((id, policy), of.name().to_owned());
+            }
+        }
+        log
+    }
+
+    /// Prints a line about the program itself.
+    pub fn line(&self, now: Instant, text: &str) {
+        self.print(now, LogLevel::Info, text);
+    }
+
+    /// Prints a line about something that failed.
+    pub fn warning(&self, now: Instant, text: &str) {
+        self.print(now, LogLevel::Warn, text);
+    }
+
+    /// Prints why a datagram was dropped; only in a trace, since anyone can send such datagrams.
+    pub fn dropped(&self, now: Instant, path: Path, reason: &impl Display) {
+        self.print(now, LogLevel::Trace, &format!("dropped from {}: {reason}", path.remote));
+    }
+
+    /// Prints news of the engine.
+    pub fn event(&self, now: Instant, event: &Event) {
+        let (level, text) = match event {
+            Event::Ike(event) => self.ike(event),
+            Event::Acquiring { connection, policy } => {
+                (LogLevel::Info, format!("{}: traffic needs it, negotiating", self.policy(*connection, *policy)))
+            }
+            Event::WaitingLost { connection, policy, packets, reason } => (
+                LogLevel::Warn,
+                format!("{}: {packets} waiting packets dropped: {reason}", self.policy(*connection, *policy)),
+            ),
+            Event::InstallRefused { child, reason } => (LogLevel::Warn, format!("{child}: not installed: {reason}")),
+            other => (LogLevel::Info, format!("{other:?}")),
+        };
+        self.print(now, level, &text);
+    }
+
+    fn print(&self, now: Instant, level: LogLevel, text: &str) {
+        if level <= self.level {
+            let name = match level {
+                LogLevel::Warn => "warn",
+                LogLevel::Info => "info",
+                LogLevel::Trace => "trace",
+            };
+            println!("{now:>14} {name:<5} {text}");
+        }
+    }
+
+    fn ike(&self, event: &Ike) -> (LogLevel, String) {
+        use LogLevel::{Info, Trace, Warn};
+        match event {
+            Ike::Message(message) => (Trace, message_line(message)),
+            Ike::Phase1Started { ike_sa, role, connection, path, replaces } => {
+                let mut text = format!("{}: phase 1 as {role}, {ike_sa}, {path}", self.connection(*connection));
+                if let Some(old) = replaces {
+                    _ = write!(text, ", to replace {old}");
+                }
+                (Info, text)
+            }
+            Ike::Phase1Negotiated { ike_sa, chosen, at, passed_over } => (
+                Info,
+                format!("{ike_sa}: chose proposal {} transform {}: {chosen}{}", at.0, at.1, reasons(passed_over)),
+            ),
+            Ike::NatDetected { ike_sa, nat, version, path } => {
+                (Info, format!("{ike_sa}: NAT discovered: {nat} ({version}), now {path}"))
+            }
+            Ike::Phase1Established { ike_sa, cookies, connection, role, peer, lifetime, .. } => (
+                Info,
+                format!(
+                    "{}: phase 1 established as {role}, {ike_sa}, cookies {cookies}, peer is {peer}, for {} s",
+                    self.connection(*connection),
+                    lifetime.as_secs()
+                ),
+            ),
+            Ike::Phase1Failed { ike_sa, connection, role, path, failure, refusals } => {
+                let who = connection.map_or_else(|| "no connection".to_owned(), |id| self.connection(id));
+                (Warn, format!("{who}: phase 1 failed as {role}, {ike_sa}, {path}: {failure}{}", reasons(refusals)))
+            }
+            Ike::AuthenticationFailed { ike_sa, connection, path, peer, wanted, credential, failure } => {
+                let unknown = || "unreadable".to_owned();
+                let peer = peer.as_ref().map_or_else(unknown, ToString::to_string);
+                let wanted = wanted.as_ref().map_or_else(|| "anyone".to_owned(), ToString::to_string);
+                (
+                    Warn,
+                    format!(
+                        "{}: authentication failed, {ike_sa}, {path}: {failure}; peer says {peer}, wanted {wanted}, looked up {credential}",
+                        self.connection(*connection)
+                    ),
+                )
+            }
+            Ike::IkeSaEnded { ike_sa, connection, reason } => {
+                (Info, format!("{}: {ike_sa} ended: {reason:?}", self.connection(*connection)))
+            }
+            Ike::Phase2Started { child, ike_sa, role, message_id, .. } => {
+                (Info, format!("{child}: phase 2 as {role} under {ike_sa}, message id {message_id:#010x}"))
+            }
+            Ike::Phase2Negotiated { child, chosen, at, passed_over } => (
+                Info,
+                format!("{child}: chose proposal {} transform {}: {chosen}{}", at.0, at.1, reasons(passed_over)),
+            ),
+            Ike::SaEstablished { child, connection, policy, role, inbound_spi, outbound_spi, suite, local, remote, .. } => (
+                Info,
+                format!(
+                    "{}: {child} established as {role}, {local} === {remote}, {suite}, SPI in {inbound_spi:#010x} out {outbound_spi:#010x}",
+                    self.policy(*connection, *policy)
+                ),
+            ),
+            Ike::Phase2Failed { child, connection, policy, role, failure, refusals, asked, .. } => {
+                let who = policy.map_or_else(|| self.connection(*connection), |id| self.policy(*connection, id));
+                let mut text = format!("{who}: phase 2 failed as {role}, {child}: {failure}{}", reasons(refusals));
+                if let Some((theirs, ours)) = asked {
+                    _ = write!(text, "; the peer asked for {theirs} on its side and {ours} on ours");
+                }
+                (Warn, text)
+            }
+            Ike::SaRekeyed { child, replaced } => (Info, format!("{child} took the place of {replaced}")),
+            Ike::SaExpired { child, hard } => {
+                (Info, format!("{child} came to its {} limit", if *hard { "hard" } else { "soft" }))
+            }
+            Ike::SaEnded { child, connection, policy, reason } => {
+                (Info, format!("{}: {child} ended: {reason:?}", self.policy(*connection, *policy)))
+            }
+            Ike::SasAdopted { from, to, count } => (Info, format!("{to} took {count} IPsec SAs over from {from}")),
+            Ike::PeerProbed { ike_sa, sequence, retries } => {
+                (Trace, format!("{ike_sa}: asked whether the peer lives, number {sequence}, {retries} before"))
+            }
+            Ike::PeerDead { ike_sa, connection, children } => (
+                Warn,
+                format!("{}: peer is dead, {ike_sa} and {} IPsec SAs go", self.connection(*connection), children.len()),
+            ),
+            Ike::DeleteReceived { ike_sa, protocol, spis } => {
+                let spis = spis.iter().map(|spi| format!(" {spi:#010x}")).collect::<String>();
+                (Info, format!("{ike_sa}: delete received for protocol {protocol}{spis}"))
+            }
+            Ike::NotifyReceived { ike_sa, notify, protected, .. } => {
+                (Info, format!("{ike_sa}: notify received, {}: {notify}", protection(*protected)))
+            }
+            Ike::NotifySent { path, notify, protected } => {
+                (Info, format!("notify sent to {}, {}: {notify}", path.remote, protection(*protected)))
+            }
+            Ike::InitialContact { ike_sa, ike_sas, children } => {
+                (Info, format!("{ike_sa}: peer starts afresh: {ike_sas} ISAKMP SAs and {children} IPsec SAs go"))
+            }
+            Ike::PathChanged { ike_sa, from, to } => (Info, format!("{ike_sa}: path {from} is now {to}")),
+            Ike::AcquireQueued { connection, policy, merged } => {
+                let how = if *merged { "merged with one at work" } else { "waits for phase 1" };
+                (Trace, format!("{}: negotiation {how}", self.policy(*connection, *policy)))
+            }
+            Ike::Closed => (Info, "closed".to_owned()),
+            other => (Info, format!("{other:?}")),
+        }
+    }
+
+    fn connection(&self, id: ConnectionId) -> String {
+        self.connections.get(&id).cloned().unwrap_or_else(|| id.to_string())
+    }
+
+    fn policy(&self, connection: ConnectionId, id: PolicyId) -> String {
+        let name = self.policies.get(&(connection, id)).cloned().unwrap_or_else(|| id.to_string());
+        format!("{}.{name}", self.connection(connection))
+    }
+}
+
+fn protection(protected: bool) -> &'static str {
+    if protected { "protected" } else { "unprotected, a hint only" }
+}
+
+fn reasons(refusals: &[impl Display]) -> String {
+    refusals.iter().map(|refusal| format!("; {refusal}")).collect()
+}
+
+fn message_line(message: &MessageTrace) -> String {
+    let mut line = format!("{:?} {} {}", message.direction, message.exchange, message.number);
+    if message.message_id != 0 {
+        _ = write!(line, " id {:#010x}", message.message_id);
+    }
+    if message.resend > 0 {
+        _ = write!(line, " resend {}", message.resend);
+    }
+    line.push(':');
+    for payload in &message.payloads {
+        _ = write!(line, " {payload}");
+    }
+    let how = if message.encrypted { "encrypted" } else { "clear" };
+    _ = write!(line, " ({} octets, {how}) {}", message.length, message.path);
+    line
+}

@@ -1,0 +1,75 @@
+use crate::acquire::Lost;
+use bytes::Bytes;
+use drive::{IntoTransmit, Transmit};
+use ikev1_core::{ChildId, ConnectionId, KeyLogLine, PolicyId};
+
+/// Work for the caller.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Action {
+    /// Send a datagram.
+    Transmit(Transmit),
+    /// Hand a clear packet, which came protected, to this side.
+    ///
+    /// Comes of datagrams given to [`handle_datagram`](crate::Gateway::handle_datagram); those given to
+    /// [`open_batch`](crate::Gateway::open_batch) stay in the caller's buffers.
+    Deliver(Bytes),
+    /// Pass a clear packet on as it is: the policy says so. Comes of
+    /// [`handle_packet`](crate::Gateway::handle_packet).
+    Bypass(Bytes),
+    /// Write a line into the key log; only when the plan asks for it.
+    KeyLog(KeyLogLine),
+    /// News for people.
+    Event(Event),
+}
+
+/// News for people: what happened. No event holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// News of the exchanges.
+    Ike(ikev1_core::Event),
+    /// Traffic needs associations that are not there: their negotiation was started.
+    Acquiring {
+        /// The connection.
+        connection: ConnectionId,
+        /// Its policy.
+        policy: PolicyId,
+    },
+    /// Packets that waited for associations were dropped.
+    WaitingLost {
+        /// The connection they waited for.
+        connection: ConnectionId,
+        /// Its policy.
+        policy: PolicyId,
+        /// How many.
+        packets: u64,
+        /// Why.
+        reason: Lost,
+    },
+    /// A negotiated association could not be installed; its pair is deleted.
+    InstallRefused {
+        /// The pair.
+        child: ChildId,
+        /// Why.
+        reason: InstallRefusal,
+    },
+}
+
+/// Why a negotiated association could not be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallRefusal {
+    /// It belongs to no policy of the plan.
+    #[error("no policy of the plan")]
+    UnknownPolicy,
+    /// The database of associations refused it.
+    #[error("{0}")]
+    Sad(sad::InstallError),
+}
+
+impl IntoTransmit for Action {
+    fn into_transmit(self) -> Result<Transmit, Self> {
+        if let Self::Transmit(transmit) = self { Ok(transmit) } else { Err(self) }
+    }
+}

@@ -1,0 +1,142 @@
+use crate::acquire::Limits;
+use crate::defaults;
+use crate::plan::Plan;
+use crate::route::{self, Routes};
+use alloc::string::String;
+use alloc::vec::Vec;
+use spd::{Database, DatabaseError, Policy, Position, Selector, WhenEmpty};
+
+/// The settings of a gateway in the operator's words; [`build`](Self::build) checks them all.
+///
+/// The policies are those of the exemptions, in the order given, then one for each phase 2 policy of
+/// each connection, in the order of the IKE configuration. The first that matches a packet decides;
+/// what none matches is dropped.
+#[derive(Debug)]
+pub struct Config {
+    ike: ikev1_core::Config,
+    exemptions: Vec<(String, Selector, Exemption)>,
+    waiting: Limits,
+    replay_window: u32,
+}
+
+/// What becomes of packets that no association protects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exemption {
+    /// They pass in clear, both ways.
+    Bypass,
+    /// They are dropped, both ways.
+    Discard,
+}
+
+/// Why a configuration makes no plan: the field, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The settings of the exchanges are wrong.
+    #[error(transparent)]
+    Ike(#[from] ikev1_core::ConfigError),
+    /// A policy is impossible, or its name is used twice.
+    #[error("{policy}: {reason}")]
+    Policy {
+        /// The policy.
+        policy: String,
+        /// What is wrong with it.
+        reason: DatabaseError,
+    },
+    /// A limit of the queue of waiting packets is out of range.
+    #[error("{field}: must be within {least} to {most}")]
+    Waiting {
+        /// The field.
+        field: &'static str,
+        /// The least allowed.
+        least: usize,
+        /// The most allowed.
+        most: usize,
+    },
+    /// The replay window is none of the sizes there are.
+    #[error("replay_window: {0} is none of 32, 64, 128, 256, 1024, 4096")]
+    ReplayWindow(u32),
+}
+
+impl Config {
+    /// Returns the configuration of a gateway over these connections.
+    ///
+    /// The gateway chooses the inbound SPIs, whatever `ike` says about that.
+    pub fn new(ike: ikev1_core::Config) -> Self {
+        Self { ike, exemptions: Vec::new(), waiting: defaults::WAITING, replay_window: defaults::REPLAY_WINDOW }
+    }
+
+    /// Adds a policy for packets that no association protects.
+    #[must_use]
+    pub fn exempt(mut self, name: &str, selector: Selector, exemption: Exemption) -> Self {
+        self.exemptions.push((name.into(), selector, exemption));
+        self
+    }
+
+    /// Sets how many packets may wait for associations, and how long a failed negotiation rests.
+    #[must_use]
+    pub fn waiting(mut self, limits: Limits) -> Self {
+        self.waiting = limits;
+        self
+    }
+
+    /// Sets how far packets may come out of order: 32, 64, 128, 256, 1024 or 4096.
+    #[must_use]
+    pub fn replay_window(mut self, packets: u32) -> Self {
+        self.replay_window = packets;
+        self
+    }
+
+    /// Checks everything and returns the plan.
+    ///
+    /// # Errors
+    /// The first field that is wrong, and why.
+    pub fn build(self) -> Result<Plan, ConfigError> {
+        for (field, value) in [("waiting.per_policy", self.waiting.per_policy), ("waiting.total", self.waiting.total)] {
+            if value == 0 || value > defaults::MAX_WAITING {
+                return Err(ConfigError::Waiting { field, least: 1, most: defaults::MAX_WAITING });
+            }
+        }
+        if !defaults::REPLAY_WINDOWS.contains(&self.replay_window) {
+            return Err(ConfigError::ReplayWindow(self.replay_window));
+        }
+        let ike = self.ike.spi_source(ikev1_core::SpiSource::Caller).build()?;
+        let mut policies = Database::new();
+        add_interface(&mut policies)?;
+        for (name, selector, exemption) in self.exemptions {
+            let action = match exemption {
+                Exemption::Bypass => spd::Action::Bypass,
+                Exemption::Discard => spd::Action::Discard,
+            };
+            add(&mut policies, &name, selector, action)?;
+        }
+        let mut routes = Routes::default();
+        for (connection, of) in ike.connections() {
+            for (policy, protected) in of.policies() {
+                let selector = route::selector(protected.local(), protected.remote());
+                let action = spd::Action::Protect(routes.next());
+                let id = add(&mut policies, protected.name(), selector, action)?;
+                routes.add(connection, policy, id, protected.name());
+            }
+        }
+        Ok(Plan { ike, policies, routes, waiting: self.waiting, replay_window: self.replay_window })
+    }
+}
+
+fn add_interface(policies: &mut Database) -> Result<(), ConfigError> {
+    policies
+        .add_interface(route::INTERFACE, WhenEmpty::Discard)
+        .map_err(|reason| ConfigError::Policy { policy: String::new(), reason })
+}
+
+fn add(
+    policies: &mut Database,
+    name: &str,
+    selector: Selector,
+    action: spd::Action,
+) -> Result<spd::PolicyId, ConfigError> {
+    Policy::new(name, selector, action)
+        .map_err(DatabaseError::from)
+        .and_then(|policy| policies.insert(route::INTERFACE, Position::Last, policy))
+        .map_err(|reason| ConfigError::Policy { policy: name.into(), reason })
+}

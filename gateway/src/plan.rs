@@ -1,0 +1,31 @@
+use crate::acquire::Limits;
+use crate::route::Routes;
+use ikev1_core::{ConnectionId, PolicyId};
+use spd::Database;
+
+/// The settings of a gateway, checked once: made by [`Config::build`](crate::Config::build).
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) ike: ikev1_core::Plan,
+    pub(crate) policies: Database,
+    pub(crate) routes: Routes,
+    pub(crate) waiting: Limits,
+    pub(crate) replay_window: u32,
+}
+
+impl Plan {
+    /// Returns the plan of the exchanges.
+    pub fn ike(&self) -> &ikev1_core::Plan {
+        &self.ike
+    }
+
+    /// Returns the policies in their order.
+    pub fn policies(&self) -> &Database {
+        &self.policies
+    }
+
+    /// Returns the connection and its phase 2 policy of that name.
+    pub fn child_named(&self, name: &str) -> Option<(ConnectionId, PolicyId)> {
+        self.routes.named(name)
+    }
+}

@@ -1,0 +1,203 @@
+use crate::error::Failure;
+use crate::event::Event;
+use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Role, Ticket};
+use crate::proposal::{Mode, Protection};
+use crate::selector::TrafficSelector;
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::net::IpAddr;
+use core::time::Duration;
+use drive::{IntoTransmit, Path, SecretBytes, Transmit};
+
+/// Work for the caller.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Action {
+    /// Send a datagram.
+    Transmit(Transmit),
+    /// Choose the inbound SPI of a pair that is being made; answer with
+    /// [`Command::ProvideSpi`](crate::Command::ProvideSpi).
+    ///
+    /// Comes only when the plan says that the caller chooses.
+    AllocateSpi(AllocateSpi),
+    /// An SPI that was provided is not needed any more: no SA was made of it.
+    ReleaseSpi {
+        /// The SPI.
+        spi: u32,
+        /// The tunnel end on this machine that it was for.
+        local: IpAddr,
+    },
+    /// Install one direction of a pair of IPsec SAs.
+    InstallSa(Box<InstallSa>),
+    /// Remove both directions of a pair, or the one that is installed.
+    RemoveSa(RemoveSa),
+    /// Use another path for the UDP encapsulation of a pair: a NAT changed its mapping, or the peer moved.
+    UpdatePath {
+        /// The pair.
+        child: ChildId,
+        /// The path from now on.
+        path: Path,
+    },
+    /// A line for the key log, only when the plan asks for it.
+    KeyLog(KeyLogLine),
+    /// News for people.
+    Event(Event),
+}
+
+/// The question for an inbound SPI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllocateSpi {
+    /// The number the answer must carry.
+    pub ticket: Ticket,
+    /// The pair that is being made.
+    pub child: ChildId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Its policy.
+    pub policy: PolicyId,
+    /// The IP protocol of the SA: 50 or 51.
+    pub protocol: u8,
+    /// The tunnel end on this machine, the destination of the SA.
+    pub local: IpAddr,
+    /// The tunnel end of the peer.
+    pub remote: IpAddr,
+}
+
+/// Which way an SA protects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// From the peer to this end.
+    Inbound,
+    /// From this end to the peer.
+    Outbound,
+}
+
+/// What the packets of an SA travel in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encapsulation {
+    /// Directly in IP, as protocol 50 or 51.
+    Native,
+    /// In UDP on the ports of the NAT-T path, RFC 3948.
+    Udp(Path),
+}
+
+/// How long an SA lives; `None` means without limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// When this end renews the pair.
+    pub soft: Duration,
+    /// When the pair is removed.
+    pub hard: Duration,
+    /// The kilobytes after which the caller asks for a renewal with
+    /// [`Command::RekeyChild`](crate::Command::RekeyChild).
+    pub soft_kilobytes: Option<u64>,
+    /// The kilobytes after which nothing more may be protected.
+    pub hard_kilobytes: Option<u64>,
+}
+
+/// One direction of a pair of IPsec SAs, with all that an SA database needs.
+#[derive(Debug)]
+pub struct InstallSa {
+    /// The pair.
+    pub child: ChildId,
+    /// The pair it replaces: the new one is for sending at once, the old one still takes in.
+    pub replaces: Option<ChildId>,
+    /// The ISAKMP SA it was negotiated under.
+    pub ike_sa: IkeSaId,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The policy of that connection.
+    pub policy: PolicyId,
+    /// Which end started the quick mode.
+    pub role: Role,
+    /// Which way it protects.
+    pub direction: Direction,
+    /// The SPI: ours if inbound, the peer's if outbound.
+    pub spi: u32,
+    /// Protocol, cipher with key length, integrity, as negotiated.
+    pub suite: Protection,
+    /// The key of the cipher; empty if there is none.
+    pub encryption_key: SecretBytes,
+    /// The key of the integrity check; empty if there is none.
+    pub integrity_key: SecretBytes,
+    /// Tunnel or transport.
+    pub mode: Mode,
+    /// Native or in UDP.
+    pub encapsulation: Encapsulation,
+    /// The tunnel end on this machine.
+    pub local: IpAddr,
+    /// The tunnel end of the peer.
+    pub remote: IpAddr,
+    /// The traffic on this side.
+    pub local_selector: TrafficSelector,
+    /// The traffic on the peer's side.
+    pub remote_selector: TrafficSelector,
+    /// How long it lives. The endpoint itself renews and removes by time.
+    pub lifetimes: Lifetimes,
+}
+
+/// Why a pair of IPsec SAs is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoveReason {
+    /// Its time was up.
+    Expired,
+    /// A newer pair took its place.
+    Replaced,
+    /// The peer deleted it.
+    DeletedByPeer,
+    /// The caller deleted it.
+    DeletedLocally,
+    /// The peer started afresh (INITIAL-CONTACT).
+    InitialContact,
+    /// The peer is dead.
+    PeerDead,
+    /// Its ISAKMP SA ended.
+    IkeSaGone,
+    /// The exchange that made it failed after its inbound half was installed.
+    Failed(Failure),
+}
+
+/// The removal of a pair of IPsec SAs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoveSa {
+    /// The pair.
+    pub child: ChildId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Its policy.
+    pub policy: PolicyId,
+    /// The inbound SPI.
+    pub inbound_spi: u32,
+    /// The outbound SPI, 0 while the peer has given none.
+    pub outbound_spi: u32,
+    /// Why.
+    pub reason: RemoveReason,
+}
+
+/// A line of the key log in the form that Wireshark reads, with the table it belongs to.
+///
+/// It is a secret: it opens the traffic of the SA.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KeyLogLine {
+    /// For `ikev1_decryption_table`: initiator cookie and key of the ISAKMP cipher.
+    Isakmp(String),
+    /// For `esp_sa`: family, addresses, SPI, algorithms and keys of one direction.
+    Esp(String),
+}
+
+/// Shows the table only.
+impl core::fmt::Debug for KeyLogLine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Isakmp(_) => "Isakmp(..)",
+            Self::Esp(_) => "Esp(..)",
+        })
+    }
+}
+
+impl IntoTransmit for Action {
+    fn into_transmit(self) -> Result<Transmit, Self> {
+        if let Self::Transmit(transmit) = self { Ok(transmit) } else { Err(self) }
+    }
+}

@@ -1,0 +1,5 @@
+//! Ways to authenticate a peer.
+
+mod psk;
+
+pub use psk::PreSharedKey;

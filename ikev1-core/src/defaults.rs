@@ -1,0 +1,91 @@
+//! The values that stand where the operator says nothing, each with its reason.
+
+use crate::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
+use crate::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// Returns the transforms of phase 1, best first: what both RFC 8247's remains and old routers have.
+pub fn phase1_offer() -> Vec<Phase1Transform> {
+    let ciphers = [CipherAlgorithm::Aes256, CipherAlgorithm::Aes128];
+    let hashes = [HashAlgorithm::Sha2_256, HashAlgorithm::Sha1];
+    let offer = ciphers.into_iter().flat_map(|cipher| {
+        hashes.into_iter().map(move |hash| Phase1Transform {
+            cipher,
+            hash,
+            group: DhGroup::Modp2048,
+            authentication: AuthenticationMethod::PreSharedKey,
+            lifetime: Lifetime::default(),
+        })
+    });
+    offer.collect()
+}
+
+/// Returns the protections of phase 2, best first.
+pub fn phase2_offer() -> Vec<Protection> {
+    let ciphers = [EspCipher::AesCbc(AesKey::Bits256), EspCipher::AesCbc(AesKey::Bits128)];
+    let integrities = [Integrity::HmacSha2_256, Integrity::HmacSha1];
+    let offer = ciphers
+        .into_iter()
+        .flat_map(|cipher| integrities.map(|integrity| Protection::Esp { cipher, integrity: Some(integrity) }));
+    offer.collect()
+}
+
+/// The UDP port of ISAKMP, RFC 2408 §2.5.1.
+pub const IKE_PORT: u16 = 500;
+/// The UDP port that both ISAKMP and ESP move to behind a NAT, RFC 3947 §4.
+pub const NAT_T_PORT: u16 = 4500;
+
+/// The gap before the first resend, as routers have it.
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(4);
+/// The number of resends, as routers have it: with incremental back-off a message lives 292 s.
+pub const MESSAGE_RETRIES: u32 = 8;
+/// How long the sender of a last message keeps the exchange to answer repeats.
+pub const DELETE_DELAY: Duration = Duration::from_secs(30);
+/// How long a responder keeps an ISAKMP SA whose initiator has proven nothing.
+pub const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a question to the caller may stay without answer.
+pub const TICKET_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The life of an ISAKMP SA: 24 hours.
+pub const IKE_LIFETIME: Duration = Duration::from_secs(86_400);
+/// The life of an IPsec SA: 8 hours.
+pub const CHILD_LIFETIME: Duration = Duration::from_secs(28_800);
+/// The shortest life this end takes from a peer: below it rekeying is all that happens.
+pub const MIN_PEER_LIFETIME: Duration = Duration::from_secs(2);
+/// The part of a life, in thousandths, after which its initiator renews it: first.
+pub const INITIATOR_SOFT_PER_MILLE: u32 = 875;
+/// The part of a life, in thousandths, after which its responder renews it: only if the initiator did not.
+pub const RESPONDER_SOFT_PER_MILLE: u32 = 950;
+/// The largest random part, in thousandths of a life, taken off the soft limit so that SAs made together part.
+pub const SOFT_JITTER_PER_MILLE: u32 = 10;
+
+/// How long a peer is silent before it is asked whether it lives, RFC 3706 §5.5.
+pub const DPD_IDLE: Duration = Duration::from_secs(20);
+/// How often a NAT mapping is kept open, RFC 3948 §4.
+pub const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// The octets of a nonce this end sends; 8 to 256 are lawful, RFC 2409 §5.
+pub const NONCE_LENGTH: usize = 32;
+/// The most half-open ISAKMP SAs kept as a responder.
+pub const MAX_HALF_OPEN: usize = 1_000;
+/// The most half-open ISAKMP SAs kept for one address.
+pub const MAX_HALF_OPEN_PER_ADDRESS: usize = 8;
+/// The most ISAKMP SAs kept in all.
+pub const MAX_IKE_SAS: usize = 100_000;
+/// The most IPsec SAs kept under one connection and peer: rekeys and collisions included.
+pub const MAX_CHILDREN_PER_PEER: usize = 256;
+/// The most quick modes at work under one ISAKMP SA.
+pub const MAX_EXCHANGES_PER_SA: usize = 32;
+/// The most finished message ids remembered per ISAKMP SA, so that a replay makes no new SA.
+pub const MAX_FINISHED_IDS: usize = 256;
+/// The most acquires that wait for one ISAKMP SA.
+pub const MAX_WAITING_ACQUIRES: usize = 64;
+/// How often one stored reply answers a repeat.
+pub const MAX_REPLY_RESENDS: u32 = 16;
+/// How many octets go to an address that has proven nothing, for each octet it sent.
+pub const AMPLIFICATION_FACTOR: u64 = 3;
+/// The most actions that wait for the caller; events are dropped first, and counted.
+pub const MAX_ACTIONS: usize = 65_536;
+/// The longest datagram taken in: a UDP payload cannot be longer.
+pub const MAX_DATAGRAM: usize = 65_535;

@@ -1,0 +1,230 @@
+use crate::auth::PreSharedKey;
+use crate::crypto::DhGroup;
+use crate::identity::Identity;
+use crate::ids::{ConnectionId, PolicyId};
+use crate::proposal::{IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
+use crate::selector::TrafficSelector;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+use drive::Backoff;
+
+/// Who may be at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// The peer at one address; either end may start.
+    Address(IpAddr),
+    /// A peer at any address; only the peer can start.
+    Any,
+}
+
+/// Which identity the peer must prove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RemoteIdentity {
+    /// Its own address, as the datagrams show it: the default for a fixed peer.
+    PeerAddress,
+    /// This one.
+    Exactly(Identity),
+    /// Any: whoever holds the key. The default for a peer at any address.
+    Anyone,
+}
+
+/// How far this end takes part in liveness checks, RFC 3706.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DpdMode {
+    /// Neither asks nor answers, and does not announce that it could.
+    Off,
+    /// Answers, does not ask.
+    Receive,
+    /// Asks a peer that is silent, and answers.
+    Both,
+}
+
+/// What happens to a connection whose peer is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadPeerAction {
+    /// Its SAs are removed; traffic or the peer starts it again.
+    Clear,
+    /// Its SAs are removed and it is started again at once.
+    Restart,
+}
+
+/// Who chooses inbound SPIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpiSource {
+    /// The caller: [`Action::AllocateSpi`](crate::Action::AllocateSpi) asks for each.
+    Caller,
+    /// The endpoint draws them from its entropy, for callers who do not care.
+    Endpoint,
+}
+
+/// The settings of an endpoint, checked once: made by [`Config::build`](crate::Config::build).
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) connections: Vec<ConnectionPlan>,
+    pub(crate) ike_port: u16,
+    pub(crate) nat_t_port: u16,
+    pub(crate) spi_source: SpiSource,
+    pub(crate) trace: bool,
+    pub(crate) key_log: bool,
+    pub(crate) half_open_timeout: Duration,
+    pub(crate) max_half_open: usize,
+    pub(crate) max_half_open_per_address: usize,
+    pub(crate) max_ike_sas: usize,
+}
+
+impl Plan {
+    /// Returns the connections with their names for commands.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &ConnectionPlan)> {
+        (0u32..).map(ConnectionId).zip(&self.connections)
+    }
+
+    /// Returns the connection of that name in the configuration.
+    pub fn connection_named(&self, name: &str) -> Option<ConnectionId> {
+        self.connections().find(|(_, connection)| connection.name == name).map(|(id, _)| id)
+    }
+
+    /// Returns a connection.
+    pub fn connection(&self, id: ConnectionId) -> Option<&ConnectionPlan> {
+        self.connections.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// Returns a policy of a connection.
+    pub fn policy(&self, connection: ConnectionId, policy: PolicyId) -> Option<&PolicyPlan> {
+        self.connection(connection)?.policy(policy)
+    }
+
+    /// Returns the UDP port of ISAKMP on this machine.
+    pub const fn ike_port(&self) -> u16 {
+        self.ike_port
+    }
+
+    /// Returns the UDP port of NAT-T on this machine.
+    pub const fn nat_t_port(&self) -> u16 {
+        self.nat_t_port
+    }
+}
+
+/// One connection of a plan.
+#[derive(Debug)]
+pub struct ConnectionPlan {
+    pub(crate) name: String,
+    pub(crate) peer: Peer,
+    pub(crate) peer_port: u16,
+    pub(crate) peer_nat_t_port: u16,
+    pub(crate) local: Option<IpAddr>,
+    pub(crate) local_identity: Option<Identity>,
+    pub(crate) remote_identity: RemoteIdentity,
+    pub(crate) psk: PreSharedKey,
+    pub(crate) phase1: Vec<Phase1Transform>,
+    pub(crate) exponent_bits: Option<u32>,
+    pub(crate) lifetime: Duration,
+    pub(crate) backoff: Backoff,
+    pub(crate) delete_delay: Duration,
+    pub(crate) dpd: DpdMode,
+    pub(crate) dpd_idle: Duration,
+    pub(crate) dead_peer: DeadPeerAction,
+    pub(crate) nat_traversal: bool,
+    pub(crate) force_encapsulation: bool,
+    pub(crate) keepalive: Duration,
+    pub(crate) initial_contact: bool,
+    pub(crate) send_deletes: bool,
+    pub(crate) send_notifies: bool,
+    pub(crate) trust_unprotected_errors: bool,
+    pub(crate) children_end_with_ike: bool,
+    pub(crate) soft_per_mille: (u32, u32),
+    pub(crate) jitter_per_mille: u32,
+    pub(crate) policies: Vec<PolicyPlan>,
+}
+
+impl ConnectionPlan {
+    /// Returns the name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns who may be at the other end.
+    pub const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Returns the address on this machine, if the configuration fixes it.
+    pub const fn local(&self) -> Option<IpAddr> {
+        self.local
+    }
+
+    /// Returns the policies with their names for commands.
+    pub fn policies(&self) -> impl Iterator<Item = (PolicyId, &PolicyPlan)> {
+        (0u32..).map(PolicyId).zip(&self.policies)
+    }
+
+    /// Returns the policy of that name in the configuration.
+    pub fn policy_named(&self, name: &str) -> Option<PolicyId> {
+        self.policies().find(|(_, policy)| policy.name == name).map(|(id, _)| id)
+    }
+
+    /// Returns a policy.
+    pub fn policy(&self, id: PolicyId) -> Option<&PolicyPlan> {
+        self.policies.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// Returns the transforms of phase 1 as they are offered: all with the life of the connection.
+    pub(crate) fn phase1_offer(&self) -> Vec<Phase1Transform> {
+        let lifetime = Lifetime::seconds(self.lifetime.as_secs());
+        self.phase1.iter().map(|transform| Phase1Transform { lifetime, ..*transform }).collect()
+    }
+
+    /// Returns the length of the private exponent for a group, in bits.
+    pub(crate) fn exponent_bits(&self, group: DhGroup) -> u32 {
+        self.exponent_bits.unwrap_or(group.default_exponent_bits())
+    }
+}
+
+/// One phase 2 policy of a connection: which traffic, and how it is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyPlan {
+    pub(crate) name: String,
+    pub(crate) local: TrafficSelector,
+    pub(crate) remote: TrafficSelector,
+    pub(crate) mode: Mode,
+    pub(crate) suites: Vec<Protection>,
+    pub(crate) pfs: Option<DhGroup>,
+    pub(crate) lifetime: Duration,
+    pub(crate) kilobytes: Option<u64>,
+    pub(crate) accept_narrower: bool,
+}
+
+impl PolicyPlan {
+    /// Returns the name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the traffic on this side.
+    pub const fn local(&self) -> TrafficSelector {
+        self.local
+    }
+
+    /// Returns the traffic on the peer's side.
+    pub const fn remote(&self) -> TrafficSelector {
+        self.remote
+    }
+
+    /// Returns tunnel or transport.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Returns the transforms of phase 2 as they are offered.
+    pub(crate) fn offer(&self) -> Vec<IpsecTransform> {
+        let lifetime = Lifetime { seconds: Some(self.lifetime.as_secs()), kilobytes: self.kilobytes };
+        let transform = |protection: &Protection| IpsecTransform {
+            mode: self.mode,
+            pfs: self.pfs,
+            lifetime,
+            ..IpsecTransform::new(*protection)
+        };
+        self.suites.iter().map(transform).collect()
+    }
+}

@@ -1,0 +1,66 @@
+use crate::plan::{ConnectionPlan, DpdMode};
+use ipsec_wire::isakmp::payload::VendorId;
+use ipsec_wire::isakmp::{ChainBuilder, Payloads};
+use ipsec_wire::registry::PayloadType;
+use nat_t::{Support, Version};
+
+/// The vendor id of dead peer detection: 14 octets that name it, then major and minor version, RFC 3706 §5.1.
+const DPD: [u8; 16] = *b"\xaf\xca\xd7\x13\x68\xa1\xf1\xc9\x6b\x86\x96\xfc\x77\x57\x01\x00";
+/// The octets of it that are compared: a later minor version is the same to us.
+const DPD_NAME: usize = 14;
+
+/// What the peer's vendor ids say it knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    /// It answers R-U-THERE.
+    pub(crate) dpd: bool,
+    /// The version of NAT traversal in common.
+    pub(crate) nat_t: Option<Version>,
+}
+
+/// Returns the versions of NAT traversal a connection knows.
+const fn support(connection: &ConnectionPlan) -> Support {
+    if connection.nat_traversal { Support::STANDARD } else { Support::NONE }
+}
+
+/// Adds the vendor ids of message 1: all that this end knows.
+pub(crate) fn contribute_offer(connection: &ConnectionPlan, chain: &mut ChainBuilder) {
+    if connection.dpd != DpdMode::Off {
+        chain.push(&VendorId { data: DPD });
+    }
+    for version in support(connection).offers() {
+        chain.push(&VendorId { data: version.vendor_id() });
+    }
+}
+
+/// Adds the vendor ids of message 2: of NAT traversal only the version chosen, RFC 3947 §3.1.
+pub(crate) fn contribute_answer(connection: &ConnectionPlan, chosen: Capabilities, chain: &mut ChainBuilder) {
+    if connection.dpd != DpdMode::Off {
+        chain.push(&VendorId { data: DPD });
+    }
+    if let Some(version) = chosen.nat_t {
+        chain.push(&VendorId { data: version.vendor_id() });
+    }
+}
+
+/// Reads the vendor ids of message 1.
+pub(crate) fn absorb_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
+    Capabilities { dpd: knows_dpd(payloads), nat_t: support(connection).choose_as_responder(versions(payloads)) }
+}
+
+/// Reads the vendor ids of message 2.
+pub(crate) fn absorb_answer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
+    Capabilities { dpd: knows_dpd(payloads), nat_t: support(connection).choose_as_initiator(versions(payloads)) }
+}
+
+fn vendor_ids<'a>(payloads: &Payloads<'a>) -> impl Iterator<Item = &'a [u8]> {
+    payloads.iter().filter(|payload| payload.payload_type() == PayloadType::VENDOR_ID).map(|payload| payload.body())
+}
+
+fn versions<'a>(payloads: &Payloads<'a>) -> impl Iterator<Item = Version> {
+    vendor_ids(payloads).filter_map(Version::recognise)
+}
+
+fn knows_dpd(payloads: &Payloads<'_>) -> bool {
+    vendor_ids(payloads).any(|id| id.len() == DPD.len() && id.get(..DPD_NAME) == DPD.get(..DPD_NAME))
+}

@@ -1,0 +1,361 @@
+//! The transition table: which message may come in which state, what it must hold, and what follows.
+//!
+//! Every handler is gated by [`admit`]: a message that its row does not allow is dropped and
+//! counted before any of its payloads is looked at. The negative tests are generated from the same
+//! rows.
+
+use crate::error::DropReason;
+use crate::ids::Role;
+use crate::state_name::StateName;
+use core::fmt;
+use ipsec_wire::registry::{ExchangeType, PayloadType};
+
+/// Whether a message travels in clear or under the keys of phase 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// In clear.
+    Clear,
+    /// Encrypted.
+    Encrypted,
+}
+
+/// One message in one state.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The exchange.
+    pub exchange: ExchangeType,
+    /// The role of the end that receives it.
+    pub receiver: Role,
+    /// The state of that end.
+    pub state: StateName,
+    /// The number of the message in its exchange, from 1.
+    pub message: u8,
+    /// Clear or encrypted.
+    pub protection: Protection,
+    /// The payloads that must lead, in this order.
+    pub leading: &'static [PayloadType],
+    /// The payloads that must be there exactly once, the leading ones included.
+    pub required: &'static [PayloadType],
+    /// The payloads that may be there, each with the most that may.
+    pub permitted: &'static [(PayloadType, usize)],
+    /// The number of the message sent in answer, 0 for none.
+    pub answer: u8,
+    /// The state that follows.
+    pub next: StateName,
+    /// The timer that then runs.
+    pub timer: &'static str,
+    /// The section of the RFC.
+    pub section: &'static str,
+}
+
+const SA: PayloadType = PayloadType::SA;
+const KE: PayloadType = PayloadType::KEY_EXCHANGE;
+const ID: PayloadType = PayloadType::IDENTIFICATION;
+const CERT: PayloadType = PayloadType::CERTIFICATE;
+const CERTREQ: PayloadType = PayloadType::CERTIFICATE_REQUEST;
+const HASH: PayloadType = PayloadType::HASH;
+const NONCE: PayloadType = PayloadType::NONCE;
+const N: PayloadType = PayloadType::NOTIFICATION;
+const D: PayloadType = PayloadType::DELETE;
+const VID: PayloadType = PayloadType::VENDOR_ID;
+const NAT_D: PayloadType = PayloadType::NAT_D;
+const NAT_D_DRAFT: PayloadType = PayloadType::NAT_D_DRAFT;
+const NAT_OA: PayloadType = PayloadType::NAT_OA;
+const NAT_OA_DRAFT: PayloadType = PayloadType::NAT_OA_DRAFT;
+
+/// The most vendor ids in one message: clients that know every extension send some thirty.
+const VIDS: (PayloadType, usize) = (VID, 64);
+/// The most NAT-D payloads: one for the destination, the rest for every address of the source.
+const NAT_DS: (PayloadType, usize) = (NAT_D, 32);
+const NAT_DS_DRAFT: (PayloadType, usize) = (NAT_D_DRAFT, 32);
+/// Drafts 04 to 08 took the numbers of group keys; only a peer that chose such a draft is read so.
+const NAT_DS_LATE: (PayloadType, usize) = (PayloadType::SA_KEK, 32);
+const NAT_OAS: (PayloadType, usize) = (NAT_OA, 2);
+const NAT_OAS_DRAFT: (PayloadType, usize) = (NAT_OA_DRAFT, 2);
+const NAT_OAS_LATE: (PayloadType, usize) = (PayloadType::SA_TEK, 2);
+/// The most certificate requests: one for each authority.
+const CERTREQS: (PayloadType, usize) = (CERTREQ, 64);
+const NOTIFIES: (PayloadType, usize) = (N, 8);
+
+/// The table, in the order of the exchanges.
+pub const TABLE: &[Row] = &[
+    Row {
+        exchange: ExchangeType::MAIN,
+        receiver: Role::Responder,
+        state: StateName::MainIdle,
+        message: 1,
+        protection: Protection::Clear,
+        leading: &[SA],
+        required: &[SA],
+        permitted: &[VIDS],
+        answer: 2,
+        next: StateName::MainSaRecv,
+        timer: "half-open",
+        section: "RFC 2409 §5.4",
+    },
+    Row {
+        exchange: ExchangeType::MAIN,
+        receiver: Role::Initiator,
+        state: StateName::MainSaSent,
+        message: 2,
+        protection: Protection::Clear,
+        leading: &[SA],
+        required: &[SA],
+        permitted: &[VIDS],
+        answer: 3,
+        next: StateName::MainKeSent,
+        timer: "resend",
+        section: "RFC 2409 §5.4",
+    },
+    Row {
+        exchange: ExchangeType::MAIN,
+        receiver: Role::Responder,
+        state: StateName::MainSaRecv,
+        message: 3,
+        protection: Protection::Clear,
+        leading: &[],
+        required: &[KE, NONCE],
+        permitted: &[VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE, CERTREQS],
+        answer: 4,
+        next: StateName::MainKeRecv,
+        timer: "half-open",
+        section: "RFC 2409 §5.4, RFC 3947 §3.2",
+    },
+    Row {
+        exchange: ExchangeType::MAIN,
+        receiver: Role::Initiator,
+        state: StateName::MainKeSent,
+        message: 4,
+        protection: Protection::Clear,
+        leading: &[],
+        required: &[KE, NONCE],
+        permitted: &[VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE, CERTREQS],
+        answer: 5,
+        next: StateName::MainAuthSent,
+        timer: "resend",
+        section: "RFC 2409 §5.4, RFC 3947 §3.2",
+    },
+    Row {
+        exchange: ExchangeType::MAIN,
+        receiver: Role::Responder,
+        state: StateName::MainKeRecv,
+        message: 5,
+        protection: Protection::Encrypted,
+        leading: &[],
+        required: &[ID, HASH],
+        permitted: &[NOTIFIES, VIDS, CERTREQS, (CERT, 8)],
+        answer: 6,
+        next: StateName::MainUp,
+        timer: "soft",
+        section: "RFC 2409 §5.4",
+    },
+    Row {
+        exchange: ExchangeType::MAIN,
+        receiver: Role::Initiator,
+        state: StateName::MainAuthSent,
+        message: 6,
+        protection: Protection::Encrypted,
+        leading: &[],
+        required: &[ID, HASH],
+        permitted: &[NOTIFIES, VIDS, CERTREQS, (CERT, 8)],
+        answer: 0,
+        next: StateName::MainUp,
+        timer: "soft",
+        section: "RFC 2409 §5.4",
+    },
+    Row {
+        exchange: ExchangeType::QUICK,
+        receiver: Role::Responder,
+        state: StateName::QuickReceivingMessage,
+        message: 1,
+        protection: Protection::Encrypted,
+        leading: &[HASH, SA],
+        required: &[HASH, SA, NONCE],
+        permitted: &[(KE, 1), (ID, 2), NAT_OAS, NAT_OAS_DRAFT, NAT_OAS_LATE, NOTIFIES, VIDS],
+        answer: 2,
+        next: StateName::QuickSendingHashSaNonce,
+        timer: "resend",
+        section: "RFC 2409 §5.5",
+    },
+    Row {
+        exchange: ExchangeType::QUICK,
+        receiver: Role::Initiator,
+        state: StateName::QuickWaitHashSaNonce,
+        message: 2,
+        protection: Protection::Encrypted,
+        leading: &[HASH, SA],
+        required: &[HASH, SA, NONCE],
+        permitted: &[(KE, 1), (ID, 2), NAT_OAS, NAT_OAS_DRAFT, NAT_OAS_LATE, NOTIFIES, VIDS],
+        answer: 3,
+        next: StateName::DeleteDelay,
+        timer: "delete delay",
+        section: "RFC 2409 §5.5",
+    },
+    Row {
+        exchange: ExchangeType::QUICK,
+        receiver: Role::Responder,
+        state: StateName::QuickWaitHash,
+        message: 3,
+        protection: Protection::Encrypted,
+        leading: &[HASH],
+        required: &[HASH],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 0,
+        next: StateName::QuickDone,
+        timer: "soft",
+        section: "RFC 2409 §5.5",
+    },
+    Row {
+        exchange: ExchangeType::INFORMATIONAL,
+        receiver: Role::Responder,
+        state: StateName::InfoIdle,
+        message: 1,
+        protection: Protection::Encrypted,
+        leading: &[HASH],
+        required: &[HASH],
+        permitted: &[(N, 16), (D, 16), VIDS],
+        answer: 0,
+        next: StateName::InfoDone,
+        timer: "none",
+        section: "RFC 2409 §5.7",
+    },
+];
+
+/// Returns the row of a state, if any message may come then.
+pub fn row(exchange: ExchangeType, receiver: Role, state: StateName) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.exchange == exchange && row.receiver == receiver && row.state == state)
+}
+
+/// Checks a message against its row: protection, and which payloads there are how often in which order.
+///
+/// Payloads of the private range that nobody named are ignored, RFC 2408 §3.1; any other payload
+/// that the row does not name is refused.
+///
+/// # Errors
+/// [`DropReason::ClearText`], [`DropReason::NoKeys`] or [`DropReason::PayloadSet`].
+pub fn admit(
+    row: &Row,
+    protection: Protection,
+    payloads: impl Iterator<Item = PayloadType> + Clone,
+) -> Result<(), DropReason> {
+    match (row.protection, protection) {
+        (Protection::Clear, Protection::Clear) | (Protection::Encrypted, Protection::Encrypted) => {}
+        (Protection::Encrypted, Protection::Clear) => return Err(DropReason::ClearText),
+        (Protection::Clear, Protection::Encrypted) => return Err(DropReason::NoKeys),
+    }
+    if !row.leading.iter().copied().eq(payloads.clone().take(row.leading.len())) {
+        return Err(DropReason::PayloadSet);
+    }
+    let count = |wanted: PayloadType| payloads.clone().filter(|payload| *payload == wanted).count();
+    if row.required.iter().any(|required| count(*required) != 1) {
+        return Err(DropReason::PayloadSet);
+    }
+    if row.permitted.iter().any(|(permitted, most)| count(*permitted) > *most) {
+        return Err(DropReason::PayloadSet);
+    }
+    let known = |payload: PayloadType| {
+        row.required.contains(&payload) || row.permitted.iter().any(|(permitted, _)| *permitted == payload)
+    };
+    // Private payloads that a maker invented are skipped; those with a meaning of their own are not.
+    let skipped = |payload: PayloadType| payload.0 >= 128 && payload.name().is_none();
+    if payloads.clone().any(|payload| !known(payload) && !skipped(payload)) {
+        return Err(DropReason::PayloadSet);
+    }
+    Ok(())
+}
+
+/// One line per row, as a person reads a table.
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} {} message {} {}:",
+            self.exchange.name().unwrap_or("unknown"),
+            self.receiver,
+            self.state,
+            self.message,
+            match self.protection {
+                Protection::Clear => "clear",
+                Protection::Encrypted => "encrypted",
+            }
+        )?;
+        for payload in self.required {
+            write!(f, " {}", payload.name().unwrap_or("unknown"))?;
+        }
+        for (payload, most) in self.permitted {
+            write!(f, " [{} x{most}]", payload.name().unwrap_or("unknown"))?;
+        }
+        if self.answer != 0 {
+            write!(f, " -> message {}", self.answer)?;
+        }
+        write!(f, " -> {} ({}) {}", self.next, self.timer, self.section)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn each_state_takes_at_most_one_message() {
+        for (at, row) in TABLE.iter().enumerate() {
+            let same = |other: &Row| {
+                other.exchange == row.exchange && other.receiver == row.receiver && other.state == row.state
+            };
+            assert_eq!(TABLE.iter().position(same), Some(at), "{row}");
+        }
+    }
+
+    #[test]
+    fn the_required_payloads_alone_are_admitted() {
+        for row in TABLE {
+            assert_eq!(admit(row, row.protection, row.required.iter().copied()), Ok(()), "{row}");
+        }
+    }
+
+    /// Every subset of the payloads that a row names, and every doubling: only lawful sets advance.
+    #[test]
+    fn only_sets_with_all_required_payloads_once_are_admitted() {
+        for row in TABLE {
+            let named: Vec<PayloadType> =
+                row.required.iter().copied().chain(row.permitted.iter().map(|(payload, _)| *payload)).collect();
+            for subset in 0u32..1 << named.len() {
+                let chosen = named.iter().enumerate().filter(|(at, _)| subset >> at & 1 == 1).map(|(_, p)| *p);
+                let all = subset & ((1 << row.required.len()) - 1) == (1 << row.required.len()) - 1;
+                assert_eq!(admit(row, row.protection, chosen).is_ok(), all, "{row} {subset:b}");
+            }
+            for required in row.required {
+                let doubled = row.required.iter().copied().chain([*required]);
+                assert_eq!(admit(row, row.protection, doubled), Err(DropReason::PayloadSet));
+            }
+        }
+    }
+
+    #[test]
+    fn payloads_that_have_no_place_are_refused_and_private_ones_skipped() {
+        for row in TABLE {
+            for number in 1u8..=255 {
+                let payload = PayloadType(number);
+                let named = row.required.contains(&payload) || row.permitted.iter().any(|(p, _)| *p == payload);
+                if named {
+                    continue;
+                }
+                let private = number >= 128 && payload.name().is_none();
+                let set = row.required.iter().copied().chain([payload]);
+                assert_eq!(admit(row, row.protection, set).is_ok(), private, "{row} with {payload}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_wrong_protection_is_refused_before_any_payload_is_looked_at() {
+        for row in TABLE {
+            let (wrong, reason) = match row.protection {
+                Protection::Clear => (Protection::Encrypted, DropReason::NoKeys),
+                Protection::Encrypted => (Protection::Clear, DropReason::ClearText),
+            };
+            assert_eq!(admit(row, wrong, core::iter::empty()), Err(reason));
+        }
+    }
+}

@@ -1,0 +1,673 @@
+use crate::order::{Order, Relabel};
+use crate::{
+    Action, AddressSet, Arrival, DatabaseCounters, Decision, Direction, Explanation, FilterCounters, InboundRefusal,
+    Origin, PacketKey, Peer, Policy, PolicyCounters, PolicyError, PolicyId, Selector,
+};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use thiserror::Error;
+
+/// An interface: a number the owner of the database gives and understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfaceId(pub u32);
+
+/// What happens on an interface that has no policies at all. With one policy or more, what none of
+/// them matches is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenEmpty {
+    /// Everything is dropped, RFC 4301 §5.
+    #[default]
+    Discard,
+    /// Everything passes in the clear, as on routers where the first policy turns protection on.
+    Bypass,
+}
+
+/// Where a policy is put in the list of its interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Position {
+    /// After all others.
+    #[default]
+    Last,
+    /// At this place, counted from 1; what stands there and after moves back.
+    At(usize),
+    /// Directly before this policy.
+    Before(PolicyId),
+}
+
+/// Why the database refused a change: the caller's or operator's mistake. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// There is no such interface.
+    #[error("there is no such interface")]
+    NoInterface,
+    /// The interface is there already.
+    #[error("the interface is there already")]
+    InterfaceExists,
+    /// The policy was removed, replaced, or never of this database.
+    #[error("policy {0} is gone")]
+    NoPolicy(PolicyId),
+    /// Positions are counted from 1 and may be at most one after the last.
+    #[error("position {asked} is not between 1 and {last}")]
+    Position {
+        /// The position asked for.
+        asked: usize,
+        /// The last position there may be.
+        last: usize,
+    },
+    /// The policy named stands on another interface.
+    #[error("policy {0} is on another interface")]
+    OtherInterface(PolicyId),
+    /// Another policy of the interface has the name.
+    #[error("another policy of the interface has this name")]
+    DuplicateName,
+    /// The database is full.
+    #[error("the database holds its limit of {0} policies")]
+    Full(usize),
+    /// Only policies that protect, for any or dynamic peers, have instances.
+    #[error("policy {0} is not one to make instances of")]
+    NotInstantiable(PolicyId),
+    /// The policy itself is impossible.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+/// A policy as it stands in the database.
+#[derive(Debug)]
+struct Record {
+    policy: Policy,
+    interface: InterfaceId,
+    label: u64,
+    hits: u64,
+    instances: Vec<PolicyId>,
+    counters: Box<PolicyCounters>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    record: Option<Record>,
+}
+
+#[derive(Debug, Default)]
+struct Interface {
+    when_empty: WhenEmpty,
+    order: Order,
+    names: BTreeMap<Box<str>, PolicyId>,
+}
+
+/// The policies of a host or gateway, ordered per interface: the first that matches decides, and what
+/// none matches is dropped, RFC 4301 §4.4.1.
+#[derive(Debug)]
+pub struct Database {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    len: usize,
+    limit: usize,
+    interfaces: BTreeMap<InterfaceId, Interface>,
+    counters: DatabaseCounters,
+    filters: FilterCounters,
+    relabelled: Vec<Relabel>,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Database {
+    /// The most policies a database holds unless told otherwise.
+    pub const DEFAULT_LIMIT: usize = 1 << 20;
+
+    /// Returns an empty database.
+    pub fn new() -> Self {
+        Self::with_limit(Self::DEFAULT_LIMIT)
+    }
+
+    /// Returns an empty database that holds at most `limit` policies, instances included.
+    pub fn with_limit(limit: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+            limit: limit.min(u32::MAX as usize),
+            interfaces: BTreeMap::new(),
+            counters: DatabaseCounters::default(),
+            filters: FilterCounters::default(),
+            relabelled: Vec::new(),
+        }
+    }
+
+    /// Adds an interface without policies.
+    ///
+    /// # Errors
+    /// [`DatabaseError::InterfaceExists`].
+    pub fn add_interface(&mut self, interface: InterfaceId, when_empty: WhenEmpty) -> Result<(), DatabaseError> {
+        if self.interfaces.contains_key(&interface) {
+            return Err(DatabaseError::InterfaceExists);
+        }
+        self.interfaces.insert(interface, Interface { when_empty, ..Interface::default() });
+        Ok(())
+    }
+
+    /// Removes an interface and its policies, and returns those, whose associations have to go.
+    ///
+    /// # Errors
+    /// [`DatabaseError::NoInterface`].
+    pub fn remove_interface(&mut self, interface: InterfaceId) -> Result<Vec<PolicyId>, DatabaseError> {
+        let removed = self.interfaces.remove(&interface).ok_or(DatabaseError::NoInterface)?;
+        let ids: Vec<_> = removed.order.iter().filter_map(|slot| self.id(slot)).collect();
+        for id in &ids {
+            self.release(*id);
+        }
+        Ok(ids)
+    }
+
+    /// Puts a policy into the list of an interface.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]; nothing changed.
+    pub fn insert(
+        &mut self,
+        interface: InterfaceId,
+        position: Position,
+        policy: Policy,
+    ) -> Result<PolicyId, DatabaseError> {
+        let inserted = self.try_insert(interface, position, policy);
+        let counters = &mut self.counters;
+        let counter = if inserted.is_ok() { &mut counters.add_good } else { &mut counters.add_failed };
+        *counter = counter.saturating_add(1);
+        inserted
+    }
+
+    /// Removes a policy and the instances made of it, and returns all these, whose associations have to go.
+    ///
+    /// # Errors
+    /// [`DatabaseError::NoPolicy`].
+    pub fn remove(&mut self, id: PolicyId) -> Result<Vec<PolicyId>, DatabaseError> {
+        let Some(record) = self.record(id) else {
+            self.counters.delete_failed = self.counters.delete_failed.saturating_add(1);
+            return Err(DatabaseError::NoPolicy(id));
+        };
+        let mut removed = record.instances.clone();
+        removed.push(id);
+        for id in &removed {
+            self.unlist(*id);
+            self.release(*id);
+        }
+        self.counters.delete_good = self.counters.delete_good.saturating_add(1);
+        Ok(removed)
+    }
+
+    /// Replaces a policy by another in its place.
+    ///
+    /// The new one has a new id, and the old one's instances go: what was agreed for the old policy was
+    /// not agreed for the new one. Returns the new id, and the ids whose associations have to go.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]; nothing changed.
+    pub fn replace(&mut self, id: PolicyId, policy: Policy) -> Result<(PolicyId, Vec<PolicyId>), DatabaseError> {
+        let replaced = self.try_replace(id, policy);
+        let counters = &mut self.counters;
+        let counter = if replaced.is_ok() { &mut counters.set_config_good } else { &mut counters.set_config_failed };
+        *counter = counter.saturating_add(1);
+        replaced
+    }
+
+    /// Moves a policy within the list of its interface. Its position is counted as if it had been taken out.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]; nothing changed.
+    pub fn move_to(&mut self, id: PolicyId, position: Position) -> Result<(), DatabaseError> {
+        let record = self.record(id).ok_or(DatabaseError::NoPolicy(id))?;
+        let (interface, label) = (record.interface, record.label);
+        let last = self.interfaces.get(&interface).map_or(0, |interface| interface.order.len());
+        let index = match position {
+            Position::Last => last.saturating_sub(1),
+            Position::At(asked) if asked == 0 || asked > last => return Err(DatabaseError::Position { asked, last }),
+            Position::At(asked) => asked - 1,
+            Position::Before(other) if other == id => return Ok(()),
+            Position::Before(other) => {
+                let before = self.index_before(interface, other)?;
+                let own = self.position(id).unwrap_or(0).saturating_sub(1);
+                if own < before { before - 1 } else { before }
+            }
+        };
+        if let Some(interface) = self.interfaces.get_mut(&interface) {
+            interface.order.remove(label);
+            let label = interface.order.insert(index, id.slot, &mut self.relabelled);
+            self.apply_label(id, label);
+        }
+        Ok(())
+    }
+
+    /// Makes an instance of a policy for any or dynamic peers: a copy for one peer's addresses, directly
+    /// before it.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]; nothing changed.
+    pub fn instantiate(
+        &mut self,
+        of: PolicyId,
+        name: &str,
+        peer: Peer,
+        local: Option<AddressSet>,
+        remote: AddressSet,
+    ) -> Result<PolicyId, DatabaseError> {
+        let record = self.record(of).ok_or(DatabaseError::NoPolicy(of))?;
+        let policy = &record.policy;
+        let protects = matches!(policy.action(), Action::Protect(_));
+        if !protects || !matches!(policy.peer(), Peer::Any | Peer::Dynamic) {
+            return Err(DatabaseError::NotInstantiable(of));
+        }
+        let mut selector: Selector = policy.selector().clone();
+        selector.remote = remote;
+        if let Some(local) = local {
+            selector.local = local;
+        }
+        let instance = policy.instance(of, name, selector)?.with_peer(peer);
+        let interface = record.interface;
+        let id = self.insert(interface, Position::Before(of), instance)?;
+        if let Some(record) = self.record_mut(of) {
+            record.instances.push(id);
+        }
+        Ok(id)
+    }
+
+    /// Decides about a packet that is to be sent through `interface`, and counts the hit.
+    pub fn outbound(&mut self, interface: InterfaceId, key: &PacketKey) -> Decision {
+        let decision = self.decide(interface, Direction::Outbound, key);
+        self.count_decision(decision, Direction::Outbound);
+        decision
+    }
+
+    /// Checks a packet that came in through `interface`, after decryption, and counts the hit, RFC 4301 §5.2.
+    ///
+    /// Returns the policy it was accepted under; none on an interface without policies that lets all pass.
+    ///
+    /// # Errors
+    /// [`InboundRefusal`]: the packet has to be dropped.
+    pub fn inbound(
+        &mut self,
+        interface: InterfaceId,
+        key: &PacketKey,
+        arrival: Arrival,
+    ) -> Result<Option<PolicyId>, InboundRefusal> {
+        let decision = self.decide(interface, Direction::Inbound, key);
+        let verdict = self.check_arrival(decision, arrival);
+        self.count_inbound(decision, &verdict, arrival);
+        verdict
+    }
+
+    /// Decides about a packet and counts nothing.
+    pub fn decide(&self, interface: InterfaceId, direction: Direction, key: &PacketKey) -> Decision {
+        let Some(listed) = self.interfaces.get(&interface) else { return Decision::Discard { policy: None } };
+        if listed.order.len() == 0 {
+            return match listed.when_empty {
+                WhenEmpty::Discard => Decision::Discard { policy: None },
+                WhenEmpty::Bypass => Decision::Bypass { policy: None },
+            };
+        }
+        self.decision_of(self.classify(listed, direction, key))
+    }
+
+    /// Decides about a packet by asking each policy in turn, and says what refused each before the one
+    /// that matched. Counts the refusals, and no hit.
+    ///
+    /// This is the oracle of the index as well: the two never differ.
+    pub fn explain(&mut self, interface: InterfaceId, direction: Direction, key: &PacketKey) -> Explanation {
+        let mut refused = Vec::new();
+        let mut matched = None;
+        let Some(listed) = self.interfaces.get(&interface) else {
+            return Explanation { decision: Decision::Discard { policy: None }, refused };
+        };
+        for slot in listed.order.iter() {
+            let (Some(id), Some(policy)) = (self.id(slot), self.policy_in(slot)) else { continue };
+            match policy.refusal(direction, key) {
+                None => {
+                    matched = Some(slot);
+                    break;
+                }
+                Some(refusal) => refused.push((id, refusal)),
+            }
+        }
+        let empty = listed.order.len() == 0 && listed.when_empty == WhenEmpty::Bypass;
+        let decision = if empty { Decision::Bypass { policy: None } } else { self.decision_of(matched) };
+        for (_, refusal) in &refused {
+            self.filters.count(*refusal);
+        }
+        Explanation { decision, refused }
+    }
+
+    /// Returns the policy.
+    pub fn policy(&self, id: PolicyId) -> Option<&Policy> {
+        self.record(id).map(|record| &record.policy)
+    }
+
+    /// Returns the interface of a policy.
+    pub fn interface_of(&self, id: PolicyId) -> Option<InterfaceId> {
+        self.record(id).map(|record| record.interface)
+    }
+
+    /// Returns the position of a policy in the list of its interface, counted from 1.
+    pub fn position(&self, id: PolicyId) -> Option<usize> {
+        let record = self.record(id)?;
+        Some(self.interfaces.get(&record.interface)?.order.position(record.label)? + 1)
+    }
+
+    /// Returns the policy at a position of an interface, counted from 1.
+    pub fn at(&self, interface: InterfaceId, position: usize) -> Option<PolicyId> {
+        self.id(self.interfaces.get(&interface)?.order.at(position.checked_sub(1)?)?)
+    }
+
+    /// Returns the policies of an interface in order.
+    pub fn iter(&self, interface: InterfaceId) -> impl Iterator<Item = (PolicyId, &Policy)> {
+        let order = self.interfaces.get(&interface).map(|interface| &interface.order);
+        order.into_iter().flat_map(Order::iter).filter_map(|slot| Some((self.id(slot)?, self.policy_in(slot)?)))
+    }
+
+    /// Returns the interfaces.
+    pub fn interfaces(&self) -> impl Iterator<Item = InterfaceId> {
+        self.interfaces.keys().copied()
+    }
+
+    /// Returns the number of policies, instances included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether there is no policy.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns the policy of this name on an interface.
+    pub fn by_name(&self, interface: InterfaceId, name: &str) -> Option<PolicyId> {
+        self.interfaces.get(&interface)?.names.get(name).copied()
+    }
+
+    /// Returns the policies that protect traffic with the peer at `address`, in order, those for that
+    /// address before those for any; for a responder that has to choose.
+    pub fn by_peer(&mut self, interface: InterfaceId, address: IpAddr) -> Vec<PolicyId> {
+        let protecting = |policy: &Policy| matches!(policy.action(), Action::Protect(_));
+        let mut exact = Vec::new();
+        let mut open = Vec::new();
+        for (id, policy) in self.iter(interface).filter(|(_, policy)| protecting(policy)) {
+            match policy.peer() {
+                Peer::Address(peer) if *peer == address => exact.push(id),
+                Peer::Any | Peer::Dynamic => open.push(id),
+                Peer::Address(_) | Peer::Host(_) => {}
+            }
+        }
+        exact.append(&mut open);
+        let counters = &mut self.counters;
+        let counter =
+            if exact.is_empty() { &mut counters.find_by_peer_failed } else { &mut counters.find_by_peer_good };
+        *counter = counter.saturating_add(1);
+        exact
+    }
+
+    /// Returns the policies whose names a pair of identities satisfies, in order.
+    pub fn by_names(&self, interface: InterfaceId, local: Option<&str>, remote: Option<&str>) -> Vec<PolicyId> {
+        let matching = |policy: &Policy| policy.selector().name_refusal(local, remote).is_none();
+        self.iter(interface).filter(|(_, policy)| matching(policy)).map(|(id, _)| id).collect()
+    }
+
+    /// Returns the instances made of a policy.
+    pub fn instances(&self, of: PolicyId) -> &[PolicyId] {
+        self.record(of).map_or(&[], |record| &record.instances)
+    }
+
+    /// Returns how many packets met this policy.
+    pub fn hits(&self, id: PolicyId) -> Option<u64> {
+        self.record(id).map(|record| record.hits)
+    }
+
+    /// Returns the counters of a policy.
+    pub fn policy_counters(&self, id: PolicyId) -> Option<&PolicyCounters> {
+        self.record(id).map(|record| &*record.counters)
+    }
+
+    /// Returns the counters of a policy, for those who process its packets and to reset them.
+    pub fn policy_counters_mut(&mut self, id: PolicyId) -> Option<&mut PolicyCounters> {
+        self.record_mut(id).map(|record| &mut *record.counters)
+    }
+
+    /// Returns the counters of the database.
+    pub fn counters(&self) -> &DatabaseCounters {
+        &self.counters
+    }
+
+    /// Returns the counters of the database, for those who look policies up on behalf of others.
+    pub fn counters_mut(&mut self) -> &mut DatabaseCounters {
+        &mut self.counters
+    }
+
+    /// Returns which selectors refused packets in [`explain`](Self::explain).
+    pub fn filter_counters(&self) -> &FilterCounters {
+        &self.filters
+    }
+
+    /// Sets the counters of the database and the filters to zero, and those of its policies with their hits.
+    pub fn reset_counters(&mut self) {
+        self.counters.reset();
+        self.filters.reset();
+        for record in self.slots.iter_mut().filter_map(|slot| slot.record.as_mut()) {
+            record.hits = 0;
+            record.counters.reset();
+        }
+    }
+
+    /// The seam of the index: the slot of the first policy that matches.
+    fn classify(&self, listed: &Interface, direction: Direction, key: &PacketKey) -> Option<u32> {
+        let matches = |slot: &u32| self.policy_in(*slot).is_some_and(|policy| policy.refusal(direction, key).is_none());
+        listed.order.iter().find(matches)
+    }
+
+    fn decision_of(&self, slot: Option<u32>) -> Decision {
+        let Some(id) = slot.and_then(|slot| self.id(slot)) else { return Decision::Discard { policy: None } };
+        match self.policy(id).map(Policy::action) {
+            Some(Action::Protect(template)) => Decision::Protect { policy: id, template },
+            Some(Action::Bypass) => Decision::Bypass { policy: Some(id) },
+            Some(Action::Discard) | None => Decision::Discard { policy: Some(id) },
+        }
+    }
+
+    fn check_arrival(&self, decision: Decision, arrival: Arrival) -> Result<Option<PolicyId>, InboundRefusal> {
+        match (decision, arrival) {
+            (_, Arrival::Protected { policy }) if self.record(policy).is_none() => {
+                Err(InboundRefusal::StalePolicy(policy))
+            }
+            (Decision::Discard { policy: None }, _) => Err(InboundRefusal::NoPolicy),
+            (Decision::Discard { policy: Some(policy) }, _) => Err(InboundRefusal::Discarded(policy)),
+            (Decision::Bypass { policy }, Arrival::Clear) => Ok(policy),
+            (Decision::Bypass { policy }, Arrival::Protected { .. }) => {
+                Err(policy.map_or(InboundRefusal::NoPolicy, InboundRefusal::NotToBeProtected))
+            }
+            (Decision::Protect { policy, .. }, Arrival::Clear) => Err(InboundRefusal::NotProtected(policy)),
+            (Decision::Protect { policy, .. }, Arrival::Protected { policy: association }) => {
+                if policy == association {
+                    return Ok(Some(policy));
+                }
+                Err(InboundRefusal::OtherPolicy { association, packet: policy })
+            }
+        }
+    }
+
+    fn count_decision(&mut self, decision: Decision, direction: Direction) {
+        let Some(record) = decision.policy().and_then(|id| self.record_mut(id)) else {
+            self.counters.match_failed = self.counters.match_failed.saturating_add(1);
+            return;
+        };
+        record.hits = record.hits.saturating_add(1);
+        let counters = &mut record.counters;
+        let counter = match (decision, direction) {
+            (Decision::Discard { .. }, Direction::Outbound) => &mut counters.out_deny,
+            (Decision::Discard { .. }, Direction::Inbound) => &mut counters.in_deny,
+            (Decision::Bypass { .. }, Direction::Outbound) => &mut counters.out_permit,
+            (Decision::Bypass { .. }, Direction::Inbound) => &mut counters.in_permit,
+            (Decision::Protect { .. }, Direction::Outbound) => &mut counters.out_process_start,
+            (Decision::Protect { .. }, Direction::Inbound) => &mut counters.in_process_start,
+        };
+        *counter = counter.saturating_add(1);
+        self.counters.match_good = self.counters.match_good.saturating_add(1);
+    }
+
+    fn count_inbound(
+        &mut self,
+        decision: Decision,
+        verdict: &Result<Option<PolicyId>, InboundRefusal>,
+        arrival: Arrival,
+    ) {
+        let blamed = match (decision.policy(), arrival) {
+            (Some(id), _) => Some(id),
+            (None, Arrival::Protected { policy }) => Some(policy),
+            (None, Arrival::Clear) => None,
+        };
+        let Err(refusal) = verdict else { return self.count_decision(decision, Direction::Inbound) };
+        let Some(record) = blamed.and_then(|id| self.record_mut(id)) else {
+            self.counters.match_failed = self.counters.match_failed.saturating_add(1);
+            return;
+        };
+        let counters = &mut record.counters;
+        let counter = match refusal {
+            InboundRefusal::Discarded(_) => &mut counters.in_deny,
+            InboundRefusal::NotProtected(_) => &mut counters.in_action_ipsec_fail,
+            InboundRefusal::NotToBeProtected(_) | InboundRefusal::NoPolicy => &mut counters.in_policy_action_fail,
+            InboundRefusal::OtherPolicy { .. } => &mut counters.in_pol_select_match_fail,
+            InboundRefusal::StalePolicy(_) => &mut counters.in_bundle_state_bad,
+        };
+        *counter = counter.saturating_add(1);
+    }
+
+    fn try_insert(
+        &mut self,
+        interface: InterfaceId,
+        position: Position,
+        policy: Policy,
+    ) -> Result<PolicyId, DatabaseError> {
+        let listed = self.interfaces.get(&interface).ok_or(DatabaseError::NoInterface)?;
+        if self.len >= self.limit {
+            return Err(DatabaseError::Full(self.limit));
+        }
+        if listed.names.contains_key(policy.name()) {
+            return Err(DatabaseError::DuplicateName);
+        }
+        let last = listed.order.len() + 1;
+        let index = match position {
+            Position::Last => last - 1,
+            Position::At(asked) if asked == 0 || asked > last => return Err(DatabaseError::Position { asked, last }),
+            Position::At(asked) => asked - 1,
+            Position::Before(other) => self.index_before(interface, other)?,
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let id = PolicyId { slot, generation: self.slots.get(slot as usize).map_or(0, |slot| slot.generation) };
+        let name: Box<str> = policy.name().into();
+        let record = Record { policy, interface, label: 0, hits: 0, instances: Vec::new(), counters: Box::default() };
+        if let (Some(slot), Some(listed)) = (self.slots.get_mut(slot as usize), self.interfaces.get_mut(&interface)) {
+            slot.record = Some(record);
+            listed.names.insert(name, id);
+            let label = listed.order.insert(index, id.slot, &mut self.relabelled);
+            self.apply_label(id, label);
+            self.len += 1;
+        }
+        Ok(id)
+    }
+
+    fn try_replace(&mut self, id: PolicyId, policy: Policy) -> Result<(PolicyId, Vec<PolicyId>), DatabaseError> {
+        let record = self.record(id).ok_or(DatabaseError::NoPolicy(id))?;
+        let interface = record.interface;
+        let listed = self.interfaces.get(&interface).ok_or(DatabaseError::NoInterface)?;
+        if listed.names.get(policy.name()).is_some_and(|other| *other != id) {
+            return Err(DatabaseError::DuplicateName);
+        }
+        let mut gone = record.instances.clone();
+        for instance in &gone {
+            self.unlist(*instance);
+            self.release(*instance);
+        }
+        let position = self.position(id).unwrap_or(1);
+        self.unlist(id);
+        self.release(id);
+        gone.push(id);
+        let new = self.try_insert(interface, Position::At(position), policy)?;
+        Ok((new, gone))
+    }
+
+    /// The index, counted from 0, of a policy that must stand on `interface`.
+    fn index_before(&self, interface: InterfaceId, other: PolicyId) -> Result<usize, DatabaseError> {
+        let record = self.record(other).ok_or(DatabaseError::NoPolicy(other))?;
+        if record.interface != interface {
+            return Err(DatabaseError::OtherInterface(other));
+        }
+        Ok(self.position(other).unwrap_or(1) - 1)
+    }
+
+    /// Takes over the label of a policy just placed, and those its neighbours got for it.
+    fn apply_label(&mut self, id: PolicyId, label: u64) {
+        for Relabel { slot, new, .. } in core::mem::take(&mut self.relabelled) {
+            if let Some(record) = self.slots.get_mut(slot as usize).and_then(|slot| slot.record.as_mut()) {
+                record.label = new;
+            }
+        }
+        if let Some(record) = self.record_mut(id) {
+            record.label = label;
+        }
+    }
+
+    /// Takes a policy out of the list of its interface, and out of its parent's instances.
+    fn unlist(&mut self, id: PolicyId) {
+        let Some(record) = self.record(id) else { return };
+        let (label, origin) = (record.label, record.policy.origin());
+        let name: Box<str> = record.policy.name().into();
+        let interface = record.interface;
+        if let Some(listed) = self.interfaces.get_mut(&interface) {
+            listed.order.remove(label);
+            listed.names.remove(&name);
+        }
+        if let Origin::Instance { of } = origin
+            && let Some(parent) = self.record_mut(of)
+        {
+            parent.instances.retain(|instance| *instance != id);
+        }
+    }
+
+    /// Frees the slot of a policy; its id is stale from now on.
+    fn release(&mut self, id: PolicyId) {
+        let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else {
+            return;
+        };
+        if slot.record.take().is_none() {
+            return;
+        }
+        self.len -= 1;
+        // A slot whose generations are used up is never used again, so no id comes back.
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = next;
+            self.free.push(id.slot);
+        }
+    }
+
+    fn id(&self, slot: u32) -> Option<PolicyId> {
+        let generation = self.slots.get(slot as usize)?.generation;
+        Some(PolicyId { slot, generation })
+    }
+
+    fn policy_in(&self, slot: u32) -> Option<&Policy> {
+        self.slots.get(slot as usize)?.record.as_ref().map(|record| &record.policy)
+    }
+
+    fn record(&self, id: PolicyId) -> Option<&Record> {
+        self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?.record.as_ref()
+    }
+
+    fn record_mut(&mut self, id: PolicyId) -> Option<&mut Record> {
+        self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?.record.as_mut()
+    }
+}
