@@ -7,3 +7,20 @@
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod cipher;
+mod esp;
+mod integrity;
+mod keys;
+mod packet;
+pub mod suite;
+
+pub use esp::open::{OpenError, OpenJob, OpenSlot, Opened, decrypt_batch, open_batch, verify_batch};
+pub use esp::seal::{Iv, MAX_ESP_LEN, SealError, SealJob, SealSlot, seal_batch};
+pub use keys::{KeyError, OpenKey, SealKey, SequenceBits};
+pub use packet::{BufferTooSmall, Packet, Room};
+pub use suite::{CipherAlgorithm, IntegrityAlgorithm, Suite, SuiteError};

@@ -188,8 +188,12 @@ impl FromStr for Identity {
 /// An encryption algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cipher {
-    /// AES in CBC mode with a key of 128, 192 or 256 bits.
-    AesCbc(u16),
+    /// AES in CBC mode with a key of 128 bits.
+    Aes128,
+    /// AES in CBC mode with a key of 192 bits.
+    Aes192,
+    /// AES in CBC mode with a key of 256 bits.
+    Aes256,
     /// Triple DES.
     TripleDes,
     /// DES: broken, for old peers only.
@@ -231,9 +235,9 @@ pub enum Group {
 }
 
 const CIPHERS: &[(&str, Cipher)] = &[
-    ("aes128", Cipher::AesCbc(128)),
-    ("aes192", Cipher::AesCbc(192)),
-    ("aes256", Cipher::AesCbc(256)),
+    ("aes128", Cipher::Aes128),
+    ("aes192", Cipher::Aes192),
+    ("aes256", Cipher::Aes256),
     ("3des", Cipher::TripleDes),
     ("des", Cipher::Des),
     ("null", Cipher::Null),
@@ -404,7 +408,7 @@ mod tests {
     #[test]
     fn proposals_name_cipher_hash_and_group() {
         let proposal: IkeProposal = "aes256-sha256-modp2048".parse().unwrap();
-        assert_eq!((proposal.cipher, proposal.hash), (Cipher::AesCbc(256), Hash::Sha256));
+        assert_eq!((proposal.cipher, proposal.hash), (Cipher::Aes256, Hash::Sha256));
         assert_eq!(proposal.group, Group::Modp2048);
         let proposal: EspProposal = "aes128-sha1".parse().unwrap();
         assert_eq!(proposal.pfs, None);

@@ -1,0 +1,29 @@
+//! The Encapsulating Security Payload (RFC 4303).
+
+pub(crate) mod open;
+pub(crate) mod seal;
+
+use crate::cipher::gcm::Gcm;
+use crate::keys::Frame;
+
+/// Returns the associated data of a combined mode and its length: SPI | sequence number (RFC 4106 §5).
+fn associated(spi: u32, sequence: u64, extended: bool) -> ([u8; 12], usize) {
+    let mut octets = [0; 12];
+    let spi = spi.to_be_bytes();
+    let sequence = sequence.to_be_bytes();
+    let wire = if extended { &sequence[..] } else { &sequence[4..] };
+    octets.iter_mut().zip(spi.iter().chain(wire)).for_each(|(to, from)| *to = *from);
+    (octets, spi.len().saturating_add(wire.len()))
+}
+
+/// Returns the tag of GMAC over a framed packet (RFC 4543 §3.3).
+fn gmac(gcm: &Gcm, iv: [u8; 8], packet: &[u8], frame: Frame, spi: u32, sequence: u64) -> [u8; 16] {
+    let end = packet.len().saturating_sub(frame.icv);
+    let covered = packet.get(..end).unwrap_or_default();
+    if frame.extended {
+        let (head, _) = associated(spi, sequence, true);
+        gcm.gmac(iv, &head, covered.get(8..).unwrap_or_default())
+    } else {
+        gcm.tag(iv, covered, &[])
+    }
+}

@@ -1,0 +1,285 @@
+use super::associated;
+use crate::cipher::{OpenCipher, cbc};
+use crate::keys::OpenKey;
+use crate::packet::Packet;
+use crate::suite::IntegrityAlgorithm;
+use cipher::BlockCipherDecrypt;
+use cipher::array::Array;
+use ipsec_wire::esp::{EspPacket, HEADER_LEN, TRAILER_LEN};
+use subtle::ConstantTimeEq;
+
+/// Why a packet was not opened.
+///
+/// For our own counters and logs: to the sender every refusal looks the same, which is silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The packet is shorter than header, IV, one block and ICV.
+    #[error("shorter than header, IV, trailer and ICV")]
+    TooShort,
+    /// The ciphertext is no multiple of the block, or of four octets.
+    #[error("ciphertext is no multiple of the block")]
+    Unaligned,
+    /// The ICV is wrong: forged, damaged, another key, or a wrong guess of the sequence number's upper half.
+    #[error("wrong ICV")]
+    Icv,
+    /// The caller rejected the packet after its ICV was checked: a replay.
+    #[error("rejected by the caller")]
+    Rejected,
+    /// The padding is longer than the payload.
+    #[error("pad length beyond the payload")]
+    PadLength,
+    /// The padding octets are not 1, 2, 3 and so on.
+    #[error("padding octets out of order")]
+    PadOctets,
+    /// The job was not run to its end.
+    #[error("the job was not run")]
+    NotRun,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Verified,
+    Opened(u8),
+    Failed(OpenError),
+}
+
+/// What was inside an ESP packet.
+#[derive(Debug)]
+pub struct Opened<'b> {
+    /// The payload, with filler after it if the sender put some there.
+    pub packet: Packet<'b>,
+    /// What the payload is: 4 or 41 for a tunnel, a transport otherwise, 59 for a dummy to be dropped.
+    pub next_header: u8,
+}
+
+/// One ESP packet to open: what to open it with, and what became of it.
+#[derive(Debug)]
+pub struct OpenJob<'k, 'b> {
+    key: &'k OpenKey,
+    packet: Packet<'b>,
+    sequence_high: u32,
+    stage: Stage,
+}
+
+impl<'k, 'b> OpenJob<'k, 'b> {
+    /// Makes the job of opening `packet`, which starts with the SPI.
+    ///
+    /// `sequence` is the whole number: its upper half matters with 64-bit sequence numbers only, its lower
+    /// half is read from the packet.
+    pub const fn new(key: &'k OpenKey, packet: Packet<'b>, sequence: u64) -> Self {
+        Self { key, packet, sequence_high: (sequence >> 32) as u32, stage: Stage::Waiting }
+    }
+
+    /// Returns whether the ICV was found right, and nothing was decided against the packet since.
+    pub const fn is_verified(&self) -> bool {
+        matches!(self.stage, Stage::Verified | Stage::Opened(_))
+    }
+
+    /// Decides against a packet whose ICV is right: the replay window has seen it meanwhile.
+    pub const fn reject(&mut self) {
+        self.stage = Stage::Failed(OpenError::Rejected);
+    }
+
+    /// Returns the packet: the payload once opened, the ESP packet before.
+    pub const fn packet(&self) -> &Packet<'b> {
+        &self.packet
+    }
+
+    /// Returns the kind of the payload.
+    ///
+    /// # Errors
+    /// Why the packet was not opened.
+    pub const fn outcome(&self) -> Result<u8, OpenError> {
+        match self.stage {
+            Stage::Opened(next_header) => Ok(next_header),
+            Stage::Failed(error) => Err(error),
+            Stage::Waiting | Stage::Verified => Err(OpenError::NotRun),
+        }
+    }
+
+    /// Returns the payload.
+    ///
+    /// # Errors
+    /// Why the packet was not opened.
+    pub fn finish(self) -> Result<Opened<'b>, OpenError> {
+        self.outcome().map(|next_header| Opened { packet: self.packet, next_header })
+    }
+
+    fn verify(&mut self) {
+        self.stage = match self.try_verify() {
+            Ok(()) => Stage::Verified,
+            Err(error) => Stage::Failed(error),
+        };
+    }
+
+    fn try_verify(&mut self) -> Result<(), OpenError> {
+        let key = self.key;
+        let frame = key.frame;
+        let overhead = frame.header.saturating_add(frame.icv);
+        let text_len = self.packet.len().checked_sub(overhead).ok_or(OpenError::TooShort)?;
+        if text_len < TRAILER_LEN {
+            return Err(OpenError::TooShort);
+        }
+        if !text_len.is_multiple_of(frame.align) {
+            return Err(OpenError::Unaligned);
+        }
+        let view = EspPacket::new_checked(self.packet.octets()).map_err(|_| OpenError::TooShort)?;
+        let sequence = (u64::from(self.sequence_high) << 32) | u64::from(view.sequence());
+        let spi = view.spi();
+        let (associated, length) = associated(spi, sequence, frame.extended);
+        let associated = associated.get(..length).unwrap_or_default();
+        let right = match &key.cipher {
+            OpenCipher::Gcm(gcm) => {
+                let (iv, text, icv) = self.parts();
+                same(icv, &gcm.tag(iv, associated, text))
+            }
+            OpenCipher::Gmac(gcm) => {
+                let (iv, _, icv) = self.parts();
+                let icv = Array::<u8, cipher::consts::U16>::try_from(&*icv).unwrap_or_default();
+                same(&icv, &super::gmac(gcm, iv, self.packet.octets(), frame, spi, sequence))
+            }
+            OpenCipher::Ccm(ccm) => {
+                // The MAC covers the plaintext; a forged packet is put back as it came.
+                let (iv, text, icv) = self.parts();
+                ccm.apply(iv, text);
+                let right = same(icv, &ccm.tag(iv, associated, text));
+                if !right {
+                    ccm.apply(iv, text);
+                }
+                right
+            }
+            OpenCipher::ChaCha(chacha) => {
+                let (iv, text, icv) = self.parts();
+                let tag = icv.first_chunk().copied().unwrap_or_default();
+                icv.len() == 16 && chacha.open(iv, associated, text, tag)
+            }
+            OpenCipher::Null
+            | OpenCipher::Des(_)
+            | OpenCipher::TripleDes(_)
+            | OpenCipher::Aes(_)
+            | OpenCipher::Ctr(_) => {
+                let high = self.sequence_high.to_be_bytes();
+                let suffix: &[u8] = if frame.extended { &high } else { &[] };
+                let at = self.packet.len().saturating_sub(frame.icv);
+                match self.packet.octets().split_at_checked(at) {
+                    // Only a suite made with the dangerous name has no integrity.
+                    Some(_) if key.suite().integrity() == IntegrityAlgorithm::None => true,
+                    Some((covered, icv)) => same(icv, &key.integrity.icv(covered, suffix)),
+                    None => false,
+                }
+            }
+        };
+        if right { Ok(()) } else { Err(OpenError::Icv) }
+    }
+
+    fn decrypt(&mut self) {
+        self.stage = match self.try_decrypt() {
+            Ok(next_header) => Stage::Opened(next_header),
+            Err(error) => Stage::Failed(error),
+        };
+    }
+
+    fn try_decrypt(&mut self) -> Result<u8, OpenError> {
+        let frame = self.key.frame;
+        match &self.key.cipher {
+            OpenCipher::Aes(aes) => self.decrypt_cbc(aes),
+            OpenCipher::Des(des) => self.decrypt_cbc(&**des),
+            OpenCipher::TripleDes(des) => self.decrypt_cbc(&**des),
+            OpenCipher::Ctr(ctr) => {
+                let (iv, text, _) = self.parts();
+                ctr.apply(iv, text);
+            }
+            OpenCipher::Gcm(gcm) => {
+                let (iv, text, _) = self.parts();
+                gcm.apply(iv, text);
+            }
+            // Nothing to decrypt, or decrypted already, the ICV being inseparable.
+            OpenCipher::Null | OpenCipher::Gmac(_) | OpenCipher::Ccm(_) | OpenCipher::ChaCha(_) => {}
+        }
+        let (_, text, _) = self.parts();
+        let (payload, &mut [pad_length, next_header]) = text.split_last_chunk_mut().ok_or(OpenError::TooShort)?;
+        let pad_length = usize::from(pad_length);
+        let start = payload.len().checked_sub(pad_length).ok_or(OpenError::PadLength)?;
+        let padding = payload.get(start..).unwrap_or_default();
+        if !padding.iter().zip(1..=u8::MAX).all(|(&octet, count)| octet == count) {
+            return Err(OpenError::PadOctets);
+        }
+        let tail = pad_length.saturating_add(TRAILER_LEN).saturating_add(frame.icv);
+        self.packet.trim_front(frame.header).ok_or(OpenError::TooShort)?;
+        self.packet.trim_back(tail).ok_or(OpenError::TooShort)?;
+        Ok(next_header)
+    }
+
+    fn decrypt_cbc<C: BlockCipherDecrypt>(&mut self, cipher: &C) {
+        let frame = self.key.frame;
+        let end = self.packet.len().saturating_sub(frame.icv);
+        let body = self.packet.octets_mut().get_mut(HEADER_LEN..end).unwrap_or_default();
+        let (iv, text) = body.split_at_mut_checked(frame.iv).unwrap_or_default();
+        cbc::decrypt(cipher, &Array::try_from(&*iv).unwrap_or_default(), text);
+    }
+
+    /// Returns the IV of a counter mode, the text and the ICV.
+    fn parts(&mut self) -> ([u8; 8], &mut [u8], &mut [u8]) {
+        let frame = self.key.frame;
+        let end = self.packet.len().saturating_sub(frame.icv);
+        let (body, icv) = self.packet.octets_mut().split_at_mut_checked(end).unwrap_or_default();
+        let body = body.get_mut(HEADER_LEN..).unwrap_or_default();
+        let (iv, text) = body.split_at_mut_checked(frame.iv).unwrap_or_default();
+        (iv.first_chunk().copied().unwrap_or_default(), text, icv)
+    }
+}
+
+/// Compares an ICV with as much of the computed value, in constant time; an empty ICV is never right.
+fn same(icv: &[u8], computed: &[u8]) -> bool {
+    match computed.get(..icv.len()) {
+        Some(computed) if !icv.is_empty() => computed.ct_eq(icv).into(),
+        Some(_) | None => false,
+    }
+}
+
+/// Something that may hold a job: the job itself, or a slot of the caller's array.
+pub trait OpenSlot<'k, 'b> {
+    /// Returns the job, if there is one.
+    fn job(&mut self) -> Option<&mut OpenJob<'k, 'b>>;
+}
+
+impl<'k, 'b> OpenSlot<'k, 'b> for OpenJob<'k, 'b> {
+    fn job(&mut self) -> Option<&mut Self> {
+        Some(self)
+    }
+}
+
+impl<'k, 'b> OpenSlot<'k, 'b> for Option<OpenJob<'k, 'b>> {
+    fn job(&mut self) -> Option<&mut OpenJob<'k, 'b>> {
+        self.as_mut()
+    }
+}
+
+/// Checks lengths and ICV of every packet not yet verified.
+///
+/// The replay window is checked before and moved after this, packet by packet, and before [`decrypt_batch`]:
+/// two copies of one packet in a batch are both right, and the window tells them apart.
+pub fn verify_batch<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S]) {
+    for job in slots.iter_mut().filter_map(OpenSlot::job) {
+        if job.stage == Stage::Waiting {
+            job.verify();
+        }
+    }
+}
+
+/// Decrypts every verified packet and takes header, IV, padding and ICV off.
+pub fn decrypt_batch<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S]) {
+    for job in slots.iter_mut().filter_map(OpenSlot::job) {
+        if job.stage == Stage::Verified {
+            job.decrypt();
+        }
+    }
+}
+
+/// Verifies and decrypts, for callers without a replay window between the two.
+pub fn open_batch<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S]) {
+    verify_batch(slots);
+    decrypt_batch(slots);
+}

@@ -1,0 +1,332 @@
+use super::associated;
+use crate::cipher::{CbcSeal, SealCipher, cbc};
+use crate::keys::SealKey;
+use crate::packet::{BufferTooSmall, Packet, Room};
+use crate::suite::MAX_IV_LEN;
+use cipher::BlockCipherEncrypt;
+use cipher::array::Array;
+use ipsec_wire::esp::{HEADER_LEN, TRAILER_LEN, emit_header};
+
+/// Octets of the longest ESP packet we make: the longest payload of an IP packet.
+pub const MAX_ESP_LEN: usize = 65535;
+
+/// Packets of one association looked for and sealed together; the rest of a batch follows.
+const GROUP: usize = 64;
+
+/// Where the explicit IV comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Iv {
+    /// From the sequence number: for counter modes the number itself, for CBC encrypted under a secret.
+    ///
+    /// It never repeats while the caller never repeats a sequence number under one key.
+    #[default]
+    Sequence,
+    /// From the caller: as many octets from the start as the cipher's IV has.
+    ///
+    /// For hardware with a source of its own and for known answers. An IV given twice to a counter mode
+    /// gives the plaintext away.
+    Given([u8; MAX_IV_LEN]),
+}
+
+/// Why a packet was not sealed; it is unchanged then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The buffer has too little room around the packet.
+    #[error(transparent)]
+    BufferTooSmall(#[from] BufferTooSmall),
+    /// The sealed packet would not fit into an IP packet.
+    #[error("the sealed packet would have {0} octets")]
+    TooLong(usize),
+    /// The sequence number is zero, or above 32 bits where the association has no more.
+    #[error("sequence number {0} out of range")]
+    Sequence(u64),
+    /// The job was not run by [`seal_batch`].
+    #[error("the job was not run")]
+    NotRun,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Framed,
+    Encrypted,
+    Sealed,
+    Failed(SealError),
+}
+
+/// One packet to seal: what to seal it with, and what became of it.
+#[derive(Debug)]
+pub struct SealJob<'k, 'b> {
+    key: &'k SealKey,
+    packet: Packet<'b>,
+    spi: u32,
+    sequence: u64,
+    next_header: u8,
+    filler: usize,
+    iv: Iv,
+    stage: Stage,
+}
+
+impl<'k, 'b> SealJob<'k, 'b> {
+    /// Makes the job of sealing `packet`, a payload of kind `next_header`, under this SPI and sequence number.
+    ///
+    /// The caller never gives a sequence number twice under one key. Sequence numbers of 32-bit associations
+    /// are below 2^32; zero is never sent (RFC 4303 §3.3.3).
+    pub const fn new(key: &'k SealKey, packet: Packet<'b>, spi: u32, sequence: u64, next_header: u8) -> Self {
+        Self { key, packet, spi, sequence, next_header, filler: 0, iv: Iv::Sequence, stage: Stage::Waiting }
+    }
+
+    /// Adds `octets` of filler after the payload, to hide its length (TFC padding, RFC 4303 §2.7).
+    ///
+    /// Lawful only where the payload says its own length, as an IP packet in tunnel mode does.
+    #[must_use]
+    pub const fn with_filler(mut self, octets: usize) -> Self {
+        self.filler = octets;
+        self
+    }
+
+    /// Takes the explicit IV from elsewhere.
+    #[must_use]
+    pub const fn with_iv(mut self, iv: Iv) -> Self {
+        self.iv = iv;
+        self
+    }
+
+    /// Returns the sequence number.
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Returns the packet: the ESP packet once sealed, the payload otherwise.
+    pub const fn packet(&self) -> &Packet<'b> {
+        &self.packet
+    }
+
+    /// Returns whether the packet was sealed.
+    ///
+    /// # Errors
+    /// Why it was not.
+    pub const fn outcome(&self) -> Result<(), SealError> {
+        match self.stage {
+            Stage::Sealed => Ok(()),
+            Stage::Failed(error) => Err(error),
+            Stage::Waiting | Stage::Framed | Stage::Encrypted => Err(SealError::NotRun),
+        }
+    }
+
+    /// Returns the ESP packet.
+    ///
+    /// # Errors
+    /// Why it was not sealed.
+    pub fn finish(self) -> Result<Packet<'b>, SealError> {
+        self.outcome().map(|()| self.packet)
+    }
+
+    /// Puts everything in its place but ciphertext and ICV.
+    fn frame(&mut self) {
+        self.stage = match self.try_frame() {
+            Ok(()) => Stage::Framed,
+            Err(error) => Stage::Failed(error),
+        };
+    }
+
+    fn try_frame(&mut self) -> Result<(), SealError> {
+        let frame = self.key.frame;
+        if self.sequence == 0 || (!frame.extended && self.sequence > u32::MAX.into()) {
+            return Err(SealError::Sequence(self.sequence));
+        }
+        let payload = self.packet.len().saturating_add(self.filler);
+        let text = payload.saturating_add(TRAILER_LEN);
+        // At most 15, the alignment being at most 16.
+        let padding = text.next_multiple_of(frame.align).saturating_sub(text);
+        let tail = self.filler.saturating_add(padding).saturating_add(TRAILER_LEN).saturating_add(frame.icv);
+        let total = frame.header.saturating_add(self.packet.len()).saturating_add(tail);
+        if total > MAX_ESP_LEN {
+            return Err(SealError::TooLong(total));
+        }
+        if self.packet.tailroom() < tail {
+            return Err(BufferTooSmall { room: Room::Tail, needed: tail }.into());
+        }
+        let header = self.packet.grow_front(frame.header)?;
+        // The lower half is what goes on the wire.
+        let low = (self.sequence & u64::from(u32::MAX)) as u32;
+        let header_written = emit_header(header, self.spi, low);
+        debug_assert!(header_written.is_ok(), "the header was grown to hold it");
+        let field = header.get_mut(HEADER_LEN..).unwrap_or_default();
+        match self.iv {
+            Iv::Given(iv) => field.iter_mut().zip(iv).for_each(|(to, from)| *to = from),
+            Iv::Sequence => match &self.key.cipher {
+                SealCipher::Aes(key) => write_iv_block(key, self.sequence, field),
+                SealCipher::Des(key) => write_iv_block(key, self.sequence, field),
+                SealCipher::TripleDes(key) => write_iv_block(key, self.sequence, field),
+                SealCipher::Null => {}
+                SealCipher::Ctr(_)
+                | SealCipher::Gcm(_)
+                | SealCipher::Gmac(_)
+                | SealCipher::Ccm(_)
+                | SealCipher::ChaCha(_) => {
+                    if let Some(field) = field.first_chunk_mut() {
+                        *field = self.sequence.to_be_bytes();
+                    }
+                }
+            },
+        }
+        let trailer = self.packet.grow_back(tail)?;
+        let (filler, trailer) = trailer.split_at_mut_checked(self.filler).unwrap_or_default();
+        filler.fill(0);
+        for (to, count) in trailer.iter_mut().take(padding).zip(1..) {
+            *to = count;
+        }
+        if let Some([pad_length, next_header]) = trailer.get_mut(padding..).and_then(|rest| rest.first_chunk_mut()) {
+            // Below the alignment: at most 15.
+            *pad_length = (padding & 0xff) as u8;
+            *next_header = self.next_header;
+        }
+        Ok(())
+    }
+
+    /// Returns IV and text to encrypt, and the ICV's place.
+    #[inline]
+    fn parts(&mut self) -> (&mut [u8], &mut [u8], &mut [u8]) {
+        let frame = self.key.frame;
+        let body = self.packet.octets_mut().get_mut(HEADER_LEN..).unwrap_or_default();
+        let (body, icv) = match body.len().checked_sub(frame.icv) {
+            Some(at) => body.split_at_mut_checked(at).unwrap_or_default(),
+            None => Default::default(),
+        };
+        let (iv, text) = body.split_at_mut_checked(frame.iv).unwrap_or_default();
+        (iv, text, icv)
+    }
+
+    /// Returns the blocks for CBC: with our own IV the chain starts one block early and makes it.
+    #[inline]
+    fn lane<N: cipher::array::ArraySize>(&mut self) -> cbc::Lane<'_, N> {
+        self.stage = Stage::Encrypted;
+        match self.iv {
+            Iv::Sequence => {
+                let end = self.packet.len().saturating_sub(self.key.frame.icv);
+                let blocks = self.packet.octets_mut().get_mut(HEADER_LEN..end).unwrap_or_default();
+                cbc::Lane::new(Array::default(), blocks)
+            }
+            Iv::Given(_) => {
+                let (iv, text, _) = self.parts();
+                cbc::Lane::new(Array::try_from(&*iv).unwrap_or_default(), text)
+            }
+        }
+    }
+
+    /// Encrypts with a cipher that needs no company, and with a combined mode authenticates as well.
+    fn encrypt_alone(&mut self) {
+        let key = self.key;
+        let (associated, length) = associated(self.spi, self.sequence, key.frame.extended);
+        let associated = associated.get(..length).unwrap_or_default();
+        let (iv, text, _) = self.parts();
+        let iv = iv.first_chunk().copied().unwrap_or_default();
+        let tag = match &key.cipher {
+            SealCipher::Gcm(gcm) => {
+                gcm.apply(iv, text);
+                gcm.tag(iv, associated, text)
+            }
+            SealCipher::Ccm(ccm) => {
+                let tag = ccm.tag(iv, associated, text);
+                ccm.apply(iv, text);
+                tag
+            }
+            SealCipher::ChaCha(chacha) => chacha.seal(iv, associated, text),
+            SealCipher::Gmac(gcm) => super::gmac(gcm, iv, self.packet.octets(), key.frame, self.spi, self.sequence),
+            SealCipher::Ctr(ctr) => {
+                ctr.apply(iv, text);
+                self.stage = Stage::Encrypted;
+                return;
+            }
+            SealCipher::Null | SealCipher::Des(_) | SealCipher::TripleDes(_) | SealCipher::Aes(_) => {
+                self.stage = Stage::Encrypted;
+                return;
+            }
+        };
+        let (_, _, icv) = self.parts();
+        icv.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
+        self.stage = Stage::Sealed;
+    }
+
+    /// Writes the ICV of a separate integrity algorithm.
+    #[inline]
+    fn authenticate(&mut self) {
+        let frame = self.key.frame;
+        let high = ((self.sequence >> 32) as u32).to_be_bytes();
+        let suffix: &[u8] = if frame.extended { &high } else { &[] };
+        let at = self.packet.len().saturating_sub(frame.icv);
+        let octets = self.packet.octets_mut();
+        if let Some((covered, icv)) = octets.split_at_mut_checked(at) {
+            let value = self.key.integrity.icv(covered, suffix);
+            icv.iter_mut().zip(value).for_each(|(to, from)| *to = from);
+        }
+        self.stage = Stage::Sealed;
+    }
+}
+
+fn write_iv_block<C: BlockCipherEncrypt>(key: &CbcSeal<C>, sequence: u64, field: &mut [u8]) {
+    let block = key.iv_block(sequence);
+    field.iter_mut().zip(block).for_each(|(to, from)| *to = from);
+}
+
+/// Something that may hold a job: the job itself, or a slot of the caller's array.
+pub trait SealSlot<'k, 'b> {
+    /// Returns the job, if there is one.
+    fn job(&mut self) -> Option<&mut SealJob<'k, 'b>>;
+}
+
+impl<'k, 'b> SealSlot<'k, 'b> for SealJob<'k, 'b> {
+    fn job(&mut self) -> Option<&mut Self> {
+        Some(self)
+    }
+}
+
+impl<'k, 'b> SealSlot<'k, 'b> for Option<SealJob<'k, 'b>> {
+    fn job(&mut self) -> Option<&mut SealJob<'k, 'b>> {
+        self.as_mut()
+    }
+}
+
+/// Seals packets in place: ESP header, IV, padding, ciphertext and ICV.
+///
+/// Packets of one key are encrypted side by side wherever they stand in the batch; nothing is allocated
+/// or copied. Each job knows what became of it: a packet that fails does not hold up the others.
+pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
+    for group in slots.chunks_mut(GROUP) {
+        for job in group.iter_mut().filter_map(SealSlot::job) {
+            if job.stage == Stage::Waiting {
+                job.frame();
+            }
+        }
+        while let Some(key) = group.iter_mut().filter_map(SealSlot::job).find_map(framed_key) {
+            let jobs = group.iter_mut().filter_map(SealSlot::job);
+            encrypt(key, jobs.filter(|job| job.stage == Stage::Framed && core::ptr::eq(job.key, key)));
+        }
+        for job in group.iter_mut().filter_map(SealSlot::job) {
+            if job.stage == Stage::Encrypted {
+                job.authenticate();
+            }
+        }
+    }
+}
+
+fn framed_key<'k>(job: &mut SealJob<'k, '_>) -> Option<&'k SealKey> {
+    (job.stage == Stage::Framed).then_some(job.key)
+}
+
+/// Encrypts the packets of one key.
+fn encrypt<'a, 'k: 'a, 'b: 'a>(key: &SealKey, jobs: impl Iterator<Item = &'a mut SealJob<'k, 'b>>) {
+    match &key.cipher {
+        SealCipher::Aes(aes) => cbc::encrypt(&aes.cipher, jobs.map(SealJob::lane)),
+        SealCipher::Des(des) => cbc::encrypt(&des.cipher, jobs.map(SealJob::lane)),
+        SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, jobs.map(SealJob::lane)),
+        SealCipher::Null
+        | SealCipher::Ctr(_)
+        | SealCipher::Gcm(_)
+        | SealCipher::Gmac(_)
+        | SealCipher::Ccm(_)
+        | SealCipher::ChaCha(_) => jobs.for_each(SealJob::encrypt_alone),
+    }
+}

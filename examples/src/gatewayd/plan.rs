@@ -1,0 +1,228 @@
+//! From the words of the file to the plan of the engine.
+
+use super::file::{Connection, File, FileError, LogLevel, PolicyAction};
+use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Prefix, Remote};
+use core::net::IpAddr;
+use drive::Schedule;
+use gateway::{Config, Exemption, Plan};
+use ikev1_core::auth::PreSharedKey;
+use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
+use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
+use ikev1_core::{ConnectionConfig, DpdMode, Peer, PolicyConfig, RemoteIdentity, TrafficSelector};
+use spd::{AddressSelector, ProtocolSelector, Selector};
+
+/// How much later than the initiator of an association its responder renews it, in thousandths of its life.
+const RESPONDER_LATER: u32 = 75;
+
+impl File {
+    /// Returns the plan that this file describes.
+    ///
+    /// # Errors
+    /// A key file cannot be read, or the engine refuses a value: its field and the reason.
+    pub fn plan(&self) -> Result<Plan, FileError> {
+        let mut ike = ikev1_core::Config::new()
+            .ports(self.daemon.ike_port, self.daemon.nat_t_port)
+            .trace(self.daemon.log == LogLevel::Trace)
+            .dangerously_log_keys(self.daemon.dangerously_keylog_dir.is_some());
+        for (index, connection) in self.connection.iter().enumerate() {
+            ike = ike.connection(connection.plan(&format!("connection[{index}]"))?);
+        }
+        let mut config = Config::new(ike).replay_window(self.daemon.replay_window);
+        for policy in &self.policy {
+            let exemption = match policy.action {
+                PolicyAction::Bypass => Exemption::Bypass,
+                PolicyAction::Discard => Exemption::Discard,
+            };
+            let selector = Selector {
+                local: addresses(policy.local)?.into(),
+                remote: addresses(policy.remote)?.into(),
+                protocol: policy.protocol.map_or(ProtocolSelector::Any, ProtocolSelector::Number),
+                ..Selector::default()
+            };
+            config = config.exempt(&policy.name, selector, exemption);
+        }
+        config.build().map_err(|error| FileError::Engine(error.to_string()))
+    }
+}
+
+impl Connection {
+    fn plan(&self, field: &str) -> Result<ConnectionConfig, FileError> {
+        let mut plan = ConnectionConfig::new(&self.name)
+            .local(self.local)
+            .peer(match self.remote {
+                Remote::Address(address) => Peer::Address(address),
+                Remote::Any => Peer::Any,
+            })
+            .pre_shared_key(PreSharedKey::copied(self.key(field)?.expose()))
+            .dangerously_allow_weak_algorithms(self.dangerously_allow_weak);
+        if let Some(identity) = &self.local_id {
+            plan = plan.local_identity(identity.plan());
+        }
+        if let Some(identity) = &self.remote_id {
+            plan = plan.remote_identity(RemoteIdentity::Exactly(identity.plan()));
+        }
+        if let Some(proposals) = &self.ike {
+            plan = plan.phase1(proposals.iter().map(IkeProposal::plan).collect());
+        }
+        if let Some(lifetime) = self.ike_lifetime {
+            plan = plan.lifetime(lifetime.0);
+        }
+        if let Some(percent) = self.renew_percent {
+            if !(10..=90).contains(&percent) {
+                return Err(FileError::refused(format!("{field}.renew_percent"), "must be 10 to 90"));
+            }
+            plan = plan.soft_per_mille((percent * 10, percent * 10 + RESPONDER_LATER));
+        }
+        if let Some(first) = self.retransmit {
+            plan = plan.resend_schedule(Schedule::Incremental(first.0));
+        }
+        if let Some(retries) = self.retries {
+            plan = plan.resends(retries);
+        }
+        if let Some(gap) = self.nat_keepalive {
+            plan = plan.keepalive(gap.0);
+        }
+        plan = match self.dpd_idle {
+            Some(idle) => plan.dpd(DpdMode::Both).dpd_idle(idle.0),
+            None => plan.dpd(DpdMode::Receive),
+        };
+        for (index, child) in self.child.iter().enumerate() {
+            let field = format!("{field}.child[{index}]");
+            let mut policy = PolicyConfig::new(&child.name)
+                .local(traffic(child.local, &format!("{field}.local"))?)
+                .remote(traffic(child.remote, &format!("{field}.remote"))?);
+            if let Some(proposals) = &child.esp {
+                policy = policy.suites(proposals.iter().map(EspProposal::plan).collect());
+                if let Some(group) = proposals.first().and_then(|first| first.pfs) {
+                    policy = policy.pfs(group.plan());
+                }
+            }
+            if let Some(lifetime) = child.lifetime {
+                policy = policy.lifetime(lifetime.0);
+            }
+            plan = plan.policy(policy);
+        }
+        Ok(plan)
+    }
+}
+
+fn addresses(prefix: Prefix) -> Result<AddressSelector, FileError> {
+    AddressSelector::prefix(prefix.address, prefix.length)
+        .map_err(|error| FileError::refused("policy", format!("{prefix}: {error}")))
+}
+
+fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
+    let width = if matches!(prefix.address, IpAddr::V4(_)) { 32 } else { 128 };
+    if prefix.length == width {
+        return Ok(TrafficSelector::host(prefix.address));
+    }
+    TrafficSelector::subnet(prefix.address, prefix.length).map_err(|error| FileError::refused(field, error.to_string()))
+}
+
+impl Identity {
+    fn plan(&self) -> ikev1_core::Identity {
+        match self {
+            Self::Address(address) => ikev1_core::Identity::Address(*address),
+            Self::Fqdn(name) => ikev1_core::Identity::Fqdn(name.clone()),
+            Self::UserFqdn(name) => ikev1_core::Identity::UserFqdn(name.clone()),
+            Self::KeyId(octets) => ikev1_core::Identity::KeyId(octets.clone()),
+        }
+    }
+}
+
+impl IkeProposal {
+    fn plan(&self) -> Phase1Transform {
+        Phase1Transform {
+            cipher: match self.cipher {
+                Cipher::Aes128 => CipherAlgorithm::Aes128,
+                Cipher::Aes192 => CipherAlgorithm::Aes192,
+                Cipher::Aes256 => CipherAlgorithm::Aes256,
+                Cipher::TripleDes => CipherAlgorithm::TripleDes,
+                // The parser lets `null` into ESP proposals only.
+                Cipher::Des | Cipher::Null => CipherAlgorithm::Des,
+            },
+            hash: match self.hash {
+                Hash::Md5 => HashAlgorithm::Md5,
+                Hash::Sha1 => HashAlgorithm::Sha1,
+                Hash::Sha256 => HashAlgorithm::Sha2_256,
+                Hash::Sha384 => HashAlgorithm::Sha2_384,
+                Hash::Sha512 => HashAlgorithm::Sha2_512,
+            },
+            group: self.group.plan(),
+            authentication: AuthenticationMethod::PreSharedKey,
+            lifetime: Lifetime::default(),
+        }
+    }
+}
+
+impl EspProposal {
+    fn plan(&self) -> Protection {
+        Protection::Esp {
+            cipher: match self.cipher {
+                Cipher::Aes128 => EspCipher::AesCbc(AesKey::Bits128),
+                Cipher::Aes192 => EspCipher::AesCbc(AesKey::Bits192),
+                Cipher::Aes256 => EspCipher::AesCbc(AesKey::Bits256),
+                Cipher::TripleDes => EspCipher::TripleDes,
+                Cipher::Des => EspCipher::Des,
+                Cipher::Null => EspCipher::Null,
+            },
+            integrity: Some(match self.hash {
+                Hash::Md5 => Integrity::HmacMd5,
+                Hash::Sha1 => Integrity::HmacSha1,
+                Hash::Sha256 => Integrity::HmacSha2_256,
+                Hash::Sha384 => Integrity::HmacSha2_384,
+                Hash::Sha512 => Integrity::HmacSha2_512,
+            }),
+        }
+    }
+}
+
+impl Group {
+    fn plan(self) -> DhGroup {
+        match self {
+            Self::Modp768 => DhGroup::Modp768,
+            Self::Modp1024 => DhGroup::Modp1024,
+            Self::Modp1536 => DhGroup::Modp1536,
+            Self::Modp2048 => DhGroup::Modp2048,
+            Self::Modp3072 => DhGroup::Modp3072,
+            Self::Modp4096 => DhGroup::Modp4096,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../gatewayd.toml");
+
+    fn plan(text: &str) -> Result<Plan, FileError> {
+        File::parse(text.as_bytes()).unwrap().plan()
+    }
+
+    #[test]
+    fn the_sample_makes_a_plan() {
+        let plan = plan(SAMPLE).unwrap();
+        assert!(plan.ike().connection_named("office").is_some());
+        assert!(plan.child_named("net").is_some());
+    }
+
+    #[test]
+    fn weak_algorithms_are_refused_without_the_dangerous_key() {
+        for weak in ["des-sha1-modp2048", "aes128-md5-modp2048", "aes128-sha1-modp1024"] {
+            let text = SAMPLE.replacen("aes256-sha256-modp2048", weak, 1);
+            let error = plan(&text).unwrap_err().to_string();
+            assert!(error.contains("office") && error.contains("phase1"), "{error}");
+            let allowed = text.replacen("# dangerously_allow_weak", "dangerously_allow_weak", 1);
+            assert!(plan(&allowed).is_ok());
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_name_their_field() {
+        let error = plan(&SAMPLE.replacen("renew_percent = 85", "renew_percent = 99", 1)).unwrap_err().to_string();
+        assert!(error.starts_with("connection[0].renew_percent"), "{error}");
+        let error = plan(&SAMPLE.replacen("replay_window = 64", "replay_window = 65", 1)).unwrap_err().to_string();
+        assert!(error.contains("replay_window"), "{error}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Renewal of associations while traffic flows.
+
+mod common;
+
+use common::{Side, Sites};
+use core::time::Duration;
+use gateway::{Command, Event, Outcome};
+use ikev1_core::Event as Ike;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Sends a ping each way ten times a second, and checks that all were answered.
+fn traffic(sites: &mut Sites, pings: u16) {
+    for number in 0..pings {
+        assert_eq!(sites.ping(sites.left, number), Outcome::Sent, "ping {number} from the left");
+        assert_eq!(sites.ping(sites.right, number), Outcome::Sent, "ping {number} from the right");
+        sites.run(SECOND / 10);
+    }
+    sites.run(SECOND);
+    for node in [sites.left, sites.right] {
+        let lost: Vec<_> = (0..pings).filter(|number| sites.replies(node, *number) != 1).collect();
+        assert!(lost.is_empty(), "no reply to {lost:?}");
+    }
+}
+
+#[test]
+fn renewing_the_pair_under_traffic_loses_no_packet() {
+    let short = Duration::from_secs(20);
+    let left = Side { lifetime: short, ..Side::left() };
+    let right = Side { lifetime: short, ..Side::right() };
+    let mut sites = Sites::new(1, left.plan(), right.plan());
+    sites.up();
+    traffic(&mut sites, 600);
+    let renewals = sites.events(sites.left).filter(|event| matches!(event, Event::Ike(Ike::SaRekeyed { .. }))).count();
+    assert!(renewals >= 2, "{renewals} renewals");
+    assert!(sites.machine(sites.left).snapshot(sites.net.now()).ipsec.len() <= 2);
+}
+
+#[test]
+fn renewing_the_isakmp_sa_under_traffic_keeps_the_pair() {
+    let mut sites = Sites::plain(2);
+    sites.up();
+    let before = sites.machine(sites.left).snapshot(sites.net.now());
+    sites.net.command(sites.left, Command::RekeyIke { ike_sa: before.isakmp[0].ike_sa }).unwrap().unwrap();
+    traffic(&mut sites, 100);
+    sites.run(60 * SECOND);
+    let after = sites.machine(sites.left).snapshot(sites.net.now());
+    assert_eq!(after.isakmp.len(), 1);
+    assert_ne!(after.isakmp[0].cookies, before.isakmp[0].cookies);
+    assert_eq!(after.ipsec[0].status.inbound_spi, before.ipsec[0].status.inbound_spi);
+}
+
+#[test]
+fn a_pair_that_is_not_renewed_ends_with_its_lifetime() {
+    let left = Side { lifetime: Duration::from_secs(20), ..Side::left() };
+    let right = Side { lifetime: Duration::from_secs(20), ..Side::right() };
+    let mut sites = Sites::new(3, left.plan(), right.plan());
+    sites.up();
+    sites.net.world.set_links(simnet::Link::cut());
+    sites.run(60 * SECOND);
+    assert!(!sites.has_tunnel(sites.left) && !sites.has_tunnel(sites.right));
+}

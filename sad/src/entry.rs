@@ -1,0 +1,209 @@
+use crate::counters::{InboundTally, OutboundTally};
+use crate::{
+    FlowId, Lifetime, LimitKind, OwnerId, ReplayWindow, SaHandle, SaProtocol, SaState, SequenceCounter, Spi, WindowSize,
+};
+use drive::{Instant, Path};
+use esp_ah::{CipherAlgorithm, OpenKey, SealKey, SequenceBits, Suite};
+
+/// How packets are put into an association, RFC 4301 §4.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SaMode {
+    /// Whole packets, behind a new IP header.
+    #[default]
+    Tunnel,
+    /// What follows the IP header.
+    Transport,
+    /// As a tunnel whose inner addresses are fixed and not carried.
+    Beet,
+}
+
+/// What an association is, whichever way it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaParameters {
+    /// How packets are put in.
+    pub mode: SaMode,
+    /// The outer ends, and what carries the packets between them.
+    pub path: Path,
+    /// Whose traffic it carries.
+    pub flow: FlowId,
+    /// Who agreed its keys.
+    pub owner: OwnerId,
+    /// How long it may be used.
+    pub lifetime: Lifetime,
+}
+
+/// What becomes of packets that come from another address than the association's peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SourceCheck {
+    /// They are taken: the ICV proves the peer, whose address a NAT may have changed.
+    #[default]
+    Any,
+    /// They are refused.
+    Peer,
+}
+
+/// The part of an association that both directions have.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub protocol: SaProtocol,
+    pub state: SaState,
+    pub spi: Spi,
+    pub mode: SaMode,
+    pub path: Path,
+    pub flow: FlowId,
+    pub owner: OwnerId,
+    pub lifetime: Lifetime,
+    pub created: Instant,
+    pub used: Option<Instant>,
+    /// When its time is over; no packet passes from then on, whether or not anybody called the timer.
+    pub hard_at: Instant,
+    pub soft_at: Instant,
+    /// The association of the other direction that was agreed with it.
+    pub pair: Option<SaHandle>,
+}
+
+impl Common {
+    pub fn new(now: Instant, protocol: SaProtocol, spi: Spi, parameters: &SaParameters) -> Self {
+        let SaParameters { mode, path, flow, owner, lifetime } = *parameters;
+        let after = |limit: Option<core::time::Duration>| limit.map_or(Instant::MAX, |limit| now + limit);
+        Self {
+            protocol,
+            state: SaState::Mature,
+            spi,
+            mode,
+            path,
+            flow,
+            owner,
+            lifetime,
+            created: now,
+            used: None,
+            hard_at: after(lifetime.hard.time),
+            soft_at: after(lifetime.soft.time),
+            pair: None,
+        }
+    }
+
+    /// Returns the limit of use that is reached first: hard before soft, none if neither.
+    pub fn limit_reached(&self, packets: u64, octets: u64) -> Option<(Hardness, LimitKind)> {
+        if let Some(kind) = self.lifetime.hard.reached(packets, octets) {
+            return Some((Hardness::Hard, kind));
+        }
+        if self.state != SaState::Mature {
+            return None;
+        }
+        self.lifetime.soft.reached(packets, octets).map(|kind| (Hardness::Soft, kind))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hardness {
+    Soft,
+    Hard,
+}
+
+/// The keys of an association that carries received packets.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InboundKeys {
+    /// Those of ESP.
+    Esp(OpenKey),
+}
+
+/// The keys of an association that carries packets sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OutboundKeys {
+    /// Those of ESP.
+    Esp(SealKey),
+}
+
+impl InboundKeys {
+    pub(crate) const fn protocol(&self) -> SaProtocol {
+        match self {
+            Self::Esp(_) => SaProtocol::Esp,
+        }
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        match self {
+            Self::Esp(key) => key.suite(),
+        }
+    }
+
+    pub(crate) const fn sequence_bits(&self) -> SequenceBits {
+        match self {
+            Self::Esp(key) => key.sequence_bits(),
+        }
+    }
+
+    /// Returns whether the same keys may be used again with the same sequence numbers.
+    pub(crate) fn may_be_manual(&self) -> bool {
+        survives_reuse(self.suite().cipher())
+    }
+}
+
+impl OutboundKeys {
+    pub(crate) const fn protocol(&self) -> SaProtocol {
+        match self {
+            Self::Esp(_) => SaProtocol::Esp,
+        }
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        match self {
+            Self::Esp(key) => key.suite(),
+        }
+    }
+
+    pub(crate) const fn sequence_bits(&self) -> SequenceBits {
+        match self {
+            Self::Esp(key) => key.sequence_bits(),
+        }
+    }
+
+    pub(crate) fn may_be_manual(&self) -> bool {
+        survives_reuse(self.suite().cipher())
+    }
+}
+
+/// Whether a cipher only loses secrecy of equality, and not of everything, when an IV comes twice under
+/// one key: RFC 3686 §7, RFC 4106 §10, RFC 4309 §7, RFC 4543 §8 and RFC 7634 §5 forbid static keys.
+fn survives_reuse(cipher: CipherAlgorithm) -> bool {
+    matches!(
+        cipher,
+        CipherAlgorithm::Null | CipherAlgorithm::DesCbc | CipherAlgorithm::TripleDesCbc | CipherAlgorithm::AesCbc(_)
+    )
+}
+
+/// An association that carries received packets; its keys stand beside it in the table.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    pub common: Common,
+    pub window: ReplayWindow,
+    pub source: SourceCheck,
+    pub tally: InboundTally,
+    /// Packets in a row whose ICV was wrong; after many, the upper half of extended numbers is doubted.
+    pub icv_failures_in_row: u32,
+}
+
+/// An association that carries packets sent.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub common: Common,
+    pub sequence: SequenceCounter,
+    pub tally: OutboundTally,
+    /// The keys; none once it is dead.
+    pub keys: Option<OutboundKeys>,
+}
+
+impl Inbound {
+    pub fn new(common: Common, size: WindowSize, source: SourceCheck, bits: SequenceBits) -> Self {
+        Self {
+            common,
+            window: ReplayWindow::new(size, bits),
+            source,
+            tally: InboundTally::default(),
+            icv_failures_in_row: 0,
+        }
+    }
+}

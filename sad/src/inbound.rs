@@ -1,0 +1,338 @@
+use crate::SourceCheck;
+use crate::counters::InboundTally;
+use crate::entry::{Inbound, InboundKeys};
+use crate::table::Occupant;
+use crate::{Action, FlowId, ReplayError, SaHandle, SaMode, SaProtocol, SaState, Sad, Side, Spi};
+use drive::{Instant, Path};
+use esp_ah::{OpenError, OpenJob, Packet, SequenceBits, decrypt_batch, verify_batch};
+use thiserror::Error;
+
+/// Packets that are worked on together; a longer batch is worked on in lots of so many.
+const LOT: usize = 64;
+
+/// The next header of a dummy packet, RFC 4303 §2.6.
+const NO_NEXT_HEADER: u8 = 59;
+
+/// Why a received packet was dropped. To the sender each looks the same: silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The batch was not opened yet.
+    #[error("the packet was not opened yet")]
+    NotRun,
+    /// Too short for an SPI and a sequence number.
+    #[error("shorter than an SPI and a sequence number")]
+    TooShort,
+    /// The SPI is 0, which means IKE on port 4500, or one of the 255 that are reserved.
+    #[error("SPI {0} is reserved")]
+    ReservedSpi(u32),
+    /// No association has this SPI, destination and protocol.
+    #[error("no association with SPI 0x{0:08X}")]
+    UnknownSpi(u32),
+    /// The association has no keys yet, or is past a hard limit.
+    #[error("the association is {0}")]
+    NotCarrying(SaState),
+    /// The packet came from another address than the association's peer.
+    #[error("not from the association's peer")]
+    WrongSource,
+    /// The sequence number was seen before, or cannot be told from one that was.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The ICV, the lengths or the padding are wrong.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It was authentic and held nothing, on purpose.
+    #[error("a dummy packet")]
+    Dummy,
+}
+
+/// What a packet turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The association it came through.
+    pub association: SaHandle,
+    /// Whose traffic the association carries.
+    pub flow: FlowId,
+    /// How the packet was put in.
+    pub mode: SaMode,
+    /// What the payload is: 4 or 41 in tunnel mode, the protocol in transport mode.
+    pub next_header: u8,
+    /// Its whole sequence number.
+    pub sequence: u64,
+    /// Whether no later packet came before it: only then may its source move the peer, RFC 3948 §3.
+    pub newest: bool,
+}
+
+/// One received packet, which starts with the SPI.
+#[derive(Debug)]
+pub struct Incoming<'b> {
+    /// Where it arrived and whom it came from.
+    pub path: Path,
+    /// The ESP packet, and afterwards its payload.
+    pub packet: Packet<'b>,
+    outcome: Result<Opened, DropReason>,
+}
+
+impl<'b> Incoming<'b> {
+    /// Returns a packet to open.
+    pub const fn new(path: Path, packet: Packet<'b>) -> Self {
+        Self { path, packet, outcome: Err(DropReason::NotRun) }
+    }
+
+    /// Returns what the packet turned out to be.
+    ///
+    /// # Errors
+    /// Why it was dropped.
+    pub const fn outcome(&self) -> Result<Opened, DropReason> {
+        self.outcome
+    }
+}
+
+/// What the first pass found out about a packet.
+#[derive(Clone, Copy)]
+struct Found {
+    slot: u32,
+    generation: u32,
+    sequence: u64,
+}
+
+impl Found {
+    const fn handle(self) -> SaHandle {
+        SaHandle { side: Side::Inbound, slot: self.slot, generation: self.generation }
+    }
+}
+
+impl Sad {
+    /// How many wrong ICVs in a row make the upper half of extended numbers doubtful: from then on each
+    /// packet that fails is tried once more, RFC 4303 appendix A3.
+    pub const RESYNCHRONISE_AFTER: u32 = 64;
+
+    /// Opens packets in place, in this order: association, replay check, ICV, replay update, decryption, padding.
+    ///
+    /// Nothing changes for a packet whose ICV is wrong but a counter. Nothing is allocated or copied. Each
+    /// packet knows what became of it, and none holds up the others.
+    pub fn open_batch(&mut self, now: Instant, packets: &mut [Incoming<'_>]) {
+        let now = self.clock.observe(now);
+        for lot in packets.chunks_mut(LOT) {
+            self.open_lot(now, lot);
+        }
+    }
+
+    /// Opens one packet; a batch of one.
+    ///
+    /// # Errors
+    /// Why it was dropped.
+    pub fn open(&mut self, now: Instant, packet: &mut Incoming<'_>) -> Result<Opened, DropReason> {
+        self.open_batch(now, core::slice::from_mut(packet));
+        packet.outcome
+    }
+
+    fn open_lot(&mut self, now: Instant, lot: &mut [Incoming<'_>]) {
+        let mut found: [Option<Found>; LOT] = [None; LOT];
+        for (item, found) in lot.iter_mut().zip(&mut found) {
+            match self.admit_inbound(now, item) {
+                Ok(admitted) => *found = Some(admitted),
+                Err(reason) => item.outcome = Err(reason),
+            }
+        }
+
+        self.run_inbound(now, lot, &mut found);
+        for (item, found) in lot.iter_mut().zip(found) {
+            let Some(found) = found else { continue };
+            if item.outcome == Err(DropReason::Open(OpenError::Icv)) {
+                self.resynchronise(now, item, found);
+            }
+        }
+    }
+
+    /// Verifies, updates windows, decrypts and accounts.
+    fn run_inbound(&mut self, now: Instant, lot: &mut [Incoming<'_>], found: &mut [Option<Found>; LOT]) {
+        let count = lot.len();
+        let mut outcomes = [const { None }; LOT];
+        {
+            let (slots, occupants) = (&self.slots, &mut self.occupants);
+            let mut jobs: [Option<OpenJob<'_, '_>>; LOT] = [const { None }; LOT];
+            for ((item, found), job) in lot.iter_mut().zip(&*found).zip(&mut jobs) {
+                let Some(at) = found else { continue };
+                let Some(keys) = slots.get(at.slot as usize).and_then(|slot| slot.keys.as_deref()) else { continue };
+                let InboundKeys::Esp(key) = keys;
+                *job = Some(OpenJob::new(key, item.packet.reborrow(), at.sequence));
+            }
+            let jobs = jobs.get_mut(..count).unwrap_or_default();
+            verify_batch(jobs);
+            let mut verdicts: [Option<Result<bool, ReplayError>>; LOT] = [None; LOT];
+            for ((job, found), verdict) in jobs.iter_mut().zip(&*found).zip(&mut verdicts) {
+                let (Some(job), Some(found)) = (job, found) else { continue };
+                let Some(live) = live(occupants, found.slot) else { continue };
+                if !job.is_verified() {
+                    continue;
+                }
+                live.icv_failures_in_row = 0;
+                let accepted = live.window.accept(found.sequence);
+                if accepted.is_err() {
+                    job.reject();
+                }
+                *verdict = Some(accepted);
+            }
+            decrypt_batch(jobs);
+            for ((job, verdict), outcome) in jobs.iter().zip(verdicts).zip(&mut outcomes) {
+                *outcome = job.as_ref().map(|job| (job.outcome(), job.packet().range(), verdict));
+            }
+        }
+
+        for ((item, found), outcome) in lot.iter_mut().zip(&*found).zip(outcomes) {
+            let (Some(found), Some((outcome, range, verdict))) = (found.as_ref(), outcome) else { continue };
+            let opened = match (outcome, verdict) {
+                (_, Some(Err(replayed))) => Err(replayed.into()),
+                (Ok(next_header), Some(Ok(newest))) => {
+                    // The range came out of this very buffer.
+                    let _ = item.packet.set_range(range);
+                    Ok((next_header, newest))
+                }
+                (Ok(_), None) => Err(OpenError::NotRun.into()),
+                (Err(error), _) => Err(DropReason::Open(error)),
+            };
+            item.outcome = self.account_inbound(now, *found, opened, item.packet.len() as u64);
+        }
+    }
+
+    /// Finds the association and checks what can be checked before the ICV.
+    fn admit_inbound(&mut self, now: Instant, item: &Incoming<'_>) -> Result<Found, DropReason> {
+        let Some(([a, b, c, d], rest)) = item.packet.octets().split_first_chunk() else {
+            self.counters.too_short = self.counters.too_short.saturating_add(1);
+            return Err(DropReason::TooShort);
+        };
+        let spi = u32::from_be_bytes([*a, *b, *c, *d]);
+        let Some(low) = rest.first_chunk().map(|low| u32::from_be_bytes(*low)) else {
+            self.counters.too_short = self.counters.too_short.saturating_add(1);
+            return Err(DropReason::TooShort);
+        };
+        if Spi::new(spi).is_none() {
+            self.counters.reserved_spi = self.counters.reserved_spi.saturating_add(1);
+            return Err(DropReason::ReservedSpi(spi));
+        }
+        let Some(handle) = self.find(spi, item.path.local.ip(), SaProtocol::Esp) else {
+            self.counters.find_failed = self.counters.find_failed.saturating_add(1);
+            return Err(DropReason::UnknownSpi(spi));
+        };
+        self.counters.find_good = self.counters.find_good.saturating_add(1);
+        let Some(live) = live(&mut self.occupants, handle.slot) else {
+            return Err(DropReason::NotCarrying(SaState::Larval));
+        };
+        let tally = &mut live.tally;
+        let spent =
+            live.common.hard_at <= now || live.common.lifetime.hard.reached(tally.packets, tally.octets).is_some();
+        if !live.common.state.carries_traffic() || spent {
+            tally.refused = tally.refused.saturating_add(1);
+            let state = if spent { SaState::Dead } else { live.common.state };
+            return Err(DropReason::NotCarrying(state));
+        }
+        if live.source == SourceCheck::Peer && live.common.path.remote.ip() != item.path.remote.ip() {
+            tally.refused = tally.refused.saturating_add(1);
+            return Err(DropReason::WrongSource);
+        }
+        let checked = match live.window.extend(low) {
+            Some(number) => live.window.check(number).map(|()| number),
+            None => Err(ReplayError::TooOld),
+        };
+        match checked {
+            Ok(sequence) => Ok(Found { slot: handle.slot, generation: handle.generation, sequence }),
+            Err(error) => {
+                count_replay(tally, error);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Tries the next upper half of an extended sequence number once, after many packets in a row failed:
+    /// more than 2^32 packets may have been lost, RFC 4303 appendix A3.
+    fn resynchronise(&mut self, now: Instant, item: &mut Incoming<'_>, first: Found) {
+        let Some(live) = live(&mut self.occupants, first.slot) else { return };
+        let doubtful =
+            live.window.bits() == SequenceBits::Bits64 && live.icv_failures_in_row >= Self::RESYNCHRONISE_AFTER;
+        let Some(sequence) = first.sequence.checked_add(1 << 32).filter(|_| doubtful) else { return };
+        // The packet is counted once, by what the second try finds.
+        live.tally.icv_invalid = live.tally.icv_invalid.saturating_sub(1);
+        let mut found = [None; LOT];
+        if let Some(found) = found.first_mut() {
+            *found = Some(Found { sequence, ..first });
+        }
+        self.run_inbound(now, core::slice::from_mut(item), &mut found);
+    }
+
+    /// Counts what became of a packet, and acts on limits that were reached.
+    fn account_inbound(
+        &mut self,
+        now: Instant,
+        found: Found,
+        opened: Result<(u8, bool), DropReason>,
+        octets: u64,
+    ) -> Result<Opened, DropReason> {
+        let handle = found.handle();
+        let Some(live) = live(&mut self.occupants, found.slot) else { return Err(DropReason::NotRun) };
+        let tally = &mut live.tally;
+        let (next_header, newest) = match opened {
+            Ok(opened) => opened,
+            Err(reason) => {
+                if reason == DropReason::Open(OpenError::Icv) {
+                    live.icv_failures_in_row = live.icv_failures_in_row.saturating_add(1);
+                }
+                count_drop(tally, reason);
+                return Err(reason);
+            }
+        };
+        if live.common.used.is_none() {
+            let (flow, owner) = (live.common.flow, live.common.owner);
+            self.actions.push_back(Action::FirstUse { association: handle, flow, owner });
+        }
+        live.common.used = Some(now);
+        if next_header == NO_NEXT_HEADER {
+            tally.dummies = tally.dummies.saturating_add(1);
+            return Err(DropReason::Dummy);
+        }
+        tally.packets = tally.packets.saturating_add(1);
+        tally.octets = tally.octets.saturating_add(octets);
+        let opened = Opened {
+            association: handle,
+            flow: live.common.flow,
+            mode: live.common.mode,
+            next_header,
+            sequence: found.sequence,
+            newest,
+        };
+        if let Some((hardness, kind)) = live.common.limit_reached(tally.packets, tally.octets) {
+            self.reach(handle, hardness, kind);
+        }
+        Ok(opened)
+    }
+}
+
+/// The live association of a slot that was just found.
+fn live(occupants: &mut [Option<Occupant>], slot: u32) -> Option<&mut Inbound> {
+    match occupants.get_mut(slot as usize)?.as_mut()? {
+        Occupant::Live(inbound) => Some(inbound),
+        Occupant::Larval(_) => None,
+    }
+}
+
+fn count_drop(tally: &mut InboundTally, reason: DropReason) {
+    if let DropReason::Replay(error) = reason {
+        return count_replay(tally, error);
+    }
+    let counter = if reason == DropReason::Open(OpenError::Icv) {
+        &mut tally.icv_invalid
+    } else if matches!(reason, DropReason::Open(OpenError::PadLength | OpenError::PadOctets)) {
+        &mut tally.padding_invalid
+    } else {
+        &mut tally.malformed
+    };
+    *counter = counter.saturating_add(1);
+}
+
+fn count_replay(tally: &mut InboundTally, error: ReplayError) {
+    let counter = match error {
+        ReplayError::TooOld => &mut tally.too_old,
+        ReplayError::Replayed | ReplayError::Zero => &mut tally.replayed,
+    };
+    *counter = counter.saturating_add(1);
+}

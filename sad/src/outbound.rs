@@ -1,0 +1,185 @@
+use crate::entry::{Hardness, OutboundKeys};
+use crate::sequence::max_sequence;
+use crate::{LimitKind, SaHandle, SaState, Sad};
+use drive::Instant;
+use esp_ah::{Packet, SealError, SealJob, SequenceBits, seal_batch};
+use thiserror::Error;
+
+/// Packets that are worked on together; a longer batch is worked on in lots of so many.
+const LOT: usize = 64;
+
+/// Why a packet was not sealed. It is unchanged, and counted with its association.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SealRefusal {
+    /// The batch was not sealed yet.
+    #[error("the packet was not sealed yet")]
+    NotRun,
+    /// The handle is stale, or of the other direction.
+    #[error("the association is gone")]
+    Stale,
+    /// The association is past a hard limit.
+    #[error("the association is {0}")]
+    NotCarrying(SaState),
+    /// The sequence numbers are used up; the association is dead.
+    #[error("the sequence numbers are used up")]
+    SequenceExhausted,
+    /// No room, or too long.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// One packet to send through an association.
+#[derive(Debug)]
+pub struct Outgoing<'b> {
+    /// The association to send it with.
+    pub association: SaHandle,
+    /// The payload, and afterwards the ESP packet, in a buffer with room around it.
+    pub packet: Packet<'b>,
+    /// What the payload is: 4 or 41 in tunnel mode, the protocol in transport mode, 59 for a dummy.
+    pub next_header: u8,
+    /// Octets of filler after the payload, to hide its length. Lawful only if the payload says its own.
+    pub filler: usize,
+    outcome: Result<u64, SealRefusal>,
+}
+
+impl<'b> Outgoing<'b> {
+    /// Returns a packet without filler.
+    pub const fn new(association: SaHandle, packet: Packet<'b>, next_header: u8) -> Self {
+        Self { association, packet, next_header, filler: 0, outcome: Err(SealRefusal::NotRun) }
+    }
+
+    /// Returns the packet with `octets` of filler.
+    #[must_use]
+    pub const fn with_filler(mut self, octets: usize) -> Self {
+        self.filler = octets;
+        self
+    }
+
+    /// Returns the sequence number that the packet was sealed with.
+    ///
+    /// # Errors
+    /// Why it was not.
+    pub const fn outcome(&self) -> Result<u64, SealRefusal> {
+        self.outcome
+    }
+}
+
+/// What the first pass found out about a packet.
+#[derive(Clone, Copy)]
+struct Admitted {
+    sequence: u64,
+    spi: u32,
+    octets: u64,
+}
+
+impl Sad {
+    /// Seals packets in place: association, lifetime, sequence number, IV, padding, encryption, ICV.
+    ///
+    /// Packets of one association keep their order; those of a batch are encrypted side by side. Nothing
+    /// is allocated or copied. Each packet knows what became of it, and none holds up the others.
+    pub fn seal_batch(&mut self, now: Instant, packets: &mut [Outgoing<'_>]) {
+        let now = self.clock.observe(now);
+        for lot in packets.chunks_mut(LOT) {
+            self.seal_lot(now, lot);
+        }
+    }
+
+    /// Seals one packet; a batch of one.
+    ///
+    /// # Errors
+    /// Why it was not sealed.
+    pub fn seal(&mut self, now: Instant, packet: &mut Outgoing<'_>) -> Result<u64, SealRefusal> {
+        self.seal_batch(now, core::slice::from_mut(packet));
+        packet.outcome
+    }
+
+    fn seal_lot(&mut self, now: Instant, lot: &mut [Outgoing<'_>]) {
+        let mut admitted: [Option<Admitted>; LOT] = [None; LOT];
+        for (item, admitted) in lot.iter_mut().zip(&mut admitted) {
+            match self.admit(now, item) {
+                Ok(found) => *admitted = Some(found),
+                Err(refusal) => item.outcome = Err(refusal),
+            }
+        }
+
+        let count = lot.len();
+        let mut outcomes = [const { None }; LOT];
+        {
+            let mut jobs: [Option<SealJob<'_, '_>>; LOT] = [const { None }; LOT];
+            for ((item, admitted), job) in lot.iter_mut().zip(&admitted).zip(&mut jobs) {
+                let (Some(admitted), Some(found)) = (admitted, self.outbound(item.association)) else { continue };
+                let Some(OutboundKeys::Esp(key)) = &found.keys else { continue };
+                let filler = item.filler;
+                let packet = item.packet.reborrow();
+                let made = SealJob::new(key, packet, admitted.spi, admitted.sequence, item.next_header);
+                *job = Some(made.with_filler(filler));
+            }
+            seal_batch(jobs.get_mut(..count).unwrap_or_default());
+            for (job, outcome) in jobs.iter().zip(&mut outcomes) {
+                *outcome = job.as_ref().map(|job| (job.outcome(), job.packet().range()));
+            }
+        }
+
+        for ((item, admitted), outcome) in lot.iter_mut().zip(admitted).zip(outcomes) {
+            let (Some(admitted), Some((outcome, range))) = (admitted, outcome) else { continue };
+            item.outcome = match outcome {
+                Ok(()) => {
+                    // The range came out of this very buffer.
+                    let _ = item.packet.set_range(range);
+                    Ok(admitted.sequence)
+                }
+                Err(error) => Err(error.into()),
+            };
+            self.account(item, admitted);
+        }
+    }
+
+    /// Checks the association and takes a sequence number; counts the packet as carried.
+    fn admit(&mut self, now: Instant, item: &Outgoing<'_>) -> Result<Admitted, SealRefusal> {
+        let found = self.outbound_mut(item.association).ok_or(SealRefusal::Stale)?;
+        let tally = &mut found.tally;
+        let spent =
+            found.common.hard_at <= now || found.common.lifetime.hard.reached(tally.packets, tally.octets).is_some();
+        if !found.common.state.carries_traffic() || spent {
+            tally.refused = tally.refused.saturating_add(1);
+            let state = if spent { SaState::Dead } else { found.common.state };
+            return Err(SealRefusal::NotCarrying(state));
+        }
+        let Ok(sequence) = found.sequence.take() else {
+            tally.sequence_exhausted = tally.sequence_exhausted.saturating_add(1);
+            self.reach(item.association, Hardness::Hard, LimitKind::Sequence);
+            return Err(SealRefusal::SequenceExhausted);
+        };
+        let octets = item.packet.len() as u64;
+        tally.packets = tally.packets.saturating_add(1);
+        tally.octets = tally.octets.saturating_add(octets);
+        found.common.used = Some(now);
+        Ok(Admitted { sequence, spi: found.common.spi.get(), octets })
+    }
+
+    /// Takes a failed packet back out of the count, and acts on limits that were reached.
+    fn account(&mut self, item: &Outgoing<'_>, admitted: Admitted) {
+        let Some(found) = self.outbound_mut(item.association) else { return };
+        let tally = &mut found.tally;
+        if item.outcome.is_err() {
+            tally.packets = tally.packets.saturating_sub(1);
+            tally.octets = tally.octets.saturating_sub(admitted.octets);
+            tally.refused = tally.refused.saturating_add(1);
+            return;
+        }
+        let limit = found.common.limit_reached(tally.packets, tally.octets);
+        let nearly_used_up =
+            found.common.state == SaState::Mature && admitted.sequence >= soft_sequence(found.sequence.bits());
+        if let Some((hardness, kind)) = limit {
+            self.reach(item.association, hardness, kind);
+        } else if nearly_used_up {
+            self.reach(item.association, Hardness::Soft, LimitKind::Sequence);
+        }
+    }
+}
+
+/// Where a successor is asked for because sequence numbers run out: at seven eighths.
+const fn soft_sequence(bits: SequenceBits) -> u64 {
+    max_sequence(bits) - max_sequence(bits) / 8
+}
