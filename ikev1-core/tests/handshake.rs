@@ -163,7 +163,7 @@ fn the_caller_may_choose_the_spis() {
     pair.settle();
     assert!(pair.left.established() && pair.right.established());
     pair.assert_mirrored();
-    assert!(pair.left.installed.iter().all(|installed| (0x1000..0x2000).contains(&installed.spi)));
+    assert!(pair.left.installed.iter().all(|installed| (0x1000..0x3000).contains(&installed.spi)));
 }
 
 #[test]
