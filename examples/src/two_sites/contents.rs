@@ -12,7 +12,7 @@ const SHOWN: usize = 20;
 pub fn lines(message: &MessageTrace) -> Vec<String> {
     let cookies = message.cookies;
     let mut header = Header::new(cookies.initiator, cookies.responder, message.exchange, MessageId(message.message_id));
-    header.next_payload = message.payloads.first().copied().unwrap_or_default();
+    header.next_payload = message.first;
     if message.encrypted {
         header = header.with_flags(Flags::ENCRYPTION);
     }
@@ -138,7 +138,7 @@ mod tests {
             number: 1,
             message_id: 0,
             encrypted: false,
-            resend: 0,
+            first: chain.first(),
             payloads: vec![chain.first()],
             length: 28 + chain.octets().len(),
             clear: chain.into_octets(),

@@ -5,12 +5,14 @@ use super::lan::{Host, Received};
 use super::page::Page;
 use super::scenario::Side;
 use crate::gatewayd::log::Log;
+use bytes::Bytes;
 use drive::{Instant, Path, Transmit, Verdict};
 use gateway::{Action, Event, Gateway, Outcome};
 use ikev1_core::{Direction, Event as Ike, KeyLogLine, MessageTrace};
 use ipsec_wire::esp::EspPacket;
 use nat_t::demux::{self, Content};
 use simnet::{Handler, Incident, NodeId, Orders};
+use std::collections::BTreeSet;
 
 /// One end of the story.
 pub struct End {
@@ -36,12 +38,14 @@ pub struct Story {
     pub renewals: usize,
     /// How many exchanges failed.
     pub failures: usize,
+    /// The messages of the exchanges that were sent, to know one that is sent again.
+    sent: BTreeSet<(NodeId, Bytes)>,
 }
 
 impl Story {
     /// Returns the story of two ends.
     pub fn new(ends: [End; 2]) -> Self {
-        Self { page: Page::new(), ends, keys: Vec::new(), renewals: 0, failures: 0 }
+        Self { page: Page::new(), ends, keys: Vec::new(), renewals: 0, failures: 0, sent: BTreeSet::new() }
     }
 
     /// Returns the end on a side.
@@ -72,7 +76,7 @@ impl Story {
         self.ends.iter().find(|end| end.node == node).map_or(Side::Left, |end| end.side)
     }
 
-    fn delivered(&mut self, now: Instant, side: Side, packet: &[u8]) -> Option<bytes::Bytes> {
+    fn delivered(&mut self, now: Instant, side: Side, packet: &[u8]) -> Option<Bytes> {
         let name = side.name();
         match self.end(side).host.receive(now, packet) {
             Received::Request { from, sequence, answer } => {
@@ -118,11 +122,10 @@ impl Story {
         };
         let number = if message.number > 0 { format!(" {}", message.number) } else { String::new() };
         let id = if message.message_id == 0 { String::new() } else { format!(", id {:#010x}", message.message_id) };
-        let again = if message.resend > 0 { format!(", resend {}", message.resend) } else { String::new() };
         let form = if message.encrypted { "encrypted" } else { "clear" };
-        let text = format!("{}{number}{id}: {} octets, {form}{again}, {}", message.exchange, message.length, message.path);
+        let text = format!("{}{number}{id}: {} octets, {form}, {}", message.exchange, message.length, message.path);
         self.page.line(now, side.name(), what, text);
-        if message.direction == Direction::Outbound && message.resend == 0 {
+        if message.direction == Direction::Outbound {
             contents::lines(message).into_iter().for_each(|line| self.page.more(line));
         }
     }
@@ -153,6 +156,9 @@ impl Handler<Gateway> for Story {
         match kind(packet) {
             Kind::Esp(_) => self.page.line(now, name, "esp", format_args!("{}, {}", content(packet), packet.path)),
             Kind::Keepalive => self.page.line(now, name, "keepalive", packet.path),
+            Kind::Ike if !self.sent.insert((node, packet.payload.clone())) => {
+                self.page.line(now, name, "resend", format_args!("{} octets, {}", packet.payload.len(), packet.path));
+            }
             Kind::Ike | Kind::Other => {}
         }
     }
@@ -163,7 +169,9 @@ impl Handler<Gateway> for Story {
             Verdict::Accepted => {}
             Verdict::Duplicate => self.page.line(now, name, "again", format_args!("{}: seen before", content(packet))),
             Verdict::Ignored(_) if matches!(kind(packet), Kind::Keepalive) => {}
-            Verdict::Ignored(reason) => self.page.line(now, name, "drop", format_args!("{}: {reason}", content(packet))),
+            Verdict::Ignored(reason) => {
+                self.page.line(now, name, "drop", format_args!("{}: {reason}", content(packet)))
+            }
         }
     }
 }
