@@ -210,9 +210,6 @@ fn message_line(message: &MessageTrace) -> String {
     if message.message_id != 0 {
         _ = write!(line, " id {:#010x}", message.message_id);
     }
-    if message.resend > 0 {
-        _ = write!(line, " resend {}", message.resend);
-    }
     line.push(':');
     for payload in &message.payloads {
         _ = write!(line, " {payload}");
