@@ -122,15 +122,15 @@ impl Story {
 
     /// Writes a message: what is in it where it was made, and only that it came where it came.
     fn message(&mut self, now: Instant, side: Side, message: &MessageTrace) {
-        let what = match message.direction {
-            Direction::Outbound => "send",
-            Direction::Inbound => "receive",
+        let (what, path) = match message.direction {
+            Direction::Outbound => ("send", message.path),
+            Direction::Inbound => ("receive", message.path.reversed()),
         };
         let number = if message.number > 0 { format!(" message {}", message.number) } else { String::new() };
         let id = if message.message_id == 0 { String::new() } else { format!(" {:#010x}", message.message_id) };
         let form = if message.encrypted { "encrypted" } else { "in clear" };
         let exchange = exchange(message.exchange);
-        let text = format!("{exchange}{id}{number}, {} octets {form}, {}", message.length, message.path);
+        let text = format!("{exchange}{id}{number}, {} octets {form}, {}", message.length, path);
         self.page.line(now, side.name(), what, text);
         if message.direction == Direction::Outbound {
             contents::lines(message).into_iter().for_each(|line| self.page.more(line));
