@@ -6,7 +6,8 @@ use common::{LEFT_BEHIND_NAT, OFFICE, Side, Sites, left_behind_nat, right_for_an
 use core::time::Duration;
 use drive::Path;
 use gateway::{Command, Event, Outcome};
-use ikev1_core::{Event as Ike, NatState};
+use ikev1_core::Event as Ike;
+use nat_t::Location;
 use simnet::{Chance, Link};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,7 +65,7 @@ fn through_a_nat_esp_travels_in_udp_on_port_4500() {
         assert_eq!(sites.replies(sites.left, number), 1);
         assert_eq!(sites.replies(sites.right, 100 + number), 1);
     }
-    let found = |event: &Event| matches!(event, Event::Ike(Ike::NatDetected { nat: NatState::Local, .. }));
+    let found = |event: &Event| matches!(event, Event::Ike(Ike::NatDetected { nat: Location::Local, .. }));
     assert!(sites.events(sites.left).any(found));
     let packets = sites.net.world.capture().unwrap().packets();
     assert!(packets.iter().all(|(_, packet)| packet.path.protocol == Path::UDP));
@@ -101,7 +102,7 @@ fn closing_tells_the_peer_and_leaves_nothing() {
 fn deleting_the_pair_ends_it_on_both_sides_and_traffic_makes_another() {
     let mut sites = Sites::plain(7);
     sites.up();
-    let child = sites.machine(sites.right).snapshot(sites.net.now()).ipsec[0].child;
+    let child = sites.machine(sites.right).snapshot(sites.net.now()).ipsec[0].status.child;
     sites.net.command(sites.right, Command::DeleteChild { child }).unwrap().unwrap();
     sites.run(SECOND);
     assert!(!sites.has_tunnel(sites.left) && !sites.has_tunnel(sites.right));

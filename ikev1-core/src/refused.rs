@@ -14,6 +14,8 @@ pub(crate) struct Refused {
     pub(crate) refusals: Refusals,
     /// Who the peer says it is, if it got that far.
     pub(crate) peer: Option<Identity>,
+    /// The SPI that the peer asked with, if it got that far.
+    pub(crate) spi: Option<u32>,
     /// The traffic the peer asked for, if it got that far: its own side, then ours.
     pub(crate) asked: Option<(TrafficSelector, TrafficSelector)>,
 }
@@ -31,12 +33,17 @@ impl Refused {
         Self { peer: Some(peer), ..self }
     }
 
-    pub(crate) fn with_asked(self, theirs: TrafficSelector, ours: TrafficSelector) -> Self {
-        Self { asked: Some((theirs, ours)), ..self }
+    pub(crate) fn with_asked(self, spi: Option<u32>, theirs: TrafficSelector, ours: TrafficSelector) -> Self {
+        Self { spi, asked: Some((theirs, ours)), ..self }
+    }
+
+    /// Returns whether the message proved to be the peer's, whatever it said.
+    pub(crate) const fn is_proven(&self) -> bool {
+        matches!(self.drop, DropReason::Refused | DropReason::Malformed)
     }
 
     fn new(drop: DropReason, failure: Option<Failure>) -> Self {
-        Self { drop, failure, refusals: Refusals::default(), peer: None, asked: None }
+        Self { drop, failure, refusals: Refusals::default(), peer: None, spi: None, asked: None }
     }
 }
 

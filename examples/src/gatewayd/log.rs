@@ -4,6 +4,7 @@ use super::file::LogLevel;
 use core::fmt::Display;
 use drive::{Instant, Path};
 use gateway::{Event, Plan};
+use ikev1_core::negotiate::Refusals;
 use ikev1_core::{ConnectionId, Event as Ike, MessageTrace, PolicyId};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -83,12 +84,11 @@ impl Log {
                 }
                 (Info, text)
             }
-            Ike::Phase1Negotiated { ike_sa, chosen, at, passed_over } => (
-                Info,
-                format!("{ike_sa}: chose proposal {} transform {}: {chosen}{}", at.0, at.1, reasons(passed_over)),
-            ),
+            Ike::Phase1Negotiated { ike_sa, chosen, number, passed_over } => {
+                (Info, format!("{ike_sa}: transform {number} chosen: {chosen}{}", reasons(passed_over)))
+            }
             Ike::NatDetected { ike_sa, nat, version, path } => {
-                (Info, format!("{ike_sa}: NAT discovered: {nat} ({version}), now {path}"))
+                (Info, format!("{ike_sa}: NAT discovered: {nat} by {version:?}, now {path}"))
             }
             Ike::Phase1Established { ike_sa, cookies, connection, role, peer, lifetime, .. } => (
                 Info,
@@ -120,11 +120,21 @@ impl Log {
             Ike::Phase2Started { child, ike_sa, role, message_id, .. } => {
                 (Info, format!("{child}: phase 2 as {role} under {ike_sa}, message id {message_id:#010x}"))
             }
-            Ike::Phase2Negotiated { child, chosen, at, passed_over } => (
-                Info,
-                format!("{child}: chose proposal {} transform {}: {chosen}{}", at.0, at.1, reasons(passed_over)),
-            ),
-            Ike::SaEstablished { child, connection, policy, role, inbound_spi, outbound_spi, suite, local, remote, .. } => (
+            Ike::Phase2Negotiated { child, chosen, number, passed_over } => {
+                (Info, format!("{child}: proposal {number} chosen: {chosen}{}", reasons(passed_over)))
+            }
+            Ike::SaEstablished {
+                child,
+                connection,
+                policy,
+                role,
+                inbound_spi,
+                outbound_spi,
+                suite,
+                local,
+                remote,
+                ..
+            } => (
                 Info,
                 format!(
                     "{}: {child} established as {role}, {local} === {remote}, {suite}, SPI in {inbound_spi:#010x} out {outbound_spi:#010x}",
@@ -191,8 +201,8 @@ fn protection(protected: bool) -> &'static str {
     if protected { "protected" } else { "unprotected, a hint only" }
 }
 
-fn reasons(refusals: &[impl Display]) -> String {
-    refusals.iter().map(|refusal| format!("; {refusal}")).collect()
+fn reasons(refusals: &Refusals) -> String {
+    if refusals.is_empty() { String::new() } else { format!("; {}", refusals.to_string().replace('\n', "; ")) }
 }
 
 fn message_line(message: &MessageTrace) -> String {

@@ -179,8 +179,8 @@ impl<'a> Stage<'a> {
         let Some(gateway) = self.net.machine(left) else { return Ok(false) };
         let snapshot = gateway.snapshot(now);
         let command = match self.scenario.script.rekey {
-            Rekey::Child => snapshot.ipsec.first().map(|pair| Command::RekeyChild { child: pair.child }),
-            Rekey::Ike => snapshot.isakmp.first().map(|sa| Command::RekeyIke { ike_sa: sa.id }),
+            Rekey::Child => snapshot.ipsec.first().map(|pair| Command::RekeyChild { child: pair.status.child }),
+            Rekey::Ike => snapshot.isakmp.first().map(|sa| Command::RekeyIke { ike_sa: sa.ike_sa }),
         };
         let Some(command) = command else {
             self.net.handler.page.line(now, "left", "rekey", "there is nothing to renew");
@@ -249,6 +249,7 @@ impl<'a> Stage<'a> {
 
     fn finish(mut self, is_renewed: bool) -> Result<Outcome, RunFailure> {
         let mut is_success = is_renewed;
+        let now = self.net.now();
         let story = &mut self.net.handler;
         story.page.heading("In short");
         for end in &story.ends {
@@ -265,7 +266,7 @@ impl<'a> Stage<'a> {
             counters.of(Incident::Lost)
         ));
         story.page.text(format_args!("rekey    {}", if is_renewed { "done" } else { "FAILED" }));
-        story.page.text(format_args!("clock    {} virtual seconds", self.net.now()));
+        story.page.text(format_args!("clock    {} virtual seconds", now));
         self.flush()?;
         let keys = core::mem::take(&mut self.net.handler.keys);
         Ok(Outcome { capture: self.net.world.capture().cloned(), keys, is_success })
