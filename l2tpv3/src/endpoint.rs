@@ -267,7 +267,9 @@ impl<R: CryptoRng> Endpoint<R> {
                     self.close(now, id, cause.clone(), DownReason::Local(cause));
                 }
                 let peers: Vec<_> = (0..self.plan.peers.len()).map(PeerId).collect();
-                peers.into_iter().for_each(|peer| drop(self.timers.cancel(&Timer::Reconnect(peer))));
+                for peer in peers {
+                    self.timers.cancel(&Timer::Reconnect(peer));
+                }
                 Ok(Handle::Done)
             }
         }
@@ -284,7 +286,10 @@ impl<R: CryptoRng> Machine for Endpoint<R> {
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Verdict<DropReason> {
         let now = self.clock.observe(now);
         let verdict = self.receive(now, datagram);
-        if let Verdict::Ignored(reason) = verdict {
+        // Data is the data plane's to count.
+        if let Verdict::Ignored(reason) = verdict
+            && reason != DropReason::IsData
+        {
             self.counters.drops.count(reason);
         }
         verdict

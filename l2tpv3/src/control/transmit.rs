@@ -121,7 +121,9 @@ impl<R: CryptoRng> Endpoint<R> {
         }
         match deadline {
             Some(deadline) => self.timers.set(Timer::Retransmit(id), deadline),
-            None => drop(self.timers.cancel(&Timer::Retransmit(id))),
+            None => {
+                self.timers.cancel(&Timer::Retransmit(id));
+            }
         }
         if over && self.timers.deadline(&Timer::Linger(id)).is_none() {
             // Some peers answer a StopCCN with one of their own, and it is acknowledged too.
