@@ -4,6 +4,7 @@
 //! `cargo test` runs each over its committed seeds, `cargo fuzz run NAME` over everything else.
 #![forbid(unsafe_code)]
 
+pub mod l2tp;
 pub mod wire;
 
 /// The body of a target.
@@ -34,4 +35,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("payload_nat_oa", wire::payload_nat_oa),
     ("payload_fragment", wire::payload_fragment),
     ("payload_group_key", wire::payload_group_key),
+    ("l2tp_message", l2tp::message),
+    ("l2tp_avps", l2tp::avps),
+    ("l2tp_hidden", l2tp::hidden),
+    ("l2tp_data", l2tp::data),
+    ("l2tp_machine", l2tp::machine),
 ];
