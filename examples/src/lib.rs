@@ -1,4 +1,5 @@
 //! Parts that the example programs share.
 
+pub mod dissect;
 pub mod gatewayd;
 pub mod two_sites;
