@@ -61,7 +61,7 @@ impl Endpoint {
             iv: up.iv.for_message_id(message_id),
             request: None,
             answered: None,
-            started: now,
+            began: ticket.0,
         };
         up.negotiations = up.negotiations.saturating_add(1);
         core.exchanges.insert(message_id, exchange);
@@ -248,7 +248,7 @@ impl Endpoint {
             iv: up.iv.for_message_id(message_id),
             request: None,
             answered: Some(Answered::new(incoming.fingerprint, None)),
-            started: now,
+            began: ticket.0,
         };
         let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
@@ -298,7 +298,8 @@ impl Endpoint {
 
     /// Refuses a lawful message of quick mode: a protected notification, which is kept for repeats.
     fn refuse_quick(&mut self, now: Instant, sa: &mut IkeSa, message_id: u32, mut exchange: Exchange, why: Refused) {
-        let failure = why.failure.clone().unwrap_or(Failure::Malformed);
+        let why = why.into_why();
+        let failure = why.failure;
         let Some(connection) = self.plan.shared(sa.core.connection) else { return };
         if let Some(notify_type) = notify::notify_of(&failure) {
             if connection.send_notifies {
@@ -541,7 +542,10 @@ impl Endpoint {
                 }
                 None => {
                     let sendings = request.sendings();
+                    let child = exchange.child;
                     count(&mut self.counters.tx_retry_timed_out);
+                    // The initiator may believe that the pair is there: it is told that it is not.
+                    self.tell_child_end(&sa, child);
                     self.fail_exchange(&mut sa, message_id, Failure::Timeout { sendings, hint: None });
                 }
             },
