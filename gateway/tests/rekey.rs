@@ -41,13 +41,13 @@ fn renewing_the_isakmp_sa_under_traffic_keeps_the_pair() {
     let mut sites = Sites::plain(2);
     sites.up();
     let before = sites.machine(sites.left).snapshot(sites.net.now());
-    sites.net.command(sites.left, Command::RekeyIke { ike_sa: before.isakmp[0].id }).unwrap().unwrap();
+    sites.net.command(sites.left, Command::RekeyIke { ike_sa: before.isakmp[0].ike_sa }).unwrap().unwrap();
     traffic(&mut sites, 100);
     sites.run(60 * SECOND);
     let after = sites.machine(sites.left).snapshot(sites.net.now());
     assert_eq!(after.isakmp.len(), 1);
     assert_ne!(after.isakmp[0].cookies, before.isakmp[0].cookies);
-    assert_eq!(after.ipsec[0].inbound_spi, before.ipsec[0].inbound_spi);
+    assert_eq!(after.ipsec[0].status.inbound_spi, before.ipsec[0].status.inbound_spi);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::proposal::{AuthenticationMethod, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -131,12 +132,12 @@ impl Config {
         if self.ike_port == self.nat_t_port {
             return Err(wrong("nat_t_port", ConfigProblem::Conflict("the NAT-T port is the ISAKMP port")));
         }
-        let mut connections: Vec<ConnectionPlan> = Vec::new();
+        let mut connections: Vec<Arc<ConnectionPlan>> = Vec::new();
         for connection in self.connections {
             if connections.iter().any(|other| other.name == connection.name) {
                 return Err(wrong(&connection.name, ConfigProblem::Duplicate));
             }
-            connections.push(connection.build()?);
+            connections.push(Arc::new(connection.build()?));
         }
         Ok(Plan {
             connections,

@@ -36,7 +36,7 @@ pub struct Daemon {
     /// The UDP port of NAT traversal.
     #[serde(default = "nat_t_port")]
     pub nat_t_port: u16,
-    /// How far packets may come out of order: 32, 64, 128, 256, 1024 or 4096.
+    /// How far packets may come out of order: 32, 64, 128, 256, 512, 1024, 2048 or 4096.
     #[serde(default = "replay_window")]
     pub replay_window: u32,
     /// Whether to open raw sockets for ESP directly over IPv4.

@@ -4,6 +4,7 @@ use super::file::LogLevel;
 use core::fmt::Display;
 use drive::{Instant, Path};
 use gateway::{Event, Plan};
+use ikev1_core::negotiate::Refusals;
 use ikev1_core::{ConnectionId, Event as Ike, MessageTrace, PolicyId};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -46,7 +47,13 @@ impl Log {
 
     /// Prints news of the engine.
     pub fn event(&self, now: Instant, event: &Event) {
-        let (level, text) = match event {
+        let (level, text) = self.text(event);
+        self.print(now, level, &text);
+    }
+
+    /// Returns the text of news of the engine, its parts with `; ` between them, and its level.
+    pub fn text(&self, event: &Event) -> (LogLevel, String) {
+        match event {
             Event::Ike(event) => self.ike(event),
             Event::Acquiring { connection, policy } => {
                 (LogLevel::Info, format!("{}: traffic needs it, negotiating", self.policy(*connection, *policy)))
@@ -57,8 +64,7 @@ impl Log {
             ),
             Event::InstallRefused { child, reason } => (LogLevel::Warn, format!("{child}: not installed: {reason}")),
             other => (LogLevel::Info, format!("{other:?}")),
-        };
-        self.print(now, level, &text);
+        }
     }
 
     fn print(&self, now: Instant, level: LogLevel, text: &str) {
@@ -83,12 +89,11 @@ impl Log {
                 }
                 (Info, text)
             }
-            Ike::Phase1Negotiated { ike_sa, chosen, at, passed_over } => (
-                Info,
-                format!("{ike_sa}: chose proposal {} transform {}: {chosen}{}", at.0, at.1, reasons(passed_over)),
-            ),
+            Ike::Phase1Negotiated { ike_sa, chosen, number, passed_over } => {
+                (Info, format!("{ike_sa}: transform {number} chosen: {chosen}{}", reasons(passed_over)))
+            }
             Ike::NatDetected { ike_sa, nat, version, path } => {
-                (Info, format!("{ike_sa}: NAT discovered: {nat} ({version}), now {path}"))
+                (Info, format!("{ike_sa}: NAT discovered: {nat} by {version}, now {path}"))
             }
             Ike::Phase1Established { ike_sa, cookies, connection, role, peer, lifetime, .. } => (
                 Info,
@@ -120,11 +125,21 @@ impl Log {
             Ike::Phase2Started { child, ike_sa, role, message_id, .. } => {
                 (Info, format!("{child}: phase 2 as {role} under {ike_sa}, message id {message_id:#010x}"))
             }
-            Ike::Phase2Negotiated { child, chosen, at, passed_over } => (
-                Info,
-                format!("{child}: chose proposal {} transform {}: {chosen}{}", at.0, at.1, reasons(passed_over)),
-            ),
-            Ike::SaEstablished { child, connection, policy, role, inbound_spi, outbound_spi, suite, local, remote, .. } => (
+            Ike::Phase2Negotiated { child, chosen, number, passed_over } => {
+                (Info, format!("{child}: proposal {number} chosen: {chosen}{}", reasons(passed_over)))
+            }
+            Ike::SaEstablished {
+                child,
+                connection,
+                policy,
+                role,
+                inbound_spi,
+                outbound_spi,
+                suite,
+                local,
+                remote,
+                ..
+            } => (
                 Info,
                 format!(
                     "{}: {child} established as {role}, {local} === {remote}, {suite}, SPI in {inbound_spi:#010x} out {outbound_spi:#010x}",
@@ -191,17 +206,14 @@ fn protection(protected: bool) -> &'static str {
     if protected { "protected" } else { "unprotected, a hint only" }
 }
 
-fn reasons(refusals: &[impl Display]) -> String {
-    refusals.iter().map(|refusal| format!("; {refusal}")).collect()
+fn reasons(refusals: &Refusals) -> String {
+    if refusals.is_empty() { String::new() } else { format!("; {}", refusals.to_string().replace('\n', "; ")) }
 }
 
 fn message_line(message: &MessageTrace) -> String {
     let mut line = format!("{:?} {} {}", message.direction, message.exchange, message.number);
     if message.message_id != 0 {
         _ = write!(line, " id {:#010x}", message.message_id);
-    }
-    if message.resend > 0 {
-        _ = write!(line, " resend {}", message.resend);
     }
     line.push(':');
     for payload in &message.payloads {

@@ -10,7 +10,7 @@ use crate::gatewayd::log::Log;
 use core::time::Duration;
 use gateway::{Command, Gateway, Snapshot};
 use ikev1_core::KeyLogLine;
-use simnet::{Capture, Harness, Incident, NodeId, RunError};
+use simnet::{Capture, Harness, Incident, NodeId, RunError, Tap};
 use std::io::{self, Write};
 
 /// How long a rekey, or the end, may take before it counts as failed: some resends of a message.
@@ -46,8 +46,8 @@ pub struct Outcome {
 /// What a run is asked to keep.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Keep {
-    /// What travels.
-    pub capture: bool,
+    /// What travels, recorded there.
+    pub capture: Option<Tap>,
     /// The keys of all associations.
     pub keys: bool,
 }
@@ -97,8 +97,8 @@ impl<'a> Stage<'a> {
     fn new(scenario: &'a Scenario, seed: u64, keep: Keep, out: &'a mut dyn Write) -> Result<Self, RunFailure> {
         let mut network = Network::new(scenario, seed);
         network.world.watch();
-        if keep.capture {
-            network.world.start_capture();
+        if let Some(tap) = keep.capture {
+            network.world.start_capture_of(tap);
         }
         let (left, right) = (network.left, network.right);
         let mut gateways = Vec::new();
@@ -179,8 +179,8 @@ impl<'a> Stage<'a> {
         let Some(gateway) = self.net.machine(left) else { return Ok(false) };
         let snapshot = gateway.snapshot(now);
         let command = match self.scenario.script.rekey {
-            Rekey::Child => snapshot.ipsec.first().map(|pair| Command::RekeyChild { child: pair.child }),
-            Rekey::Ike => snapshot.isakmp.first().map(|sa| Command::RekeyIke { ike_sa: sa.id }),
+            Rekey::Child => snapshot.ipsec.first().map(|pair| Command::RekeyChild { child: pair.status.child }),
+            Rekey::Ike => snapshot.isakmp.first().map(|sa| Command::RekeyIke { ike_sa: sa.ike_sa }),
         };
         let Some(command) = command else {
             self.net.handler.page.line(now, "left", "rekey", "there is nothing to renew");
@@ -188,21 +188,26 @@ impl<'a> Stage<'a> {
             return Ok(false);
         };
         let before = self.net.handler.renewals;
-        self.command(Side::Left, command)?;
+        self.command(Side::Left, command, "renew")?;
         let is_renewed = self.wait(PATIENCE, |stage| stage.net.handler.renewals > before)?;
         self.pass(Duration::from_secs(1))?;
         Ok(is_renewed)
     }
 
     fn close(&mut self) -> Result<(), RunFailure> {
-        self.command(Side::Left, Command::CloseAll)?;
+        self.command(Side::Left, Command::CloseAll, "close")?;
         self.pass(Duration::from_secs(1))?;
         self.wait(PATIENCE, Self::is_empty).map(|_| ())
     }
 
-    fn command(&mut self, side: Side, command: Command) -> Result<(), RunFailure> {
+    fn command(&mut self, side: Side, command: Command, word: &str) -> Result<(), RunFailure> {
         let now = self.net.now();
-        self.net.handler.page.line(now, side.name(), "command", format_args!("{command:?}"));
+        let text = match command {
+            Command::RekeyChild { child } => format!("{word} {child}"),
+            Command::RekeyIke { ike_sa } => format!("{word} {ike_sa}"),
+            _ => word.to_owned(),
+        };
+        self.net.handler.page.line(now, side.name(), "command", text);
         if let Err(error) = self.net.command(self.node(side), command)? {
             self.net.handler.page.line(now, side.name(), "command", format_args!("refused: {error}"));
         }
@@ -249,6 +254,7 @@ impl<'a> Stage<'a> {
 
     fn finish(mut self, is_renewed: bool) -> Result<Outcome, RunFailure> {
         let mut is_success = is_renewed;
+        let now = self.net.now();
         let story = &mut self.net.handler;
         story.page.heading("In short");
         for end in &story.ends {
@@ -265,7 +271,7 @@ impl<'a> Stage<'a> {
             counters.of(Incident::Lost)
         ));
         story.page.text(format_args!("rekey    {}", if is_renewed { "done" } else { "FAILED" }));
-        story.page.text(format_args!("clock    {} virtual seconds", self.net.now()));
+        story.page.text(format_args!("clock    {} virtual seconds", now));
         self.flush()?;
         let keys = core::mem::take(&mut self.net.handler.keys);
         Ok(Outcome { capture: self.net.world.capture().cloned(), keys, is_success })

@@ -166,15 +166,12 @@ impl KeRecv {
     }
 
     /// Builds message 6: `HDR*, IDir, HASH_R`, to be encrypted with the chain past message 5.
-    pub(crate) fn answer(&self, identity: &Identity, first_contact: bool) -> Chain {
+    pub(crate) fn answer(&self, identity: &Identity) -> Chain {
         let identification = phase1::identification(identity);
         let hash_r = self.keys.hash_r(&self.said.transcript(), &phase1::identification_body(&identification));
         let mut chain = ChainBuilder::new();
         chain.push(&identification);
         chain.push(&Hash { data: hash_r.as_bytes() });
-        if first_contact {
-            initial_contact::contribute(self.said.cookies, &mut chain);
-        }
         built(chain)
     }
 
