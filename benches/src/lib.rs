@@ -4,3 +4,4 @@
 //! [`measure`] runs ours and its anchor interleaved in one process and prints their ratio.
 
 pub mod measure;
+pub mod spd;
