@@ -134,6 +134,9 @@ impl<A: Address> Classifier<A> {
         for entry in core::mem::take(&mut self.blocks).iter() {
             self.place(*entry);
         }
+        if !self.large {
+            self.large_at = self.len() * 2;
+        }
     }
 
     fn shrink(&mut self) {
