@@ -12,9 +12,11 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod ah;
 mod cipher;
 mod esp;
 mod integrity;
+pub mod ipcomp;
 mod keys;
 pub mod mode;
 mod packet;
