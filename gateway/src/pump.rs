@@ -234,7 +234,10 @@ impl Gateway {
             ikev1_core::Command::DeleteChild { child: ChildId(flow.0) }
         } else {
             if let sad::Action::FirstUse { flow, .. } = action {
-                self.switch(ChildId(flow.0));
+                let child = ChildId(flow.0);
+                if self.switches.cancel(&child).is_some() {
+                    self.switch(child);
+                }
             }
             return;
         };
@@ -329,7 +332,6 @@ impl Gateway {
 
     /// Lets a renewed pair send: the peer has shown that it has its keys, or has had time enough.
     fn switch(&mut self, child: ChildId) {
-        self.switches.cancel(&child);
         if let Some(template) = self.pairs.get(&child).map(|pair| pair.template) {
             self.routes.promote(template, child);
         }
