@@ -17,6 +17,16 @@ const ACTION_LIMIT: usize = 100_000;
 pub trait Handler<M: Machine> {
     /// Takes one action of the machine on `node`.
     fn on_action(&mut self, now: Instant, node: NodeId, action: M::Action, orders: &mut Orders<M>);
+
+    /// Sees a packet that `node` is about to send; `packet` is as the node sees it.
+    fn on_sent(&mut self, now: Instant, node: NodeId, packet: &Transmit) {
+        let _ = (now, node, packet);
+    }
+
+    /// Sees a packet that reached `node`, and what its machine thinks of it, before what follows from it.
+    fn on_received(&mut self, now: Instant, node: NodeId, packet: &Transmit, verdict: &Verdict<M::DropReason>) {
+        let _ = (now, node, packet, verdict);
+    }
 }
 
 impl<M: Machine, F: FnMut(Instant, NodeId, M::Action, &mut Orders<M>)> Handler<M> for F {
@@ -321,6 +331,7 @@ where
 
     /// Sends a packet from `node`, past its machine.
     pub fn send(&mut self, node: NodeId, packet: Transmit) {
+        self.handler.on_sent(self.world.now(), node, &packet);
         self.log(node, || What::Sent(packet.clone()));
         self.world.send(node, packet);
     }
@@ -330,7 +341,28 @@ where
     /// # Errors
     /// A [`RunError`].
     pub fn step(&mut self) -> Result<Option<Instant>, RunError> {
-        self.step_before(Instant::MAX)
+        self.step_until(Instant::MAX)
+    }
+
+    /// Does the next thing that is due at `limit` or earlier, and returns its time; `None` when nothing is.
+    ///
+    /// # Errors
+    /// A [`RunError`].
+    pub fn step_until(&mut self, limit: Instant) -> Result<Option<Instant>, RunError> {
+        let timer = self.timers.next().map(|(at, node)| (at.max(self.world.now()), *node));
+        let horizon = timer.map_or(limit, |(at, _)| at.min(limit));
+        if let Some(arrival) = self.world.arrive_before(horizon) {
+            self.deliver(arrival)?;
+            return Ok(Some(self.now()));
+        }
+        match timer {
+            Some((at, node)) if at <= limit => {
+                self.world.advance_to(at);
+                self.time_out(node)?;
+                Ok(Some(at))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Runs everything due up to `deadline`, and moves the clock there.
@@ -372,7 +404,7 @@ where
             if is_done(self) {
                 return Ok(true);
             }
-            if self.step_before(deadline)?.is_none() {
+            if self.step_until(deadline)?.is_none() {
                 self.world.advance_to(deadline);
                 return Ok(is_done(self));
             }
@@ -380,28 +412,12 @@ where
         Err(self.step_limit_reached())
     }
 
-    fn step_before(&mut self, limit: Instant) -> Result<Option<Instant>, RunError> {
-        let timer = self.timers.next().map(|(at, node)| (at.max(self.world.now()), *node));
-        let horizon = timer.map_or(limit, |(at, _)| at.min(limit));
-        if let Some(arrival) = self.world.arrive_before(horizon) {
-            self.deliver(arrival)?;
-            return Ok(Some(self.now()));
-        }
-        match timer {
-            Some((at, node)) if at <= limit => {
-                self.world.advance_to(at);
-                self.time_out(node)?;
-                Ok(Some(at))
-            }
-            _ => Ok(None),
-        }
-    }
-
     fn deliver(&mut self, arrival: Arrival) -> Result<(), RunError> {
         let Arrival { node, packet } = arrival;
         let now = self.now();
         let Some(machine) = self.machines.get_mut(&node) else { return Ok(()) };
         let verdict = machine.handle_datagram(now, Datagram { path: packet.path, payload: &packet.payload });
+        self.handler.on_received(now, node, &packet, &verdict);
         self.log(node, || What::Received(packet.clone(), verdict_text(&verdict)));
         self.settle_node(node)
     }

@@ -3,7 +3,7 @@
 mod pinger;
 
 use core::time::Duration;
-use drive::{Instant, Path};
+use drive::{Instant, Path, Transmit, Verdict};
 use pinger::{Action, Ask, Busy, GAP, Pinger, TRIES};
 use simnet::{Chance, Entry, Harness, Link, NodeId, Orders, RunError, World};
 
@@ -126,6 +126,37 @@ fn a_handler_can_answer_with_commands_and_hears_of_refusals() {
     assert_eq!(harness.refusals()[0].2, Busy);
     drop(harness);
     assert_eq!(answers, asks);
+}
+
+/// Notes the path and the length of everything that passes.
+#[derive(Default)]
+struct Observer(Vec<(NodeId, &'static str, usize)>);
+
+impl simnet::Handler<Pinger> for Observer {
+    fn on_action(&mut self, _: Instant, node: NodeId, _: Action, _: &mut Orders<Pinger>) {
+        self.0.push((node, "action", 0));
+    }
+
+    fn on_sent(&mut self, _: Instant, node: NodeId, packet: &Transmit) {
+        self.0.push((node, "sent", packet.payload.len()));
+    }
+
+    fn on_received(&mut self, _: Instant, node: NodeId, packet: &Transmit, verdict: &Verdict<pinger::NotAsked>) {
+        assert_eq!(*verdict, Verdict::Accepted);
+        self.0.push((node, "received", packet.payload.len()));
+    }
+}
+
+#[test]
+fn a_handler_sees_packets_go_and_come_in_their_order() {
+    let mut harness = Harness::with_handler(World::new(1), Observer::default());
+    let left = harness.add("left", LEFT, Pinger::default());
+    let right = harness.add("right", RIGHT, Pinger::default());
+    harness.command(left, Ask(path())).unwrap().unwrap();
+    harness.run_to_end().unwrap();
+    let seen =
+        [(left, "sent", 3), (right, "received", 3), (right, "sent", 6), (left, "received", 6), (left, "action", 0)];
+    assert_eq!(harness.handler.0, seen);
 }
 
 #[test]

@@ -47,7 +47,13 @@ impl Log {
 
     /// Prints news of the engine.
     pub fn event(&self, now: Instant, event: &Event) {
-        let (level, text) = match event {
+        let (level, text) = self.text(event);
+        self.print(now, level, &text);
+    }
+
+    /// Returns the text of news of the engine, its parts with `; ` between them, and its level.
+    pub fn text(&self, event: &Event) -> (LogLevel, String) {
+        match event {
             Event::Ike(event) => self.ike(event),
             Event::Acquiring { connection, policy } => {
                 (LogLevel::Info, format!("{}: traffic needs it, negotiating", self.policy(*connection, *policy)))
@@ -58,8 +64,7 @@ impl Log {
             ),
             Event::InstallRefused { child, reason } => (LogLevel::Warn, format!("{child}: not installed: {reason}")),
             other => (LogLevel::Info, format!("{other:?}")),
-        };
-        self.print(now, level, &text);
+        }
     }
 
     fn print(&self, now: Instant, level: LogLevel, text: &str) {

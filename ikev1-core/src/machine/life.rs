@@ -238,7 +238,8 @@ impl Endpoint {
         self.inform_up(sa, &delete::of_isakmp(sa.core.cookies));
     }
 
-    fn tell_child_end(&mut self, sa: &IkeSa, child: ChildId) {
+    /// Tells the peer that one pair of IPsec SAs is gone.
+    pub(super) fn tell_child_end(&mut self, sa: &IkeSa, child: ChildId) {
         if let Some(child) = self.table.child(child) {
             let chain = delete::of_child(child.protection.protocol(), child.inbound_spi);
             self.inform_up(sa, &chain);

@@ -133,6 +133,7 @@ impl Endpoint {
     /// Message 3: the initiator's half of the exchange.
     pub(super) fn on_main_3(
         &mut self,
+        now: Instant,
         mut core: Core,
         state: responder::SaRecv,
         incoming: &Incoming<'_>,
@@ -149,6 +150,8 @@ impl Endpoint {
             Ok(checked) => checked,
             Err(why) => return suspect(core, Phase::SaRecv(state), why),
         };
+        // Each step of the exchange has the whole time for itself.
+        self.timers.set(TimerKey::Phase1(core.id), now + self.plan.half_open_timeout);
         core.nat = found_nat(received.nat, &connection);
         let (next, chain) = state.commit(received, agreed, &connection, core.path);
         self.log_isakmp_key(core.cookies, next.keys.isakmp());

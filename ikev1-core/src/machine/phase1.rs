@@ -159,7 +159,7 @@ impl Endpoint {
         };
         match phase {
             Phase::SaSent(state) => self.on_main_2(now, core, state, incoming, &payloads),
-            Phase::SaRecv(state) => self.on_main_3(core, state, incoming, &payloads),
+            Phase::SaRecv(state) => self.on_main_3(now, core, state, incoming, &payloads),
             Phase::KeSent(state) => self.on_main_4(now, core, state, incoming, &payloads),
             Phase::KeRecv(_) | Phase::AuthSent(_) | Phase::Up(_) => {
                 (Some(core.with(phase)), Err(DropReason::Unexpected))

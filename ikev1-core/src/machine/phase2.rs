@@ -61,7 +61,7 @@ impl Endpoint {
             iv: up.iv.for_message_id(message_id),
             request: None,
             answered: None,
-            started: now,
+            began: ticket.0,
         };
         up.negotiations = up.negotiations.saturating_add(1);
         core.exchanges.insert(message_id, exchange);
@@ -248,7 +248,7 @@ impl Endpoint {
             iv: up.iv.for_message_id(message_id),
             request: None,
             answered: Some(Answered::new(incoming.fingerprint, None)),
-            started: now,
+            began: ticket.0,
         };
         let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
@@ -541,7 +541,10 @@ impl Endpoint {
                 }
                 None => {
                     let sendings = request.sendings();
+                    let child = exchange.child;
                     count(&mut self.counters.tx_retry_timed_out);
+                    // The initiator may believe that the pair is there: it is told that it is not.
+                    self.tell_child_end(&sa, child);
                     self.fail_exchange(&mut sa, message_id, Failure::Timeout { sendings, hint: None });
                 }
             },

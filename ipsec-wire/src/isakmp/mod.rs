@@ -21,10 +21,12 @@
 #![deny(clippy::as_conversions, clippy::arithmetic_side_effects)]
 
 mod chain;
+pub mod describe;
 mod header;
 pub mod limits;
 mod message;
 pub mod payload;
+pub mod vendor;
 
 pub use chain::{Chain, ChainBuilder};
 pub use header::{Cookie, Flags, Header, HeaderView, MessageId};

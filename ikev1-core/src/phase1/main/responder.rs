@@ -57,11 +57,6 @@ impl SaRecv {
         (Self { cookies, transform: choice.transform, sai_b, capabilities }, built(chain))
     }
 
-    /// Returns the transform in force.
-    pub(crate) const fn transform(&self) -> &Phase1Transform {
-        &self.transform
-    }
-
     /// Checks message 3: nothing is computed yet.
     pub(crate) fn check(&self, path: Path, payloads: &Payloads<'_>) -> Result<Received, Refused> {
         let ni_b = phase1::peer_nonce(payloads, &[])?.to_vec();

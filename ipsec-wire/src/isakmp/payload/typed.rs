@@ -4,6 +4,7 @@ use super::{
 };
 use crate::error::{ErrorKind, WireError};
 use crate::isakmp::RawPayload;
+use crate::reader::Reader;
 use crate::registry::PayloadType;
 
 /// A payload of any type, its body read.
@@ -28,7 +29,7 @@ pub enum Payload<'a> {
     Fragment(Fragment<&'a [u8]>),
     GroupKey(GroupKey<&'a [u8]>),
     /// A number that nothing defines in version 1: those of IKEv2 (33 and up), private ones, others.
-    Unknown(RawPayload<'a>),
+    Unknown(PayloadType, &'a [u8]),
 }
 
 impl<'a> Payload<'a> {
@@ -42,7 +43,12 @@ impl<'a> Payload<'a> {
     /// Those of the payload's own `parse`; [`ErrorKind::NextPayload`] for a Proposal or a
     /// Transform, which live in an SA payload only.
     pub fn parse(raw: RawPayload<'a>) -> Result<Self, WireError> {
-        Ok(match raw.payload_type() {
+        Self::parse_body(raw.payload_type(), raw.reader(), raw.offset())
+    }
+
+    /// Reads the body of a payload whose generic header begins at `offset`.
+    pub(crate) fn parse_body(payload_type: PayloadType, raw: Reader<'a>, offset: usize) -> Result<Self, WireError> {
+        Ok(match payload_type {
             PayloadType::SA => Self::SecurityAssociation(SecurityAssociation::parse(raw)?),
             PayloadType::KEY_EXCHANGE => Self::KeyExchange(KeyExchange::parse(raw)?),
             PayloadType::IDENTIFICATION => Self::Identification(Identification::parse(raw)?),
@@ -63,10 +69,10 @@ impl<'a> Payload<'a> {
             }
             PayloadType::FRAGMENT => Self::Fragment(Fragment::parse(raw)?),
             PayloadType::PROPOSAL | PayloadType::TRANSFORM => {
-                return Err(WireError::new(ErrorKind::NextPayload, "payload type", raw.offset()));
+                return Err(WireError::new(ErrorKind::NextPayload, "payload type", offset));
             }
             other if GroupKey::is_group_key(other) => Self::GroupKey(GroupKey::parse(other, raw)?),
-            _ => Self::Unknown(raw),
+            _ => Self::Unknown(payload_type, raw.peek_rest()),
         })
     }
 }

@@ -1,0 +1,133 @@
+//! From the scenario to the plan of each gateway and to the network between them.
+
+use super::scenario::{NatSettings, Scenario, Side};
+use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Start, Tun};
+use crate::gatewayd::words::{Identity, Remote, SecretText};
+use core::net::{IpAddr, Ipv4Addr};
+use drive::SecretBytes;
+use gateway::Plan;
+use simnet::{NodeId, Realm, World};
+
+/// What the one pair of networks is called, in the log and the tables.
+pub const CHILD: &str = "lans";
+
+/// Returns the plan of the gateway on a side: that of a `gatewayd` with this configuration.
+///
+/// # Errors
+/// What the engine refuses, with the site it concerns.
+pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, FileError> {
+    let local = IpAddr::from(scenario.own_address(side));
+    let file = File {
+        daemon: Daemon {
+            listen: vec![local],
+            ike_port: 500,
+            nat_t_port: 4500,
+            replay_window: 64,
+            raw_esp: true,
+            control: None,
+            log: LogLevel::Trace,
+            dangerously_keylog_dir: log_keys.then(Default::default),
+        },
+        tun: Tun { name: "lan".to_owned(), address: None, mtu: 1400 },
+        policy: Vec::new(),
+        connection: vec![connection(scenario, side)],
+    };
+    file.plan().map_err(|error| FileError::refused(side.name(), error.to_string()))
+}
+
+fn connection(scenario: &Scenario, side: Side) -> Connection {
+    let (site, far) = (scenario.site(side), scenario.site(side.other()));
+    let remote = far_address(scenario, side);
+    // An address behind a NAT proves nothing to the other end, so both give names there.
+    let name = |side: Side| scenario.active_nat().map(|_| Identity::Fqdn(format!("{}.two-sites.example", side.name())));
+    Connection {
+        name: format!("to-{}", side.other().name()),
+        local: scenario.own_address(side).into(),
+        remote: Remote::Address(remote.into()),
+        local_id: name(side),
+        remote_id: name(side.other()),
+        psk: Some(SecretText(SecretBytes::copied(site.psk.0.expose()))),
+        psk_file: None,
+        start: Start::Traffic,
+        ike: Some(site.ike.clone()),
+        ike_lifetime: site.ike_lifetime,
+        renew_percent: None,
+        retransmit: None,
+        retries: None,
+        nat_keepalive: None,
+        dpd_idle: None,
+        dangerously_allow_weak: site.dangerously_allow_weak,
+        child: vec![Child {
+            name: CHILD.to_owned(),
+            local: site.lan,
+            remote: far.lan,
+            esp: Some(site.esp.clone()),
+            lifetime: site.esp_lifetime,
+        }],
+    }
+}
+
+/// Returns the address at which a side finds the other: the NAT's, if one hides it.
+fn far_address(scenario: &Scenario, side: Side) -> Ipv4Addr {
+    match scenario.active_nat() {
+        Some(nat) if nat.site == side.other() => nat.outside,
+        Some(_) | None => scenario.site(side.other()).address,
+    }
+}
+
+/// The network of a scenario, with a node for each gateway.
+pub struct Network {
+    /// The network.
+    pub world: World,
+    /// The gateway on the left.
+    pub left: NodeId,
+    /// The gateway on the right.
+    pub right: NodeId,
+}
+
+impl Network {
+    /// Returns the network of a scenario.
+    pub fn new(scenario: &Scenario, seed: u64) -> Self {
+        let mut world = World::new(seed);
+        world.set_links(scenario.link.link());
+        let gate = scenario.active_nat().map(|nat| (nat.site, world.add_nat(nat.config())));
+        let mut add = |side: Side| {
+            let realm = match gate {
+                Some((hidden, nat)) if hidden == side => Realm::Behind(nat),
+                Some(_) | None => Realm::Internet,
+            };
+            world.add_node_in(realm, side.name(), scenario.own_address(side))
+        };
+        let (left, right) = (add(Side::Left), add(Side::Right));
+        Self { world, left, right }
+    }
+
+    /// Returns the node of a side.
+    pub const fn node(&self, side: Side) -> NodeId {
+        match side {
+            Side::Left => self.left,
+            Side::Right => self.right,
+        }
+    }
+}
+
+/// Returns the picture of a scenario, a line each.
+pub fn picture(scenario: &Scenario) -> Vec<String> {
+    let mut lines = Vec::new();
+    for side in [Side::Left, Side::Right] {
+        let site = scenario.site(side);
+        let gate = match scenario.active_nat() {
+            Some(NatSettings { site: hidden, inside, outside, .. }) if *hidden == side => {
+                format!("{inside}, behind a NAT at {outside}")
+            }
+            Some(_) | None => site.address.to_string(),
+        };
+        lines.push(format!("{:<6} gateway {gate}; LAN {} with host {}", side.name(), site.lan, site.host));
+    }
+    let link = &scenario.link;
+    lines.push(format!(
+        "link   {} ms + up to {} ms, {} % lost, {} % twice, {} % held back, MTU {}",
+        link.latency_ms, link.jitter_ms, link.loss_percent, link.duplicate_percent, link.reorder_percent, link.mtu
+    ));
+    lines
+}
