@@ -1,1 +1,6 @@
 //! Anchors and cases that the benchmarks share.
+//!
+//! A claim of speed is one line of `cargo run --release -p benches --bin ratios -- NAME`:
+//! [`measure`] runs ours and its anchor interleaved in one process and prints their ratio.
+
+pub mod measure;

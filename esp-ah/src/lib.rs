@@ -16,6 +16,7 @@ mod cipher;
 mod esp;
 mod integrity;
 mod keys;
+pub mod mode;
 mod packet;
 pub mod suite;
 

@@ -7,3 +7,28 @@
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm
 )]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod congestion;
+pub mod counters;
+mod data_plane;
+pub mod digest;
+mod drops;
+mod error;
+pub mod pseudowire;
+pub mod registry;
+pub mod reliable;
+mod sequence;
+mod table;
+pub mod wire;
+
+pub use congestion::Window;
+pub use data_plane::{
+    DATA_SESSION_OCTETS, DataPlane, Decapsulated, EncapsulateError, Encapsulated, InstallError, SessionId,
+    SessionParameters,
+};
+pub use drops::{DropCounters, DropReason};
+pub use error::{WireError, WireErrorKind};
