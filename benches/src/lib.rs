@@ -3,4 +3,5 @@
 //! A claim of speed is one line of `cargo run --release -p benches --bin ratios -- NAME`:
 //! [`measure`] runs ours and its anchor interleaved in one process and prints their ratio.
 
+pub mod esp;
 pub mod measure;

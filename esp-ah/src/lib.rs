@@ -12,6 +12,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod ah;
 mod cipher;
 mod esp;
 mod integrity;
