@@ -93,7 +93,7 @@ impl Log {
                 (Info, format!("{ike_sa}: transform {number} chosen: {chosen}{}", reasons(passed_over)))
             }
             Ike::NatDetected { ike_sa, nat, version, path } => {
-                (Info, format!("{ike_sa}: NAT discovered: {nat} by {version:?}, now {path}"))
+                (Info, format!("{ike_sa}: NAT discovered: {nat} by {version}, now {path}"))
             }
             Ike::Phase1Established { ike_sa, cookies, connection, role, peer, lifetime, .. } => (
                 Info,

@@ -10,6 +10,7 @@ use drive::{Instant, Path, Transmit, Verdict};
 use gateway::{Action, Event, Gateway, Outcome};
 use ikev1_core::{Direction, Event as Ike, KeyLogLine, MessageTrace};
 use ipsec_wire::esp::EspPacket;
+use ipsec_wire::registry::ExchangeType;
 use nat_t::demux::{self, Content};
 use simnet::{Handler, Incident, NodeId, Orders};
 use std::collections::BTreeSet;
@@ -108,6 +109,11 @@ impl Story {
             Event::Ike(Ike::Phase1Failed { .. } | Ike::Phase2Failed { .. }) => self.failures += 1,
             _ => {}
         }
+        if let Event::Ike(Ike::Resent { exchange: of, message_id, sendings, left, .. }) = event {
+            let id = if *message_id == 0 { String::new() } else { format!(" {message_id:#010x}") };
+            let text = format!("{}{id}: no answer, sending {sendings}, {left} left", exchange(*of));
+            return self.page.line(now, side.name(), "timeout", text);
+        }
         let (_, text) = self.end(side).log.text(event);
         let mut parts = text.split("; ");
         self.page.line(now, side.name(), word(event), parts.next().unwrap_or_default());
@@ -116,14 +122,15 @@ impl Story {
 
     /// Writes a message: what is in it where it was made, and only that it came where it came.
     fn message(&mut self, now: Instant, side: Side, message: &MessageTrace) {
-        let what = match message.direction {
-            Direction::Outbound => "send",
-            Direction::Inbound => "receive",
+        let (what, path) = match message.direction {
+            Direction::Outbound => ("send", message.path),
+            Direction::Inbound => ("receive", message.path.reversed()),
         };
-        let number = if message.number > 0 { format!(" {}", message.number) } else { String::new() };
-        let id = if message.message_id == 0 { String::new() } else { format!(", id {:#010x}", message.message_id) };
-        let form = if message.encrypted { "encrypted" } else { "clear" };
-        let text = format!("{}{number}{id}: {} octets, {form}, {}", message.exchange, message.length, message.path);
+        let number = if message.number > 0 { format!(" message {}", message.number) } else { String::new() };
+        let id = if message.message_id == 0 { String::new() } else { format!(" {:#010x}", message.message_id) };
+        let form = if message.encrypted { "encrypted" } else { "in clear" };
+        let exchange = exchange(message.exchange);
+        let text = format!("{exchange}{id}{number}, {} octets {form}, {}", message.length, path);
         self.page.line(now, side.name(), what, text);
         if message.direction == Direction::Outbound {
             contents::lines(message).into_iter().for_each(|line| self.page.more(line));
@@ -144,6 +151,8 @@ impl Handler<Gateway> for Story {
                 }
             }
             Action::Bypass(_) => self.page.line(now, side.name(), "bypass", "a packet leaves in clear"),
+            // Both ends have the same keys, and log them in their own addresses.
+            Action::KeyLog(line) if self.keys.contains(&line) => {}
             Action::KeyLog(line) => self.keys.push(line),
             Action::Event(event) => self.event(now, side, &event),
             other => self.page.line(now, side.name(), "action", format_args!("{other:?}")),
@@ -173,6 +182,17 @@ impl Handler<Gateway> for Story {
                 self.page.line(now, name, "drop", format_args!("{}: {reason}", content(packet)))
             }
         }
+    }
+}
+
+/// Returns the name that people use for an exchange.
+fn exchange(exchange: ExchangeType) -> String {
+    match exchange {
+        ExchangeType::MAIN => "main mode".to_owned(),
+        ExchangeType::AGGRESSIVE => "aggressive mode".to_owned(),
+        ExchangeType::QUICK => "quick mode".to_owned(),
+        ExchangeType::INFORMATIONAL => "informational".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -228,6 +248,8 @@ fn word(event: &Event) -> &'static str {
             Ike::DeleteReceived { .. } => "delete",
             Ike::NotifyReceived { .. } | Ike::NotifySent { .. } | Ike::InitialContact { .. } => "notify",
             Ike::PathChanged { .. } => "move",
+            Ike::AcquireQueued { .. } => "acquire",
+            Ike::Closed => "close",
             Ike::PeerProbed { .. } | Ike::PeerDead { .. } => "dpd",
             _ => "news",
         },
