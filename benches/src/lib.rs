@@ -4,4 +4,5 @@
 //! [`measure`] runs ours and its anchor interleaved in one process and prints their ratio.
 
 pub mod esp;
+pub mod handshake;
 pub mod measure;

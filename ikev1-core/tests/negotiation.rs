@@ -1,5 +1,7 @@
 //! Offers against plans: what is chosen, what is refused, and what is said about it.
 
+mod support;
+
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::negotiate::{
     AnswerError, Order, Phase1Policy, Reason, Rules, Suite, check_phase1_answer, check_phase2_answer, choose_phase1,
@@ -14,6 +16,7 @@ use ipsec_wire::isakmp::payload::{
 };
 use ipsec_wire::registry::{AuthMethod, Group, IkeCipher, IkeHash, LifeType, ProtocolId};
 use proptest::prelude::*;
+use support::{every_phase1, every_protection};
 
 /// 2^31 milliseconds in seconds, in four octets: what Cisco clients offer.
 const CISCO_LIFE: u64 = 0x0020_c49b;
@@ -159,24 +162,9 @@ fn the_order_is_the_offers_unless_the_plan_comes_first() {
     assert_eq!(choose(Order::Plan).agreement.suite, 0);
 }
 
-/// Every suite that phase 1 can be configured for.
-fn every_phase1() -> Vec<Phase1Transform> {
-    let mut all = Vec::new();
-    for cipher in CipherAlgorithm::ALL {
-        for hash in HashAlgorithm::ALL {
-            for group in DhGroup::ALL {
-                for authentication in AuthenticationMethod::ALL {
-                    all.push(Phase1Transform { cipher, hash, group, authentication, ..STRONG });
-                }
-            }
-        }
-    }
-    all
-}
-
 #[test]
 fn every_phase1_suite_meets_itself_and_no_other() {
-    let all = every_phase1();
+    let all = every_phase1(STRONG.lifetime);
     for (at, suite) in all.iter().enumerate() {
         let offer = body(&offer_phase1(std::slice::from_ref(suite)));
         let own = Phase1Policy { number: 1, transform: *suite };
@@ -190,36 +178,6 @@ fn every_phase1_suite_meets_itself_and_no_other() {
             assert!(matches!(refusals.iter().next().unwrap().reason, Reason::Mismatch(_)));
         }
     }
-}
-
-fn every_protection() -> Vec<Protection> {
-    let mut ciphers = vec![EspCipher::Null, EspCipher::Des, EspCipher::TripleDes];
-    let mut integrity = vec![
-        Integrity::HmacMd5,
-        Integrity::HmacSha1,
-        Integrity::HmacSha2_256,
-        Integrity::HmacSha2_384,
-        Integrity::HmacSha2_512,
-        Integrity::AesXcbc,
-    ];
-    for key in AesKey::ALL {
-        ciphers.extend([EspCipher::AesCbc(key), EspCipher::AesCtr(key), EspCipher::NullAesGmac(key)]);
-        for icv in [Icv::Octets8, Icv::Octets12, Icv::Octets16] {
-            ciphers.extend([EspCipher::AesCcm(key, icv), EspCipher::AesGcm(key, icv)]);
-        }
-        integrity.push(Integrity::AesGmac(key));
-    }
-    let mut all = vec![
-        Protection::Ipcomp { compression: Compression::Deflate },
-        Protection::Ipcomp { compression: Compression::Lzs },
-    ];
-    all.extend(integrity.iter().map(|integrity| Protection::Ah { integrity: *integrity }));
-    for cipher in ciphers {
-        all.push(Protection::Esp { cipher, integrity: None });
-        all.extend(integrity.iter().map(|integrity| Protection::Esp { cipher, integrity: Some(*integrity) }));
-    }
-    all.retain(Protection::is_lawful);
-    all
 }
 
 #[test]
