@@ -28,6 +28,9 @@ pub enum KeyError {
     /// A DES key is one of the weak ones, or 3DES keys repeat, so that it is no more than DES (RFC 2451 §2.3).
     #[error("weak DES key")]
     Weak,
+    /// AH without an integrity algorithm protects nothing.
+    #[error("no integrity algorithm")]
+    NoIntegrity,
 }
 
 /// What sealing and opening need to know about a suite, worked out once.

@@ -12,10 +12,12 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod ah;
 mod cipher;
 mod esp;
 mod integrity;
 mod keys;
+pub mod mode;
 mod packet;
 pub mod suite;
 

@@ -3,7 +3,6 @@
 mod cipher;
 mod dh;
 mod hash;
-mod modp;
 mod prf;
 
 pub use cipher::{BlockIv, CipherAlgorithm, CipherError, CipherKey};

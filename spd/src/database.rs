@@ -1,7 +1,8 @@
+use crate::classify::{Classifier, Flat, family_of};
 use crate::order::{Order, Relabel};
 use crate::{
-    Action, AddressSet, Arrival, DatabaseCounters, Decision, Direction, Explanation, FilterCounters, InboundRefusal,
-    Origin, PacketKey, Peer, Policy, PolicyCounters, PolicyError, PolicyId, Selector,
+    Action, AddressSet, Arrival, DatabaseCounters, Decision, Direction, Explanation, Family, FilterCounters,
+    InboundRefusal, Origin, PacketKey, Peer, Policy, PolicyCounters, PolicyError, PolicyId, Selector,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -95,6 +96,8 @@ struct Slot {
 struct Interface {
     when_empty: WhenEmpty,
     order: Order,
+    v4: Classifier<u32>,
+    v6: Classifier<u128>,
     names: BTreeMap<Box<str>, PolicyId>,
 }
 
@@ -109,7 +112,6 @@ pub struct Database {
     interfaces: BTreeMap<InterfaceId, Interface>,
     counters: DatabaseCounters,
     filters: FilterCounters,
-    relabelled: Vec<Relabel>,
 }
 
 impl Default for Database {
@@ -137,7 +139,6 @@ impl Database {
             interfaces: BTreeMap::new(),
             counters: DatabaseCounters::default(),
             filters: FilterCounters::default(),
-            relabelled: Vec::new(),
         }
     }
 
@@ -195,8 +196,7 @@ impl Database {
         let mut removed = record.instances.clone();
         removed.push(id);
         for id in &removed {
-            self.unlist(*id);
-            self.release(*id);
+            self.withdraw(*id);
         }
         self.counters.delete_good = self.counters.delete_good.saturating_add(1);
         Ok(removed)
@@ -223,7 +223,7 @@ impl Database {
     /// [`DatabaseError`]; nothing changed.
     pub fn move_to(&mut self, id: PolicyId, position: Position) -> Result<(), DatabaseError> {
         let record = self.record(id).ok_or(DatabaseError::NoPolicy(id))?;
-        let (interface, label) = (record.interface, record.label);
+        let interface = record.interface;
         let last = self.interfaces.get(&interface).map_or(0, |interface| interface.order.len());
         let index = match position {
             Position::Last => last.saturating_sub(1),
@@ -236,11 +236,8 @@ impl Database {
                 if own < before { before - 1 } else { before }
             }
         };
-        if let Some(interface) = self.interfaces.get_mut(&interface) {
-            interface.order.remove(label);
-            let label = interface.order.insert(index, id.slot, &mut self.relabelled);
-            self.apply_label(id, label);
-        }
+        self.unlist(id);
+        self.list(id, index);
         Ok(())
     }
 
@@ -436,6 +433,19 @@ impl Database {
         self.record_mut(id).map(|record| &mut *record.counters)
     }
 
+    #[cfg(test)]
+    pub(crate) fn set_index_sizes(&mut self, interface: InterfaceId, sizes: crate::classify::Sizes) {
+        if let Some(listed) = self.interfaces.get_mut(&interface) {
+            listed.v4.set_sizes(sizes);
+            listed.v6.set_sizes(sizes);
+        }
+    }
+
+    /// Returns the octets the index of an interface takes, beside the policies themselves.
+    pub fn index_octets(&self, interface: InterfaceId) -> usize {
+        self.interfaces.get(&interface).map_or(0, |listed| listed.v4.octets() + listed.v6.octets())
+    }
+
     /// Returns the counters of the database.
     pub fn counters(&self) -> &DatabaseCounters {
         &self.counters
@@ -461,10 +471,16 @@ impl Database {
         }
     }
 
-    /// The seam of the index: the slot of the first policy that matches.
+    /// The slot of the first policy that matches.
+    #[inline]
     fn classify(&self, listed: &Interface, direction: Direction, key: &PacketKey) -> Option<u32> {
-        let matches = |slot: &u32| self.policy_in(*slot).is_some_and(|policy| policy.refusal(direction, key).is_none());
-        listed.order.iter().find(matches)
+        let matches = |slot| self.policy_in(slot).is_some_and(|policy| policy.refusal(direction, key).is_none());
+        match family_of(key) {
+            Some(Family::V4) => listed.v4.find(&Flat::new(direction, key), matches),
+            Some(Family::V6) => listed.v6.find(&Flat::new(direction, key), matches),
+            // No packet has addresses of two families; whoever asks anyway is answered.
+            None => listed.order.iter().find(|slot| matches(*slot)),
+        }
     }
 
     fn decision_of(&self, slot: Option<u32>) -> Decision {
@@ -568,15 +584,12 @@ impl Database {
             (self.slots.len() - 1) as u32
         });
         let id = PolicyId { slot, generation: self.slots.get(slot as usize).map_or(0, |slot| slot.generation) };
-        let name: Box<str> = policy.name().into();
         let record = Record { policy, interface, label: 0, hits: 0, instances: Vec::new(), counters: Box::default() };
-        if let (Some(slot), Some(listed)) = (self.slots.get_mut(slot as usize), self.interfaces.get_mut(&interface)) {
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
             slot.record = Some(record);
-            listed.names.insert(name, id);
-            let label = listed.order.insert(index, id.slot, &mut self.relabelled);
-            self.apply_label(id, label);
             self.len += 1;
         }
+        self.list(id, index);
         Ok(id)
     }
 
@@ -589,12 +602,10 @@ impl Database {
         }
         let mut gone = record.instances.clone();
         for instance in &gone {
-            self.unlist(*instance);
-            self.release(*instance);
+            self.withdraw(*instance);
         }
         let position = self.position(id).unwrap_or(1);
-        self.unlist(id);
-        self.release(id);
+        self.withdraw(id);
         gone.push(id);
         let new = self.try_insert(interface, Position::At(position), policy)?;
         Ok((new, gone))
@@ -609,29 +620,57 @@ impl Database {
         Ok(self.position(other).unwrap_or(1) - 1)
     }
 
-    /// Takes over the label of a policy just placed, and those its neighbours got for it.
-    fn apply_label(&mut self, id: PolicyId, label: u64) {
-        for Relabel { slot, new, .. } in core::mem::take(&mut self.relabelled) {
-            if let Some(record) = self.slots.get_mut(slot as usize).and_then(|slot| slot.record.as_mut()) {
+    /// Puts a policy into the list of its interface, at `index` counted from 0.
+    fn list(&mut self, id: PolicyId, index: usize) {
+        let Self { slots, interfaces, .. } = self;
+        let record = |slot: u32| slots.get(slot as usize).and_then(|slot| slot.record.as_ref());
+        let Some(listed) = record(id.slot).and_then(|record| interfaces.get_mut(&record.interface)) else { return };
+        let mut relabelled = Vec::new();
+        let label = listed.order.insert(index, id.slot, &mut relabelled);
+        // Those that move down first to last, then those that move up last to first: so the labels
+        // ascend at every step between.
+        let down = relabelled.iter().filter(|relabel| relabel.new < relabel.old);
+        let up = relabelled.iter().rev().filter(|relabel| relabel.new > relabel.old);
+        for Relabel { slot, old, new } in down.chain(up) {
+            if let Some(record) = record(*slot) {
+                listed.v4.relabel(&record.policy, *old, *new, *slot);
+                listed.v6.relabel(&record.policy, *old, *new, *slot);
+            }
+        }
+        if let Some(record) = record(id.slot) {
+            listed.names.insert(record.policy.name().into(), id);
+            listed.v4.insert(&record.policy, label, id.slot);
+            listed.v6.insert(&record.policy, label, id.slot);
+        }
+        relabelled.push(Relabel { slot: id.slot, old: 0, new: label });
+        for Relabel { slot, new, .. } in relabelled {
+            if let Some(record) = slots.get_mut(slot as usize).and_then(|slot| slot.record.as_mut()) {
                 record.label = new;
             }
         }
-        if let Some(record) = self.record_mut(id) {
-            record.label = label;
-        }
     }
 
-    /// Takes a policy out of the list of its interface, and out of its parent's instances.
+    /// Takes a policy out of the list of its interface.
     fn unlist(&mut self, id: PolicyId) {
-        let Some(record) = self.record(id) else { return };
-        let (label, origin) = (record.label, record.policy.origin());
-        let name: Box<str> = record.policy.name().into();
-        let interface = record.interface;
-        if let Some(listed) = self.interfaces.get_mut(&interface) {
-            listed.order.remove(label);
-            listed.names.remove(&name);
-        }
-        if let Origin::Instance { of } = origin
+        let Self { slots, interfaces, .. } = self;
+        let Some(record) = slots.get(id.slot as usize).and_then(|slot| slot.record.as_ref()) else { return };
+        let Some(listed) = interfaces.get_mut(&record.interface) else { return };
+        listed.order.remove(record.label);
+        listed.names.remove(record.policy.name());
+        listed.v4.remove(&record.policy, record.label, id.slot);
+        listed.v6.remove(&record.policy, record.label, id.slot);
+    }
+
+    /// Takes a policy out for good.
+    fn withdraw(&mut self, id: PolicyId) {
+        self.unlist(id);
+        self.orphan(id);
+        self.release(id);
+    }
+
+    /// Takes a policy that goes for good out of its parent's instances.
+    fn orphan(&mut self, id: PolicyId) {
+        if let Some(Origin::Instance { of }) = self.policy(id).map(Policy::origin)
             && let Some(parent) = self.record_mut(of)
         {
             parent.instances.retain(|instance| *instance != id);

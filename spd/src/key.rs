@@ -150,6 +150,11 @@ impl PacketKey {
         Self { local: self.remote, remote: self.local, protocol: self.protocol, upper }
     }
 
+    /// Returns what policies may look at above IP: nothing when not even the protocol shows.
+    pub(crate) const fn shown(&self) -> Upper {
+        if self.protocol.is_none() { Upper::Hidden } else { self.upper }
+    }
+
     fn from_ipv4(packet: &[u8]) -> Result<Self, KeyError> {
         let header: &[u8; 20] = packet.first_chunk().ok_or(KeyError::Truncated)?;
         let [version, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *header;

@@ -30,6 +30,7 @@
 
 extern crate alloc;
 
+mod classify;
 mod counters;
 mod database;
 mod decision;

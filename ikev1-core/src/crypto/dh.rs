@@ -1,198 +1,29 @@
-use super::modp;
-use crate::Unsupported;
+mod ecp;
+mod group;
+mod modp;
+mod primes;
+
+pub use group::DhGroup;
+
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::RangeInclusive;
-use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, Odd};
-use ipsec_wire::registry::{Group, GroupType};
+use ecp::Curve;
+use group::Arithmetic;
+use modp::Exponent;
 use rand_core::CryptoRng;
 use thiserror::Error;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 drive::secret! {
-    /// The private exponent x of one side, big endian.
+    /// The private value of one side, big endian: the exponent x, or of a curve the scalar.
     pub struct DhPrivate;
 }
 
 drive::secret! {
-    /// The shared value g^xy, left-padded with zeros to the length of the group.
+    /// The shared value g^xy, left-padded with zeros to the length of the group; of a curve its x
+    /// coordinate.
     pub struct DhShared;
-}
-
-/// The Diffie-Hellman groups that phase 1 and PFS negotiate.
-///
-/// Numbers are those of the attribute "Group Description" (RFC 2409 §6, RFC 3526).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DhGroup {
-    /// Group 1, 768 bits.
-    Modp768,
-    /// Group 2, 1024 bits.
-    Modp1024,
-    /// Group 5, 1536 bits.
-    Modp1536,
-    /// Group 14, 2048 bits.
-    Modp2048,
-    /// Group 15, 3072 bits.
-    Modp3072,
-    /// Group 16, 4096 bits.
-    Modp4096,
-    /// Group 17, 6144 bits.
-    Modp6144,
-    /// Group 18, 8192 bits.
-    Modp8192,
-}
-
-impl DhGroup {
-    /// All members, weakest first.
-    pub const ALL: [Self; 8] = [
-        Self::Modp768,
-        Self::Modp1024,
-        Self::Modp1536,
-        Self::Modp2048,
-        Self::Modp3072,
-        Self::Modp4096,
-        Self::Modp6144,
-        Self::Modp8192,
-    ];
-
-    /// Returns the attribute value on the wire.
-    pub const fn number(self) -> Group {
-        match self {
-            Self::Modp768 => Group::MODP_768,
-            Self::Modp1024 => Group::MODP_1024,
-            Self::Modp1536 => Group::MODP_1536,
-            Self::Modp2048 => Group::MODP_2048,
-            Self::Modp3072 => Group::MODP_3072,
-            Self::Modp4096 => Group::MODP_4096,
-            Self::Modp6144 => Group::MODP_6144,
-            Self::Modp8192 => Group::MODP_8192,
-        }
-    }
-
-    /// Returns the value of the attribute "Group Type".
-    pub const fn group_type(self) -> GroupType {
-        GroupType::MODP
-    }
-
-    /// Returns the name that operators know.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Modp768 => "MODP-768",
-            Self::Modp1024 => "MODP-1024",
-            Self::Modp1536 => "MODP-1536",
-            Self::Modp2048 => "MODP-2048",
-            Self::Modp3072 => "MODP-3072",
-            Self::Modp4096 => "MODP-4096",
-            Self::Modp6144 => "MODP-6144",
-            Self::Modp8192 => "MODP-8192",
-        }
-    }
-
-    /// Returns the length of a public value, the contents of a KE payload, in octets.
-    pub const fn public_len(self) -> usize {
-        self.prime().len()
-    }
-
-    /// Returns the length of the shared value in octets.
-    pub const fn shared_len(self) -> usize {
-        self.prime().len()
-    }
-
-    /// Returns whether a plan must ask for it by a `dangerously_` name.
-    pub const fn is_weak(self) -> bool {
-        matches!(self, Self::Modp768 | Self::Modp1024)
-    }
-
-    /// Returns the length of private exponents when nobody sets it, in bits.
-    ///
-    /// At least twice the strength of the group, by the lower estimate of RFC 3526 §8 and by NIST SP
-    /// 800-57, rounded up to whole 32-bit words.
-    pub const fn default_exponent_bits(self) -> u32 {
-        match self {
-            Self::Modp768 | Self::Modp1024 => 160,
-            Self::Modp1536 => 192,
-            Self::Modp2048 => 256,
-            Self::Modp3072 => 288,
-            Self::Modp4096 => 320,
-            Self::Modp6144 => 384,
-            Self::Modp8192 => 416,
-        }
-    }
-
-    /// Returns the lengths of private exponents that may be set, in bits.
-    ///
-    /// The lower end is the one that routers have for every group, the upper one bit less than the prime.
-    pub const fn exponent_bits(self) -> RangeInclusive<u32> {
-        160..=self.bits() - 1
-    }
-
-    /// Checks a public value of the peer: the length of the group, and 1 < y < p - 1 (RFC 2631 §2.1.5).
-    ///
-    /// It is cheap, so that nothing is computed for a value that will be refused.
-    ///
-    /// # Errors
-    /// [`DhError::PublicLength`] or [`DhError::DegeneratePublic`].
-    pub fn check_public(self, peer: &[u8]) -> Result<(), DhError> {
-        let prime = self.prime();
-        if peer.len() != prime.len() {
-            return Err(DhError::PublicLength { group: self, wanted: prime.len(), got: peer.len() });
-        }
-        let (Some((y_last, y_head)), Some((p_last, p_head))) = (peer.split_last(), prime.split_last()) else {
-            return Err(DhError::DegeneratePublic { group: self });
-        };
-        let at_most_one = *y_last <= 1 && y_head.iter().all(|octet| *octet == 0);
-        // The prime is odd: p - 1 differs in the last octet only.
-        let at_least_last = (y_head, *y_last) >= (p_head, p_last.saturating_sub(1));
-        if at_most_one || at_least_last { Err(DhError::DegeneratePublic { group: self }) } else { Ok(()) }
-    }
-
-    const fn bits(self) -> u32 {
-        match self {
-            Self::Modp768 => 768,
-            Self::Modp1024 => 1024,
-            Self::Modp1536 => 1536,
-            Self::Modp2048 => 2048,
-            Self::Modp3072 => 3072,
-            Self::Modp4096 => 4096,
-            Self::Modp6144 => 6144,
-            Self::Modp8192 => 8192,
-        }
-    }
-
-    const fn prime(self) -> &'static [u8] {
-        match self {
-            Self::Modp768 => &modp::P768,
-            Self::Modp1024 => &modp::P1024,
-            Self::Modp1536 => &modp::P1536,
-            Self::Modp2048 => &modp::P2048,
-            Self::Modp3072 => &modp::P3072,
-            Self::Modp4096 => &modp::P4096,
-            Self::Modp6144 => &modp::P6144,
-            Self::Modp8192 => &modp::P8192,
-        }
-    }
-
-    fn montgomery(self) -> BoxedMontyParams {
-        let prime = BoxedUint::from_be_slice_truncated(self.prime(), self.bits());
-        let prime = Odd::new(prime).expect("every prime of the table is odd");
-        BoxedMontyParams::new_vartime(prime)
-    }
-}
-
-impl fmt::Display for DhGroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "group {} ({})", self.number().0, self.name())
-    }
-}
-
-impl TryFrom<Group> for DhGroup {
-    type Error = Unsupported;
-
-    fn try_from(number: Group) -> Result<Self, Unsupported> {
-        Self::ALL.into_iter().find(|member| member.number() == number).ok_or(Unsupported(number.0))
-    }
 }
 
 /// Why a public or private value was refused.
@@ -209,13 +40,14 @@ pub enum DhError {
         /// The length that came.
         got: usize,
     },
-    /// 0, 1, p - 1 and anything from p on would give the secret away.
-    #[error("{group}: the public value is degenerate")]
+    /// 0, 1, p - 1 and anything from p on, or a point that is not on the curve, would give the secret
+    /// away.
+    #[error("{group}: the public value is degenerate or not of the group")]
     DegeneratePublic {
         /// The negotiated group.
         group: DhGroup,
     },
-    /// A private exponent of 0, or one longer than the group.
+    /// A private value of 0, or one too large for the group.
     #[error("{group}: the private value is out of range")]
     PrivateRange {
         /// The group asked for.
@@ -226,45 +58,67 @@ pub enum DhError {
 /// One side's private and public value in a group, good for one exchange.
 pub struct DhKeyPair {
     group: DhGroup,
-    params: BoxedMontyParams,
-    private: DhPrivate,
-    exponent_bits: u32,
+    private: Private,
     public: Vec<u8>,
 }
 
+enum Private {
+    Modp(Exponent),
+    Ecp(Curve, DhPrivate),
+}
+
 impl DhKeyPair {
-    /// Draws a private exponent of exactly `exponent_bits` bits and computes g^x.
+    /// Draws a private value and computes the public one.
     ///
-    /// A length outside [`DhGroup::exponent_bits`] is taken to its nearest end.
+    /// A MODP exponent has exactly `exponent_bits` bits; a length outside [`DhGroup::exponent_bits`] is
+    /// taken to its nearest end.
     pub fn generate(group: DhGroup, exponent_bits: u32, rng: &mut dyn CryptoRng) -> Self {
-        let bits = exponent_bits.clamp(*group.exponent_bits().start(), *group.exponent_bits().end());
-        let mut octets = vec![0; octets_of(bits)];
-        rng.fill_bytes(&mut octets);
-        if let Some(first) = octets.first_mut() {
-            // The highest bit is set, so that the length is what was asked for.
-            let top = 1 << ((bits - 1) % 8);
-            *first = *first & (top - 1) | top;
-        }
-        Self::compute(group, DhPrivate::new(octets), bits)
+        let private = match group.arithmetic() {
+            Arithmetic::Modp(prime) => {
+                let bits = exponent_bits.clamp(*group.exponent_bits().start(), *group.exponent_bits().end());
+                let mut octets = vec![0; octets_of(bits)];
+                rng.fill_bytes(&mut octets);
+                if let Some(first) = octets.first_mut() {
+                    // The highest bit is set, so that the length is what was asked for.
+                    let top = 1 << ((bits - 1) % 8);
+                    *first = *first & (top - 1) | top;
+                }
+                Private::Modp(Exponent::new(prime, group.bits(), DhPrivate::new(octets), bits))
+            }
+            Arithmetic::Ecp(curve) => Private::Ecp(curve, curve.draw(rng)),
+        };
+        Self::of(group, private)
     }
 
-    /// Computes g^x for a given private exponent, big endian.
+    /// Computes the public value for a given private one, big endian.
     ///
     /// For replaying known answers; an exchange draws its own with [`generate`](Self::generate).
+    ///
+    /// # Errors
+    /// [`DhError::PrivateRange`].
     pub fn from_private(group: DhGroup, private: DhPrivate) -> Result<Self, DhError> {
-        let zero = private.expose().iter().fold(0, |any, octet| any | octet) == 0;
-        if zero || private.len() > group.public_len() {
-            return Err(DhError::PrivateRange { group });
-        }
-        let bits = u32::try_from(private.len() * 8).unwrap_or(group.bits());
-        Ok(Self::compute(group, private, bits))
+        let refused = DhError::PrivateRange { group };
+        let private = match group.arithmetic() {
+            Arithmetic::Modp(prime) => {
+                let zero = private.expose().iter().fold(0, |any, octet| any | octet) == 0;
+                if zero || private.len() > prime.len() {
+                    return Err(refused);
+                }
+                let bits = u32::try_from(private.len() * 8).unwrap_or(group.bits());
+                Private::Modp(Exponent::new(prime, group.bits(), private, bits))
+            }
+            Arithmetic::Ecp(curve) if curve.has_scalar(&private) => Private::Ecp(curve, private),
+            Arithmetic::Ecp(_) => return Err(refused),
+        };
+        Ok(Self::of(group, private))
     }
 
-    fn compute(group: DhGroup, private: DhPrivate, exponent_bits: u32) -> Self {
-        let params = group.montgomery();
-        let generator = BoxedUint::from_be_slice_truncated(&[2], group.bits());
-        let public = power(&params, generator, &private, exponent_bits).to_vec();
-        Self { group, params, private, exponent_bits, public }
+    fn of(group: DhGroup, private: Private) -> Self {
+        let public = match &private {
+            Private::Modp(exponent) => exponent.raise(&[2]).to_vec(),
+            Private::Ecp(curve, scalar) => curve.public(scalar),
+        };
+        Self { group, private, public }
     }
 
     /// Returns the group.
@@ -272,43 +126,30 @@ impl DhKeyPair {
         self.group
     }
 
-    /// Returns g^x, the contents of our KE payload: [`DhGroup::public_len`] octets.
+    /// Returns our public value, the contents of our KE payload: [`DhGroup::public_len`] octets.
     pub fn public(&self) -> &[u8] {
         &self.public
     }
 
-    /// Computes g^xy from the contents of the peer's KE payload.
+    /// Computes the shared value from the contents of the peer's KE payload.
     ///
-    /// Its length must be that of the group, and 1 < y < p - 1 (RFC 2631 §2.1.5).
+    /// # Errors
+    /// Those of [`DhGroup::check_public`].
     pub fn agree(&self, peer: &[u8]) -> Result<DhShared, DhError> {
-        let group = self.group;
-        if peer.len() != group.public_len() {
-            return Err(DhError::PublicLength { group, wanted: group.public_len(), got: peer.len() });
-        }
-        let y = BoxedUint::from_be_slice_truncated(peer, group.bits());
-        let one = BoxedUint::one_with_precision(group.bits());
-        let last = self.params.modulus().as_ref().wrapping_sub(&one);
-        if y <= one || y >= last {
-            return Err(DhError::DegeneratePublic { group });
-        }
-        Ok(DhShared::copied(&power(&self.params, y, &self.private, self.exponent_bits)))
+        self.group.check_public(peer)?;
+        let shared: Option<Zeroizing<Vec<u8>>> = match &self.private {
+            Private::Modp(exponent) => Some(exponent.raise(peer)),
+            Private::Ecp(curve, scalar) => curve.agree(scalar, peer),
+        };
+        let shared = shared.ok_or(DhError::DegeneratePublic { group: self.group })?;
+        Ok(DhShared::copied(&shared))
     }
 }
 
 impl fmt::Debug for DhKeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DhKeyPair").field("group", &self.group).field("private", &self.private).finish_non_exhaustive()
+        f.debug_struct("DhKeyPair").field("group", &self.group).finish_non_exhaustive()
     }
-}
-
-/// Raises to a secret power, in time that depends on the group and the length of the exponent only.
-fn power(params: &BoxedMontyParams, base: BoxedUint, exponent: &DhPrivate, exponent_bits: u32) -> Zeroizing<Vec<u8>> {
-    let exponent = BoxedUint::from_be_slice_truncated(exponent.expose(), exponent_bits.next_multiple_of(64));
-    let exponent = Zeroizing::new(exponent);
-    let mut result = BoxedMontyForm::new(base, params).pow_bounded_exp(&exponent, exponent_bits);
-    let value = Zeroizing::new(result.retrieve());
-    result.as_montgomery_mut().zeroize();
-    Zeroizing::new(value.to_be_bytes().into_vec())
 }
 
 /// Returns how many octets hold so many bits.
@@ -319,7 +160,9 @@ const fn octets_of(bits: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Unsupported;
     use alloc::format;
+    use ipsec_wire::registry::Group;
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
 
@@ -331,7 +174,8 @@ mod tests {
     fn degenerate_public_values_are_refused_and_their_neighbours_taken() {
         for group in [DhGroup::Modp768, DhGroup::Modp1024] {
             let ours = pair(group);
-            let p = group.prime().to_vec();
+            let Arithmetic::Modp(p) = group.arithmetic() else { panic!("a curve") };
+            let p = p.to_vec();
             let value = |low: u8| {
                 let mut octets = vec![0; group.public_len()];
                 *octets.last_mut().unwrap() = low;
@@ -367,8 +211,8 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         for (asked, bits) in [(0, 160), (160, 160), (161, 161), (167, 167), (768, 767), (u32::MAX, 767)] {
             let pair = DhKeyPair::generate(DhGroup::Modp768, asked, &mut rng);
-            let leading = pair.private.expose()[0].leading_zeros();
-            assert_eq!(u32::try_from(pair.private.len()).unwrap() * 8 - leading, bits);
+            let Private::Modp(exponent) = &pair.private else { panic!("a curve") };
+            assert_eq!(exponent.bit_len(), bits);
         }
     }
 
@@ -392,10 +236,7 @@ mod tests {
 
     #[test]
     fn debug_shows_neither_exponent_nor_public_value() {
-        assert_eq!(
-            format!("{:?}", pair(DhGroup::Modp768)),
-            "DhKeyPair { group: Modp768, private: DhPrivate(20 octets), .. }"
-        );
+        assert_eq!(format!("{:?}", pair(DhGroup::Modp768)), "DhKeyPair { group: Modp768, .. }");
     }
 
     #[test]
@@ -405,6 +246,62 @@ mod tests {
                 Ok(group) => assert_eq!(group.number().0, number),
                 Err(refused) => assert_eq!(refused, Unsupported(number)),
             }
+        }
+    }
+
+    const CURVES: [DhGroup; 3] = [DhGroup::Ecp256, DhGroup::Ecp384, DhGroup::Ecp521];
+
+    #[test]
+    fn points_off_the_curve_are_refused() {
+        for group in CURVES {
+            let ours = pair(group);
+            let good = pair(group).public().to_vec();
+            assert!(ours.agree(&good).is_ok());
+            for bad in [vec![0; good.len()], vec![0xff; good.len()], good.iter().rev().copied().collect()] {
+                assert_eq!(ours.agree(&bad).unwrap_err(), DhError::DegeneratePublic { group });
+            }
+            for at in [0, good.len() / 2, good.len() - 1] {
+                let mut bent = good.clone();
+                bent[at] ^= 1;
+                assert_eq!(ours.agree(&bent).unwrap_err(), DhError::DegeneratePublic { group });
+            }
+            for got in [0, 1, good.len() / 2 + 1, good.len() - 1, good.len() + 1] {
+                let refused = ours.agree(&vec![4; got]).unwrap_err();
+                assert_eq!(refused, DhError::PublicLength { group, wanted: good.len(), got });
+            }
+        }
+    }
+
+    #[test]
+    fn scalars_of_zero_or_from_the_order_on_are_refused() {
+        for group in CURVES {
+            let len = group.shared_len();
+            for bad in [vec![], vec![0; len], vec![0xff; len], vec![1; len + 1]] {
+                let refused = DhKeyPair::from_private(group, DhPrivate::new(bad)).unwrap_err();
+                assert_eq!(refused, DhError::PrivateRange { group });
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_generator_ends_the_draw() {
+        struct Ones;
+        impl rand_core::TryRng for Ones {
+            type Error = core::convert::Infallible;
+            fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+                Ok(u32::MAX)
+            }
+            fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+                Ok(u64::MAX)
+            }
+            fn try_fill_bytes(&mut self, octets: &mut [u8]) -> Result<(), Self::Error> {
+                octets.fill(0xff);
+                Ok(())
+            }
+        }
+        impl rand_core::TryCryptoRng for Ones {}
+        for group in DhGroup::ALL {
+            assert_eq!(DhKeyPair::generate(group, 0, &mut Ones).public().len(), group.public_len());
         }
     }
 }

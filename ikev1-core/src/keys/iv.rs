@@ -63,3 +63,56 @@ impl IvChain {
         self.current = next.0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::HashAlgorithm;
+
+    const ALGORITHM: CipherAlgorithm = CipherAlgorithm::Aes128;
+
+    fn chain() -> IvChain {
+        IvChain::phase_1(HashAlgorithm::Sha1, ALGORITHM, &[1; 96], &[2; 96])
+    }
+
+    fn key() -> CipherKey {
+        CipherKey::new(ALGORITHM, &[7; 16]).unwrap()
+    }
+
+    #[test]
+    fn an_uncommitted_message_leaves_the_chain_where_it_was() {
+        let (mut chain, key) = (chain(), key());
+        let before = *chain.current();
+        let mut message = [5; 32];
+        let next = chain.seal(&key, &mut message).unwrap();
+        let mut forged = [9; 32];
+        let _ = chain.open(&key, &mut forged).unwrap();
+        assert_eq!(*chain.current(), before);
+        chain.commit(next);
+        assert_eq!(chain.current().as_bytes(), &message[16..]);
+    }
+
+    #[test]
+    fn both_ends_walk_the_same_chain_and_message_ids_do_not_disturb_each_other() {
+        let (mut ours, mut theirs, key) = (chain(), chain(), key());
+        for round in 0..5 {
+            let mut message = [round; 48];
+            let next = ours.seal(&key, &mut message).unwrap();
+            ours.commit(next);
+            let mut child = theirs.for_message_id(u32::from(round) + 1);
+            let mut other = [round; 16];
+            let next = child.seal(&key, &mut other).unwrap();
+            child.commit(next);
+            let next = theirs.open(&key, &mut message).unwrap();
+            theirs.commit(next);
+            assert_eq!(message, [round; 48]);
+        }
+    }
+
+    #[test]
+    fn every_message_id_has_a_chain_of_its_own() {
+        let phase_1 = chain();
+        assert_ne!(phase_1.for_message_id(1).current(), phase_1.for_message_id(2).current());
+        assert_eq!(phase_1.for_message_id(1).current(), phase_1.for_message_id(1).current());
+    }
+}

@@ -60,3 +60,64 @@ impl IsakmpKeys {
         Keymat::copied(material.expose().get(..len).unwrap_or(material.expose()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::PreSharedKey;
+    use crate::crypto::{CipherAlgorithm, HashAlgorithm};
+    use crate::keys::Phase1Seed;
+
+    fn keys(hash: HashAlgorithm) -> IsakmpKeys {
+        let seed = Phase1Seed::from_psk(hash, &PreSharedKey::copied(b"key"), &[1; 20], &[2; 20]);
+        let g_xy = DhShared::copied(&[3; 96]);
+        seed.expand(&g_xy, &[4; 8], &[5; 8], CipherAlgorithm::Aes128).authenticated()
+    }
+
+    /// RFC 2409 §5.5 written out as one concatenation for each round.
+    #[test]
+    fn rounds_are_those_of_the_formula_with_and_without_pfs() {
+        let g_xy = DhShared::copied(&[0x66; 128]);
+        for hash in HashAlgorithm::ALL {
+            let keys = keys(hash);
+            for pfs in [None, Some(&g_xy)] {
+                let input = KeymatInput { pfs, protocol: 3, spi: &[1, 2, 3, 4], ni_b: &[7; 16], nr_b: &[8; 32] };
+                let seed = [pfs.map_or(&[][..], DhShared::expose), &[3, 1, 2, 3, 4], &[7; 16], &[8; 32]].concat();
+                let mut expected = Vec::new();
+                let mut last = Vec::new();
+                for _ in 0..4 {
+                    last = hash.prf(keys.skeyid_d().expose(), &[&[last, seed.clone()].concat()]).expose().to_vec();
+                    expected.extend_from_slice(&last);
+                }
+                for len in 0..=expected.len() {
+                    assert_eq!(keys.keymat(&input, len).expose(), &expected[..len]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn protocol_spi_nonces_and_pfs_each_change_the_material() {
+        let keys = keys(HashAlgorithm::Sha1);
+        let g_xy = DhShared::copied(&[9; 96]);
+        let input = KeymatInput { pfs: None, protocol: 3, spi: &[0, 0, 1, 0], ni_b: &[1; 16], nr_b: &[2; 16] };
+        let base = keys.keymat(&input, 40);
+        for other in [
+            KeymatInput { pfs: Some(&g_xy), ..input },
+            KeymatInput { protocol: 2, ..input },
+            KeymatInput { spi: &[0, 0, 1, 1], ..input },
+            KeymatInput { ni_b: &[3; 16], ..input },
+            KeymatInput { nr_b: &[3; 16], ..input },
+        ] {
+            assert!(!keys.keymat(&other, 40).ct_eq(&base));
+        }
+    }
+
+    #[test]
+    fn the_cut_gives_the_cipher_its_octets_first() {
+        let material = Keymat::copied(&[1, 2, 3, 4, 5]);
+        let (encryption, integrity) = material.split(2).unwrap();
+        assert_eq!((encryption.expose(), integrity.expose()), (&[1, 2][..], &[3, 4, 5][..]));
+        assert!(material.split(6).is_none());
+    }
+}

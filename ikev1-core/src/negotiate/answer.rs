@@ -1,4 +1,5 @@
 use super::phase2::{bundles, reserved, spi};
+use super::refusal::named;
 use super::{AgreedPart, Agreement, Suite};
 use crate::proposal::{
     AttributeError, IpsecTransform, Lifetime, Mismatch, OfferedIpsec, OfferedPhase1, Phase1Transform, Term,
@@ -20,7 +21,7 @@ pub enum AnswerError {
     #[error("{0} transforms in an answer")]
     Transforms(usize),
     /// No suite that was offered has these protocols.
-    #[error("{0} was not offered so")]
+    #[error("{} was not offered so", named(*.0))]
     Protocols(ProtocolId),
     /// A phase 1 transform that is not KEY_IKE.
     #[error("transform id {0}, wanted KEY_IKE")]

@@ -2,7 +2,9 @@ use super::{Order, Reason, Refusal, Refusals, Rules};
 use crate::proposal::{IpsecTransform, OfferedIpsec, UdpEncapsulation};
 use alloc::vec;
 use alloc::vec::Vec;
-use ipsec_wire::isakmp::payload::{Offer, OfferedProposal, OfferedTransform, Proposal, SecurityAssociation, Situation};
+use ipsec_wire::isakmp::payload::{
+    Offer, OfferedProposal, OfferedTransform, Proposal, SecurityAssociation, Situation, Transform,
+};
 use ipsec_wire::registry::ProtocolId;
 
 /// A phase 2 suite of the plan: the protocols that protect a packet together, each with its algorithms.
@@ -75,7 +77,6 @@ pub fn offer_phase2(suites: &[Suite], udp: Option<UdpEncapsulation>, our_spi: im
     let mut number = 0_u8;
     let mut open = false;
     for suite in suites {
-        let alone = suite.parts.len() == 1;
         if let ([part], true, Some(last)) = (suite.parts.as_slice(), open, proposals.last_mut()) {
             let next = last.transforms.len().checked_add(1).and_then(|next| u8::try_from(next).ok());
             if let (true, Some(next)) = (last.protocol == part.protection.protocol(), next) {
@@ -90,7 +91,7 @@ pub fn offer_phase2(suites: &[Suite], udp: Option<UdpEncapsulation>, our_spi: im
             let spi = spi_octets(protocol, our_spi(protocol));
             OfferedProposal { number, protocol, spi, transforms: vec![part.to_offered(1, udp)] }
         }));
-        open = alone;
+        open = suite.parts.len() == 1;
     }
     Offer { situation: Situation::IDENTITY_ONLY, proposals }
 }
@@ -107,22 +108,35 @@ pub fn choose_phase2(
 ) -> Result<Phase2Choice, Refusals> {
     let mut refusals = Refusals::default();
     let bundles = bundles(offer);
-    let pairs: &mut dyn Iterator<Item = (&Vec<Proposal<'_>>, (usize, &Suite))> = match rules.order {
-        Order::Offer => {
-            &mut bundles.iter().flat_map(|bundle| suites.iter().enumerate().map(move |suite| (bundle, suite)))
-        }
-        Order::Plan => {
-            &mut suites.iter().enumerate().flat_map(|suite| bundles.iter().map(move |bundle| (bundle, suite)))
-        }
+    let tries: Vec<Try<'_, '_>> = bundles.iter().flat_map(|bundle| tries(bundle)).collect();
+    let pairs: &mut dyn Iterator<Item = (&Try<'_, '_>, (usize, &Suite))> = match rules.order {
+        Order::Offer => &mut tries.iter().flat_map(|one| suites.iter().enumerate().map(move |suite| (one, suite))),
+        Order::Plan => &mut suites.iter().enumerate().flat_map(|suite| tries.iter().map(move |one| (one, suite))),
     };
-    for (bundle, (index, suite)) in pairs {
-        if let Some((parts, transforms)) = fit(bundle, suite, udp, rules, &mut refusals) {
-            let proposal_number = bundle.first().map_or(0, |proposal| proposal.number);
-            let agreement = Agreement { suite: index, proposal_number, parts };
+    for (one, (index, suite)) in pairs {
+        let mut fitting = Fitting { suite, udp, rules, refusals: &mut refusals };
+        if let Some((parts, transforms)) = fitting.fit(one) {
+            let agreement = Agreement { suite: index, proposal_number: one.first.number, parts };
             return Ok(Phase2Choice { agreement, refusals, transforms });
         }
     }
     Err(refusals)
+}
+
+/// One transform of the first proposal of a number, to be tried with the ANDed proposals behind it.
+struct Try<'o, 'a> {
+    first: &'o Proposal<'a>,
+    transform: Transform<'a>,
+    companions: &'o [Proposal<'a>],
+    /// Whether no other transform of the first proposal follows.
+    last: bool,
+}
+
+fn tries<'o, 'a>(bundle: &'o [Proposal<'a>]) -> impl Iterator<Item = Try<'o, 'a>> {
+    bundle.split_first().into_iter().flat_map(|(first, companions)| {
+        let count = first.transform_count();
+        first.transforms().zip(1..).map(move |(transform, at)| Try { first, transform, companions, last: at == count })
+    })
 }
 
 /// Gathers the proposals of the same number that follow each other.
@@ -139,69 +153,95 @@ pub(super) fn bundles<'a>(offer: &SecurityAssociation<'a>) -> Vec<Vec<Proposal<'
     bundles
 }
 
-/// Tries to fit all ANDed proposals of one number to one suite.
-fn fit(
-    bundle: &[Proposal<'_>],
-    suite: &Suite,
+/// Fits what was offered to one suite, and keeps the reasons why it does not.
+struct Fitting<'s> {
+    suite: &'s Suite,
     udp: Option<UdpEncapsulation>,
-    rules: &Rules,
-    refusals: &mut Refusals,
-) -> Option<(Vec<AgreedPart>, Vec<OfferedTransform>)> {
-    let mut refuse = |proposal: u8, transform: Option<u8>, reason: Reason| {
-        refusals.push(Refusal { proposal: Some(proposal), transform, policy: Some(suite.number), reason });
-    };
-    let mut wanted: Vec<&IpsecTransform> = suite.parts.iter().collect();
-    let mut parts = Vec::new();
-    let mut transforms = Vec::new();
-    let mut left = bundle.iter();
-    for proposal in left.by_ref() {
+    rules: &'s Rules,
+    refusals: &'s mut Refusals,
+}
+
+impl Fitting<'_> {
+    fn fit(&mut self, one: &Try<'_, '_>) -> Option<(Vec<AgreedPart>, Vec<OfferedTransform>)> {
+        let mut wanted: Vec<&IpsecTransform> = self.suite.parts.iter().collect();
+        let mut fitted = Vec::new();
+        let mut left = one.companions.iter();
+        match self.part(one.first, &mut wanted, [one.transform].into_iter(), false) {
+            Some(part) => fitted.push(part),
+            None if one.last => {}
+            None => return None,
+        }
+        if !fitted.is_empty() {
+            for companion in left.by_ref() {
+                let Some(part) = self.part(companion, &mut wanted, companion.transforms(), true) else { break };
+                fitted.push(part);
+            }
+        }
+        for skipped in left {
+            self.refuse(skipped, None, Reason::Skipped(skipped.protocol));
+        }
+        if fitted.len() <= one.companions.len() {
+            return None;
+        }
+        if let Some(missing) = wanted.first() {
+            self.refuse(one.first, None, Reason::NoCompanion(missing.protection.protocol()));
+            return None;
+        }
+        Some(fitted.into_iter().unzip())
+    }
+
+    /// Finds the first of the transforms that the suite's part for this protocol takes.
+    fn part<'a>(
+        &mut self,
+        proposal: &Proposal<'a>,
+        wanted: &mut Vec<&IpsecTransform>,
+        transforms: impl Iterator<Item = Transform<'a>>,
+        companion: bool,
+    ) -> Option<(AgreedPart, OfferedTransform)> {
         let (protocol, spi_len) = (proposal.protocol, proposal.spi.len());
         let Some(at) = wanted.iter().position(|part| part.protection.protocol() == protocol) else {
-            let reason = if parts.is_empty() {
-                Reason::Protocol { protocol, spi_len }
-            } else {
-                Reason::Companion { protocol, spi_len }
+            let reason = match companion {
+                true => Reason::Companion { protocol, spi_len },
+                false => Reason::Protocol { protocol, spi_len },
             };
-            refuse(proposal.number, None, reason);
-            break;
+            self.refuse(proposal, None, reason);
+            return None;
         };
         let part = wanted.remove(at);
         let peer_spi = spi(proposal.spi);
         if reserved(protocol, peer_spi) {
-            refuse(proposal.number, None, Reason::ReservedSpi(peer_spi));
-            break;
+            self.refuse(proposal, None, Reason::ReservedSpi(peer_spi));
+            return None;
         }
-        let mut chosen = None;
-        for transform in proposal.transforms() {
-            let judged = OfferedIpsec::read(protocol, &transform).map_err(Reason::from).and_then(|offered| {
-                offered.compare(part, udp)?;
-                let lifetime = rules.settle(offered.lifetime, part.lifetime)?;
-                let udp = offered.encapsulation.and_then(UdpEncapsulation::of);
-                Ok(AgreedPart { transform: IpsecTransform { lifetime, ..*part }, udp, peer_spi })
-            });
-            match judged {
-                Ok(agreed) => {
-                    chosen = Some((agreed, transform.to_offered()));
-                    break;
+        for transform in transforms {
+            match self.judge(protocol, &transform, part) {
+                Ok((transform_agreed, udp)) => {
+                    let agreed = AgreedPart { transform: transform_agreed, udp, peer_spi };
+                    return Some((agreed, transform.to_offered()));
                 }
-                Err(reason) => refuse(proposal.number, Some(transform.number), reason),
+                Err(reason) => self.refuse(proposal, Some(transform.number), reason),
             }
         }
-        let Some((agreed, transform)) = chosen else { break };
-        parts.push(agreed);
-        transforms.push(transform);
+        None
     }
-    for skipped in left {
-        refuse(skipped.number, None, Reason::Skipped(skipped.protocol));
+
+    fn judge(
+        &self,
+        protocol: ProtocolId,
+        transform: &Transform<'_>,
+        part: &IpsecTransform,
+    ) -> Result<(IpsecTransform, Option<UdpEncapsulation>), Reason> {
+        let offered = OfferedIpsec::read(protocol, transform)?;
+        offered.compare(part, self.udp)?;
+        let lifetime = self.rules.settle(offered.lifetime, part.lifetime)?;
+        let udp = offered.encapsulation.and_then(UdpEncapsulation::of);
+        Ok((IpsecTransform { lifetime, ..*part }, udp))
     }
-    if parts.len() < bundle.len() {
-        return None;
+
+    fn refuse(&mut self, proposal: &Proposal<'_>, transform: Option<u8>, reason: Reason) {
+        let (proposal, policy) = (Some(proposal.number), Some(self.suite.number));
+        self.refusals.push(Refusal { proposal, transform, policy, reason });
     }
-    if let (Some(missing), Some(proposal)) = (wanted.first(), bundle.first()) {
-        refuse(proposal.number, None, Reason::NoCompanion(missing.protection.protocol()));
-        return None;
-    }
-    Some((parts, transforms))
 }
 
 /// Reads an SPI of up to four octets; longer ones cannot come, the codec has checked.

@@ -24,7 +24,7 @@ pub enum Reason {
     #[error("transform id {0}, wanted KEY_IKE")]
     NotKeyIke(u8),
     /// The protocol is none that the policy has, with the octets of its SPI.
-    #[error("{protocol} with an SPI of {spi_len} octets is not wanted")]
+    #[error("{} with an SPI of {spi_len} octets is not wanted", named(*protocol))]
     Protocol {
         /// The protocol that came.
         protocol: ProtocolId,
@@ -32,7 +32,7 @@ pub enum Reason {
         spi_len: usize,
     },
     /// An ANDed part of a proposal that was good so far has a protocol that the policy has not.
-    #[error("ANDed {protocol} with an SPI of {spi_len} octets is not wanted")]
+    #[error("ANDed {} with an SPI of {spi_len} octets is not wanted", named(*protocol))]
     Companion {
         /// The protocol that came.
         protocol: ProtocolId,
@@ -40,14 +40,25 @@ pub enum Reason {
         spi_len: usize,
     },
     /// An ANDed part was not looked at: a part before it was refused.
-    #[error("ANDed {0} skipped")]
+    #[error("ANDed {} skipped", named(*.0))]
     Skipped(ProtocolId),
     /// The policy has a protocol more.
-    #[error("no ANDed {0}, which is wanted")]
+    #[error("no ANDed {}, which is wanted", named(*.0))]
     NoCompanion(ProtocolId),
     /// The SPI is one of the 256 that are reserved (RFC 4303 §2.1).
     #[error("SPI {0:#010x} is reserved")]
     ReservedSpi(u32),
+}
+
+/// Returns what operators call a protocol.
+pub(super) const fn named(protocol: ProtocolId) -> &'static str {
+    match protocol {
+        ProtocolId::ISAKMP => "ISAKMP",
+        ProtocolId::AH => "AH",
+        ProtocolId::ESP => "ESP",
+        ProtocolId::IPCOMP => "IPComp",
+        _ => "an unknown protocol",
+    }
 }
 
 /// One refusal: what was offered where, against which policy, and why it was not taken.
@@ -88,7 +99,11 @@ pub struct Refusals {
 }
 
 impl Refusals {
+    /// Keeps a refusal, unless it is the last one again.
     pub(super) fn push(&mut self, refusal: Refusal) {
+        if self.kept.last() == Some(&refusal) {
+            return;
+        }
         if self.kept.len() < MAX_REFUSALS {
             self.kept.push(refusal);
         } else {

@@ -20,14 +20,21 @@
 //! ```
 #![deny(clippy::as_conversions, clippy::arithmetic_side_effects)]
 
+#[cfg(any(test, feature = "arbitrary"))]
+mod arbitrary;
+pub mod broken;
 mod chain;
 pub mod describe;
 mod header;
 pub mod limits;
 mod message;
+mod owned;
 pub mod payload;
 pub mod vendor;
+#[cfg(test)]
+mod work;
 
 pub use chain::{Chain, ChainBuilder};
 pub use header::{Cookie, Flags, Header, HeaderView, MessageId};
 pub use message::{Body, Leniency, Message, Payloads, PayloadsIter, RawPayload};
+pub use owned::{OwnedBody, OwnedMessage};

@@ -145,13 +145,14 @@ impl Selector {
         if !self.protocol.matches(key.protocol) {
             return Some(Refusal::Protocol);
         }
-        if !self.local_port.matches(key.upper.local_port()) {
+        let upper = key.shown();
+        if !self.local_port.matches(upper.local_port()) {
             return Some(Refusal::LocalPort);
         }
-        if !self.remote_port.matches(key.upper.remote_port()) {
+        if !self.remote_port.matches(upper.remote_port()) {
             return Some(Refusal::RemotePort);
         }
-        if !self.message.matches(key.protocol, key.upper.message()) {
+        if !self.message.matches(key.protocol, upper.message()) {
             return Some(match self.message {
                 MessageSelector::NeighbourDiscovery => Refusal::NeighbourDiscovery,
                 MessageSelector::Any | MessageSelector::Opaque | MessageSelector::Range { .. } => Refusal::Message,

@@ -1,0 +1,437 @@
+//! ESP through `sad`, the whole path, against bare transforms.
+
+#![expect(clippy::disallowed_types, reason = "a benchmark reads the clock; the libraries never do")]
+
+use crate::measure::Report;
+use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
+use drive::Path;
+use esp_ah::suite::{AesKey, IcvLen};
+use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, SealKey, SequenceBits, Suite};
+use hmac::{Hmac, Mac};
+use rand_core::SeedableRng;
+use sad::{
+    FlowId, InboundKeys, Incoming, Lifetime, OutboundKeys, Outgoing, OwnerId, SaHandle, SaMode, SaParameters,
+    SaProtocol, Sad, SadSettings, SourceCheck, Spi, WindowSize,
+};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Packets of a batch.
+const BATCH: usize = 32;
+/// Octets from one packet's start to the next one's.
+const STRIDE: usize = 2048;
+/// Where in its stride a packet's ESP header starts.
+const START: usize = 128;
+/// Batches of a measurement: ours and the anchor's in turn.
+const BATCHES: usize = 1500;
+
+/// One line of the table: a suite, a length, and what each ratio may be at most (seal, open).
+struct Case {
+    suite: Suite,
+    inner: usize,
+    naive: Option<(f64, f64)>,
+    openssl: Option<(f64, f64)>,
+    ipsec_mb: Option<(f64, f64)>,
+}
+
+fn suites() -> [Suite; 3] {
+    let make = |cipher, integrity| match Suite::new(cipher, integrity) {
+        Ok(suite) => suite,
+        Err(error) => unreachable!("{error}"),
+    };
+    [
+        make(CipherAlgorithm::AesCbc(AesKey::Bits128), IntegrityAlgorithm::HmacSha1_96),
+        make(CipherAlgorithm::AesCbc(AesKey::Bits256), IntegrityAlgorithm::HmacSha256_128),
+        make(CipherAlgorithm::AesGcm(AesKey::Bits128, IcvLen::Octets16), IntegrityAlgorithm::None),
+    ]
+}
+
+/// Runs every case of ESP.
+pub fn run(report: &mut Report) {
+    let [sha1, sha256, gcm] = suites();
+    let case = |suite, inner, openssl, ipsec_mb| Case { suite, inner, naive: None, openssl, ipsec_mb };
+    let cases = [
+        case(sha1, 1400, Some((0.65, 1.0)), Some((3.0, 3.5))),
+        case(sha1, 256, Some((0.5, 0.65)), Some((2.0, 2.5))),
+        case(sha256, 1400, Some((0.55, 0.9)), Some((1.8, 2.1))),
+        case(gcm, 1400, Some((0.85, 0.85)), Some((4.5, 4.5))),
+    ];
+    for case in &cases {
+        run_case(report, case, BATCH);
+    }
+    for suite in [sha1, sha256] {
+        run_case(report, &case(suite, 1400, Some((1.0, 1.0)), None), 1);
+    }
+    mixed(report, sha1);
+    library(report, sha1);
+}
+
+fn run_case(report: &mut Report, case: &Case, count: usize) {
+    let Case { suite, inner, .. } = *case;
+    let path = &mut Through::sad(suite, 1, &vec![inner; count]);
+    let label = |anchor: &str, way: &str| format!("esp {suite}, {inner} x {count}, {way} / {anchor}");
+    let mut duel = |anchor: &str, targets: Option<(f64, f64)>, other: &mut dyn Anchor| {
+        let (seal, open) = (targets.map(|t| t.0), targets.map(|t| t.1));
+        compare(report, &label(anchor, "seal"), seal, count, |_| path.seal(), |_| other.seal());
+        compare(report, &label(anchor, "open"), open, count, |_| path.open(), |_| other.open());
+    };
+    if let Some(mut naive) = Naive::new(suite, inner, count) {
+        duel("RustCrypto per packet", case.naive, &mut naive);
+    }
+    #[cfg(feature = "anchors")]
+    {
+        use bench_anchors::Library;
+        if case.openssl.is_some() {
+            duel("OpenSSL", case.openssl, &mut foreign::Foreign::new(Library::OpenSsl, suite, inner, count));
+        }
+        if case.ipsec_mb.is_some() {
+            duel("ipsec-mb burst", case.ipsec_mb, &mut foreign::Foreign::new(Library::IpsecMb, suite, inner, count));
+        }
+    }
+    #[cfg(not(feature = "anchors"))]
+    let _ = (case.openssl, case.ipsec_mb);
+}
+
+/// Mixed lengths and eight associations against one association and their mean length.
+fn mixed(report: &mut Report, suite: Suite) {
+    let lengths: Vec<usize> = (0..BATCH).map(|n| 64 + (n * 389) % 1337).collect();
+    let mean = lengths.iter().sum::<usize>() / BATCH;
+    let mut mixture = Through::sad(suite, 8, &lengths);
+    let mut uniform = Through::sad(suite, 1, &[mean; BATCH]);
+    let name = |way| format!("esp {suite}, 8 associations, mixed lengths, {way} / uniform");
+    compare(report, &name("seal"), Some(1.3), BATCH, |_| mixture.seal(), |_| uniform.seal());
+    compare(report, &name("open"), Some(1.3), BATCH, |_| mixture.open(), |_| uniform.open());
+}
+
+/// The whole path against the transforms of `esp-ah` alone.
+fn library(report: &mut Report, suite: Suite) {
+    for inner in [64, 256, 1400] {
+        let mut path = Through::sad(suite, 1, &[inner; BATCH]);
+        let mut bare = Bare::new(suite, inner);
+        let name = format!("esp {suite}, {inner} x {BATCH}, seal through sad / esp-ah");
+        compare(report, &name, None, BATCH, |_| path.seal(), |_| bare.seal());
+    }
+}
+
+/// Times batches of both sides in turn and reports nanoseconds a packet.
+fn compare(
+    report: &mut Report,
+    name: &str,
+    target: Option<f64>,
+    count: usize,
+    mut ours: impl FnMut(usize) -> Duration,
+    mut anchor: impl FnMut(usize) -> Duration,
+) {
+    let batches = if count == 1 { BATCHES * 8 } else { BATCHES };
+    let mut times: [Vec<f64>; 3] = Default::default();
+    for n in 0..batches {
+        // The order alternates, so that neither side always finds the caches as the other left them.
+        let (a, b) = if n % 2 == 0 {
+            let a = ours(n);
+            (a, anchor(n))
+        } else {
+            let b = anchor(n);
+            (ours(n), b)
+        };
+        let (a, b) = (a.as_secs_f64() * 1e9 / count as f64, b.as_secs_f64() * 1e9 / count as f64);
+        for (times, value) in times.iter_mut().zip([a, b, a / b]) {
+            times.push(value);
+        }
+    }
+    let [a, b, ratio] = times.map(|mut values| {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    });
+    report.line(name, a, b, ratio, target);
+}
+
+/// Bare transforms as somebody else does them.
+trait Anchor {
+    /// Seals a batch and returns the time of it.
+    fn seal(&mut self) -> Duration;
+    /// Opens a batch and returns the time of it.
+    fn open(&mut self) -> Duration;
+}
+
+fn keymat(suite: Suite, association: usize) -> Vec<u8> {
+    (0..suite.keymat_len()).map(|n| (n * 31 + association * 7 + 1) as u8).collect()
+}
+
+/// Our packets through a database of associations.
+struct Through {
+    sad: Sad,
+    outbound: Vec<SaHandle>,
+    buffers: Vec<u8>,
+    lengths: Vec<usize>,
+    path: Path,
+    clock: u64,
+}
+
+impl Through {
+    fn sad(suite: Suite, associations: usize, lengths: &[usize]) -> Self {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let mut sad = Sad::new(SadSettings::default(), &mut rng);
+        let now = drive::Instant::ZERO;
+        let end = |last| std::net::SocketAddr::from(([192, 0, 2, last], 0));
+        let path = Path { protocol: 50, local: end(1), remote: end(2) };
+        let mut outbound = Vec::new();
+        for n in 0..associations {
+            let keymat = keymat(suite, n);
+            let parameters = SaParameters {
+                mode: SaMode::Tunnel,
+                path,
+                flow: FlowId(n as u64),
+                owner: OwnerId(0),
+                lifetime: Lifetime::default(),
+            };
+            let made = sad.allocate_spi(now, SaProtocol::Esp, path.local.ip(), OwnerId(0), &mut rng);
+            let Ok((larval, spi)) = made else { unreachable!("an empty database has room") };
+            let keys = (
+                SealKey::new(suite, SequenceBits::Bits64, &keymat),
+                OpenKey::new(suite, SequenceBits::Bits64, &keymat),
+            );
+            let (Ok(sealer), Ok(opener)) = keys else { unreachable!("key material as long as the suite's") };
+            let window = WindowSize::Packets128;
+            let inbound =
+                sad.install_inbound(now, larval, &parameters, window, SourceCheck::Any, InboundKeys::Esp(opener));
+            let Some(spi) = Spi::new(spi.get()) else { unreachable!("it was given out") };
+            let sent = sad.install_outbound(now, spi, &parameters, OutboundKeys::Esp(sealer), None);
+            let (Ok(()), Ok(sent)) = (inbound, sent) else { unreachable!("there is room") };
+            outbound.push(sent);
+        }
+        let buffers = vec![0x5a; STRIDE * lengths.len()];
+        Self { sad, outbound, buffers, lengths: lengths.to_vec(), path, clock: 0 }
+    }
+
+    fn seal(&mut self) -> Duration {
+        self.clock += 1;
+        let now = drive::Instant::ZERO + Duration::from_micros(self.clock);
+        let mut packets: Vec<Outgoing<'_>> = self
+            .buffers
+            .chunks_mut(STRIDE)
+            .zip(&self.lengths)
+            .zip(self.outbound.iter().cycle())
+            .filter_map(|((buffer, &len), &association)| {
+                Some(Outgoing::new(association, Packet::new(buffer, START + 24..START + 24 + len)?, 4))
+            })
+            .collect();
+        let begun = Instant::now();
+        self.sad.seal_batch(now, black_box(&mut packets));
+        let took = begun.elapsed();
+        assert!(packets.iter().all(|packet| packet.outcome().is_ok()), "a packet was not sealed");
+        took
+    }
+
+    fn open(&mut self) -> Duration {
+        self.clock += 1;
+        let now = drive::Instant::ZERO + Duration::from_micros(self.clock);
+        let path = self.path;
+        let mut sealed: Vec<Outgoing<'_>> = self
+            .buffers
+            .chunks_mut(STRIDE)
+            .zip(&self.lengths)
+            .zip(self.outbound.iter().cycle())
+            .filter_map(|((buffer, &len), &association)| {
+                Some(Outgoing::new(association, Packet::new(buffer, START + 24..START + 24 + len)?, 4))
+            })
+            .collect();
+        self.sad.seal_batch(now, &mut sealed);
+        let mut packets: Vec<Incoming<'_>> =
+            sealed.into_iter().map(|sealed| Incoming::new(path, sealed.packet)).collect();
+        let begun = Instant::now();
+        self.sad.open_batch(now, black_box(&mut packets));
+        let took = begun.elapsed();
+        assert!(packets.iter().all(|packet| packet.outcome().is_ok()), "a packet was not opened");
+        took
+    }
+}
+
+/// The transforms of `esp-ah` without a database.
+struct Bare {
+    key: SealKey,
+    buffers: Vec<u8>,
+    inner: usize,
+    sequence: u64,
+}
+
+impl Bare {
+    fn new(suite: Suite, inner: usize) -> Self {
+        let Ok(key) = SealKey::new(suite, SequenceBits::Bits64, &keymat(suite, 0)) else {
+            unreachable!("key material as long as the suite's")
+        };
+        Self { key, buffers: vec![0x5a; STRIDE * BATCH], inner, sequence: 0 }
+    }
+
+    fn seal(&mut self) -> Duration {
+        let (key, inner, first) = (&self.key, self.inner, self.sequence);
+        self.sequence += BATCH as u64;
+        let mut jobs: Vec<_> = self
+            .buffers
+            .chunks_mut(STRIDE)
+            .zip(first + 1..)
+            .filter_map(|(buffer, sequence)| {
+                let packet = Packet::new(buffer, START + 24..START + 24 + inner)?;
+                Some(esp_ah::SealJob::new(key, packet, 256, sequence, 4))
+            })
+            .collect();
+        let begun = Instant::now();
+        esp_ah::seal_batch(black_box(&mut jobs));
+        begun.elapsed()
+    }
+}
+
+/// What somebody writes with the RustCrypto crates: packet after packet, `Hmac` cloned for each.
+struct Naive {
+    frames: Vec<u8>,
+    text: usize,
+    icv: usize,
+    keys: NaiveKeys,
+}
+
+enum NaiveKeys {
+    Sha1(Box<(aes::Aes128, Hmac<sha1::Sha1>)>),
+    Sha256(Box<(aes::Aes256, Hmac<sha2::Sha256>)>),
+}
+
+impl Naive {
+    fn new(suite: Suite, inner: usize, count: usize) -> Option<Self> {
+        let keymat = keymat(suite, 0);
+        let (key, auth) = keymat.split_at_checked(suite.cipher().lengths().key)?;
+        let keys = match suite.integrity() {
+            IntegrityAlgorithm::HmacSha1_96 => NaiveKeys::Sha1(Box::new((
+                aes::Aes128::new_from_slice(key).ok()?,
+                Hmac::new_from_slice(auth).ok()?,
+            ))),
+            IntegrityAlgorithm::HmacSha256_128 => NaiveKeys::Sha256(Box::new((
+                aes::Aes256::new_from_slice(key).ok()?,
+                Hmac::new_from_slice(auth).ok()?,
+            ))),
+            _ => return None,
+        };
+        let text = (inner + 2).next_multiple_of(16);
+        Some(Self { frames: vec![0x5a; STRIDE * count], text, icv: suite.icv_len(), keys })
+    }
+
+    fn seal_all(&mut self) {
+        match &self.keys {
+            NaiveKeys::Sha1(keys) => each(&mut self.frames, |frame| seal_one(&keys.0, &keys.1, frame, self.text, self.icv)),
+            NaiveKeys::Sha256(keys) => {
+                each(&mut self.frames, |frame| seal_one(&keys.0, &keys.1, frame, self.text, self.icv));
+            }
+        }
+    }
+
+    fn open_all(&mut self) -> bool {
+        let mut good = true;
+        match &self.keys {
+            NaiveKeys::Sha1(keys) => {
+                each(&mut self.frames, |frame| good &= open_one(&keys.0, &keys.1, frame, self.text, self.icv));
+            }
+            NaiveKeys::Sha256(keys) => {
+                each(&mut self.frames, |frame| good &= open_one(&keys.0, &keys.1, frame, self.text, self.icv));
+            }
+        }
+        good
+    }
+}
+
+impl Anchor for Naive {
+    fn seal(&mut self) -> Duration {
+        let begun = Instant::now();
+        self.seal_all();
+        begun.elapsed()
+    }
+
+    fn open(&mut self) -> Duration {
+        self.seal_all();
+        let begun = Instant::now();
+        let good = self.open_all();
+        let took = begun.elapsed();
+        assert!(good, "a packet was not opened");
+        took
+    }
+}
+
+fn each(frames: &mut [u8], work: impl FnMut(&mut [u8])) {
+    frames.chunks_mut(STRIDE).map(|frame| frame.get_mut(START..).unwrap_or_default()).for_each(work);
+}
+
+fn seal_one<C, M>(cipher: &C, mac: &M, frame: &mut [u8], text: usize, icv: usize)
+where
+    C: cbc::cipher::BlockCipherEncrypt<BlockSize = cbc::cipher::consts::U16>,
+    M: Mac + Clone,
+{
+    let (covered, rest) = frame.split_at_mut(24 + text);
+    let (head, text) = covered.split_at_mut(24);
+    let Ok(iv) = cbc::cipher::Array::try_from(&head[8..]) else { return };
+    let (blocks, _) = cbc::cipher::Array::slice_as_chunks_mut(text);
+    cbc::Encryptor::<&C>::inner_iv_init(cipher, &iv).encrypt_blocks(blocks);
+    let mut mac = mac.clone();
+    mac.update(covered);
+    rest[..icv].copy_from_slice(&mac.finalize().into_bytes()[..icv]);
+}
+
+fn open_one<C, M>(cipher: &C, mac: &M, frame: &mut [u8], text: usize, icv: usize) -> bool
+where
+    C: cbc::cipher::BlockCipherDecrypt<BlockSize = cbc::cipher::consts::U16>,
+    M: Mac + Clone,
+{
+    let (covered, rest) = frame.split_at_mut(24 + text);
+    let mut mac = mac.clone();
+    mac.update(covered);
+    let good = mac.verify_truncated_left(&rest[..icv]).is_ok();
+    let (head, text) = covered.split_at_mut(24);
+    let Ok(iv) = cbc::cipher::Array::try_from(&head[8..]) else { return false };
+    let (blocks, _) = cbc::cipher::Array::slice_as_chunks_mut(text);
+    cbc::Decryptor::<&C>::inner_iv_init(cipher, &iv).decrypt_blocks(blocks);
+    good
+}
+
+#[cfg(feature = "anchors")]
+mod foreign {
+    use super::{Anchor, Duration, Instant, STRIDE, START, Suite, keymat};
+    use bench_anchors::{Anchor as Library_, Layout, Library, Suite as Theirs};
+    use esp_ah::IntegrityAlgorithm;
+
+    /// A C library's transforms.
+    pub(super) struct Foreign {
+        anchor: Library_,
+        frames: Vec<u8>,
+        layout: Layout,
+    }
+
+    impl Foreign {
+        pub(super) fn new(library: Library, suite: Suite, inner: usize, count: usize) -> Self {
+            let theirs = match suite.integrity() {
+                IntegrityAlgorithm::HmacSha1_96 => Theirs::Aes128Sha1,
+                IntegrityAlgorithm::HmacSha256_128 => Theirs::Aes256Sha256,
+                _ => Theirs::Aes128Gcm,
+            };
+            let lengths = suite.cipher().lengths();
+            let layout = Layout {
+                stride: STRIDE,
+                count,
+                iv: lengths.iv,
+                text: (inner + 2).next_multiple_of(lengths.block.max(4)),
+                icv: suite.icv_len(),
+            };
+            let frames = vec![0x5a; STRIDE * count + START];
+            Self { anchor: Library_::new(library, theirs, &keymat(suite, 0)), frames, layout }
+        }
+    }
+
+    impl Anchor for Foreign {
+        fn seal(&mut self) -> Duration {
+            let begun = Instant::now();
+            self.anchor.run(&mut self.frames[START..], self.layout, false);
+            begun.elapsed()
+        }
+
+        fn open(&mut self) -> Duration {
+            self.anchor.run(&mut self.frames[START..], self.layout, false);
+            let begun = Instant::now();
+            self.anchor.run(&mut self.frames[START..], self.layout, true);
+            begun.elapsed()
+        }
+    }
+}

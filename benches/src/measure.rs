@@ -1,0 +1,119 @@
+//! Measures ours against an anchor, interleaved, and prints one line a case.
+
+#![expect(clippy::disallowed_types, reason = "a benchmark reads the clock; the libraries never do")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Rounds of a comparison; the median of their ratios is reported.
+const ROUNDS: usize = 9;
+/// How long one side of one round runs at least, so that the clock's grain does not count.
+const ROUND_TIME: Duration = Duration::from_millis(20);
+
+/// The lines of one run.
+#[derive(Debug, Default)]
+pub struct Report {
+    cases: usize,
+    missed: Vec<String>,
+}
+
+impl Report {
+    /// Returns a report and prints the head of its table.
+    pub fn new() -> Self {
+        println!("{:<52} {:>12} {:>12} {:>7} {:>7}", "case", "ours ns", "anchor ns", "ratio", "target");
+        Self::default()
+    }
+
+    /// Times `ours` and `anchor` in turn and prints their medians, the ratio and the highest ratio allowed.
+    ///
+    /// Both closures do the same work once a call; what they return is kept from the optimiser.
+    pub fn compare<A, B>(
+        &mut self,
+        name: &str,
+        target: Option<f64>,
+        mut ours: impl FnMut() -> A,
+        mut anchor: impl FnMut() -> B,
+    ) -> f64 {
+        let ours_calls = calls_per_round(&mut ours);
+        let anchor_calls = calls_per_round(&mut anchor);
+        let mut rounds = Vec::with_capacity(ROUNDS);
+        for _ in 0..ROUNDS {
+            let ours = time(&mut ours, ours_calls);
+            let anchor = time(&mut anchor, anchor_calls);
+            rounds.push((ours, anchor));
+        }
+        let ours = median(rounds.iter().map(|r| r.0));
+        let anchor = median(rounds.iter().map(|r| r.1));
+        let ratio = median(rounds.iter().map(|r| r.0 / r.1));
+        self.line(name, ours, anchor, ratio, target);
+        ratio
+    }
+
+    /// Prints a ratio measured elsewhere as a line of this report.
+    pub fn line(&mut self, name: &str, ours: f64, anchor: f64, ratio: f64, target: Option<f64>) {
+        self.cases += 1;
+        let shown = target.map_or_else(|| "-".to_owned(), |t| format!("{t:.2}"));
+        println!("{name:<52} {ours:>12.1} {anchor:>12.1} {ratio:>7.2} {shown:>7}");
+        if target.is_some_and(|target| ratio > target) {
+            self.missed.push(name.to_owned());
+        }
+    }
+
+    /// Prints how many targets were missed and returns whether none was.
+    pub fn finish(&self) -> bool {
+        println!("{} cases, {} above their target", self.cases, self.missed.len());
+        for name in &self.missed {
+            println!("above its target: {name}");
+        }
+        self.missed.is_empty()
+    }
+}
+
+fn calls_per_round<T>(work: &mut impl FnMut() -> T) -> u32 {
+    let mut calls = 1u32;
+    loop {
+        let begun = Instant::now();
+        for _ in 0..calls {
+            black_box(work());
+        }
+        if begun.elapsed() >= ROUND_TIME || calls >= 1 << 28 {
+            return calls;
+        }
+        calls = calls.saturating_mul(2);
+    }
+}
+
+/// Returns nanoseconds a call.
+fn time<T>(work: &mut impl FnMut() -> T, calls: u32) -> f64 {
+    let begun = Instant::now();
+    for _ in 0..calls {
+        black_box(work());
+    }
+    begun.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_odd_number_of_values_is_the_middle_one() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
+    }
+
+    #[test]
+    fn a_ratio_above_its_target_is_reported_as_missed() {
+        let mut report = Report::default();
+        report.line("good", 1.0, 2.0, 0.5, Some(0.6));
+        report.line("unbounded", 9.0, 1.0, 9.0, None);
+        assert!(report.finish());
+        report.line("bad", 2.0, 1.0, 2.0, Some(1.0));
+        assert!(!report.finish());
+    }
+}

@@ -1,0 +1,247 @@
+//! AH packets from outside, both ways; forgeries, mutable fields, headers that lie.
+
+use esp_ah::ah::{AhError, AhKey, ah_locate, ah_seal, ah_strip, ah_verify};
+use esp_ah::mode::{Inner, OuterHeader};
+use esp_ah::{IntegrityAlgorithm, Packet, SequenceBits};
+use ipsec_wire::ipv4::Ipv4Packet;
+use serde_json::Value;
+
+struct Vector {
+    name: String,
+    key: AhKey,
+    spi: u32,
+    sequence: u64,
+    tunnel: bool,
+    original: Vec<u8>,
+    packet: Vec<u8>,
+}
+
+fn vectors() -> Vec<Vector> {
+    let file: Value = serde_json::from_str(include_str!("vectors/ah_scapy.json")).unwrap();
+    let vectors = file["vectors"].as_array().unwrap().iter().map(|vector| {
+        let octets = |field: &str| hex::decode(vector[field].as_str().unwrap()).unwrap();
+        let algorithm = match vector["algorithm"].as_str().unwrap() {
+            "HMAC-MD5-96" => IntegrityAlgorithm::HmacMd5_96,
+            "HMAC-SHA1-96" => IntegrityAlgorithm::HmacSha1_96,
+            "SHA2-256-128" => IntegrityAlgorithm::HmacSha256_128,
+            "SHA2-384-192" => IntegrityAlgorithm::HmacSha384_192,
+            "SHA2-512-256" => IntegrityAlgorithm::HmacSha512_256,
+            "AES-CMAC-96" => IntegrityAlgorithm::AesCmac96,
+            other => panic!("{other}"),
+        };
+        let bits = if vector["esn"] == true { SequenceBits::Bits64 } else { SequenceBits::Bits32 };
+        Vector {
+            name: format!("{}, {algorithm}", vector["name"].as_str().unwrap()),
+            key: AhKey::new(algorithm, bits, &octets("key")).unwrap(),
+            spi: vector["spi"].as_u64().unwrap() as u32,
+            sequence: vector["sequence"].as_u64().unwrap(),
+            tunnel: vector["tunnel"] == true,
+            original: octets("original"),
+            packet: octets("packet"),
+        }
+    });
+    vectors.collect()
+}
+
+fn open(key: &AhKey, packet: &[u8], sequence: u64) -> Result<(Vec<u8>, u8), AhError> {
+    let mut buffer = packet.to_vec();
+    let mut packet = Packet::whole(&mut buffer);
+    let place = ah_locate(packet.octets())?;
+    ah_verify(key, &mut packet, &place, sequence)?;
+    ah_strip(&mut packet, &place)?;
+    Ok((packet.octets().to_vec(), place.next_header))
+}
+
+fn seal(key: &AhKey, packet: &[u8], spi: u32, sequence: u64) -> Result<Vec<u8>, AhError> {
+    let mut buffer = [&[0; 64][..], packet].concat();
+    let mut packet = Packet::new(&mut buffer, 64..64 + packet.len()).unwrap();
+    ah_seal(key, &mut packet, spi, sequence)?;
+    Ok(packet.octets().to_vec())
+}
+
+fn with_checksum(mut packet: Vec<u8>) -> Vec<u8> {
+    if packet[0] >> 4 == 4 {
+        Ipv4Packet::new_checked(&mut packet[..]).unwrap().fill_checksum();
+    }
+    packet
+}
+
+#[test]
+fn packets_made_by_scapy_are_accepted_and_come_out_as_they_went_in() {
+    let vectors = vectors();
+    assert_eq!(vectors.len(), 21);
+    for vector in vectors {
+        let place = ah_locate(&vector.packet).unwrap();
+        assert_eq!((place.spi, u64::from(place.sequence)), (vector.spi, vector.sequence & 0xffff_ffff));
+        let (opened, next_header) = open(&vector.key, &vector.packet, vector.sequence).expect(&vector.name);
+        if vector.tunnel {
+            assert!(next_header == 4 || next_header == 41);
+            assert!(opened.ends_with(&vector.original), "{}", vector.name);
+        } else {
+            assert_eq!(opened, vector.original, "{}", vector.name);
+        }
+    }
+}
+
+#[test]
+fn our_packets_are_those_of_scapy() {
+    for vector in vectors().into_iter().filter(|vector| !vector.tunnel) {
+        let sealed = seal(&vector.key, &vector.original, vector.spi, vector.sequence).unwrap();
+        assert_eq!(hex::encode(sealed), hex::encode(&vector.packet), "{}", vector.name);
+    }
+}
+
+#[test]
+fn a_tunnel_is_an_outer_header_and_then_ah() {
+    for vector in vectors().into_iter().filter(|vector| vector.tunnel) {
+        let inner = Inner::of(&vector.original).unwrap();
+        let mut buffer = [&[0; 128][..], &vector.original].concat();
+        let mut packet = Packet::new(&mut buffer, 128..128 + vector.original.len()).unwrap();
+        let outer = OuterHeader::new("192.0.2.7".parse().unwrap(), "192.0.2.8".parse().unwrap()).unwrap();
+        outer.prepend(&mut packet, inner.next_header, &inner, 9).unwrap();
+        ah_seal(&vector.key, &mut packet, vector.spi, vector.sequence).unwrap();
+        let sealed = packet.octets().to_vec();
+        assert!(Ipv4Packet::new_checked(&sealed).unwrap().checksum_is_valid());
+        let (opened, next_header) = open(&vector.key, &sealed, vector.sequence).unwrap();
+        assert_eq!((next_header, &opened[20..]), (inner.next_header, &vector.original[..]));
+    }
+}
+
+#[test]
+fn routers_may_change_mutable_fields_and_nothing_else() {
+    for vector in vectors() {
+        let place = ah_locate(&vector.packet).unwrap();
+        let v6 = vector.packet[0] >> 4 == 6;
+        for bit in 0..vector.packet.len() * 8 {
+            let at = bit / 8;
+            let mut changed = vector.packet.clone();
+            changed[at] ^= 1 << (bit % 8);
+            let lawful = if v6 {
+                at == 1 || at == 2 || at == 3 || at == 7 || (at == 0 && bit % 8 < 4)
+            } else {
+                // Fragment offset and more-fragments make a fragment, which is refused.
+                at == 1 || (at == 6 && bit % 8 >= 6) || at == 8 || at == 10 || at == 11
+            };
+            let verdict = open(&vector.key, &changed, vector.sequence);
+            // Options and extension headers between are the next test's.
+            let judged_here = at < if v6 { 40 } else { 20 } || at >= place.offset;
+            if judged_here {
+                assert_eq!(verdict.is_ok(), lawful, "{}: octet {at}", vector.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn mutable_options_may_change_and_immutable_ones_may_not() {
+    let find = |name: &str| vectors().into_iter().find(|vector| vector.name.starts_with(name)).unwrap();
+    let vector = find("IPv4 with router alert, record route and end");
+    let mut changed = vector.packet.clone();
+    changed[27..31].copy_from_slice(&[9, 9, 9, 9]); // the recorded route
+    assert!(open(&vector.key, &changed, 7).is_ok());
+    changed[23] ^= 1; // the router alert's value
+    assert_eq!(open(&vector.key, &changed, 7), Err(AhError::Icv));
+
+    let vector = find("IPv6 with hop-by-hop options");
+    let mut changed = vector.packet.clone();
+    let at = changed.windows(4).position(|octets| octets == b"abcd").unwrap();
+    changed[at..at + 4].copy_from_slice(b"wxyz");
+    assert!(open(&vector.key, &changed, 7).is_ok());
+    changed[at - 1] ^= 8; // the option's length is covered, and now lies
+    assert!(open(&vector.key, &changed, 7).is_err());
+}
+
+#[test]
+fn a_source_route_is_sealed_as_the_receiver_will_see_it() {
+    let vector = vectors().swap_remove(0);
+    // Loose source route with two hops to go.
+    let mut packet = hex::decode("4800002c000000004006000001020304").unwrap();
+    packet.extend([5, 6, 7, 8]);
+    packet.extend([131, 11, 4, 10, 0, 0, 1, 10, 0, 0, 2, 0]);
+    packet.extend([1; 12]);
+    let packet = with_checksum(packet);
+    let sealed = seal(&vector.key, &packet, 256, 1).unwrap();
+    assert_eq!(sealed[16..20], [5, 6, 7, 8], "the true header is sent");
+    let mut arrived = sealed;
+    arrived[16..20].copy_from_slice(&[10, 0, 0, 2]);
+    arrived[22] = 12;
+    arrived[23..31].copy_from_slice(&[5, 6, 7, 8, 10, 0, 0, 1]);
+    assert!(open(&vector.key, &arrived, 1).is_ok());
+    arrived[16] ^= 1;
+    assert_eq!(open(&vector.key, &arrived, 1), Err(AhError::Icv));
+}
+
+#[test]
+fn verification_leaves_the_packet_as_it_came() {
+    for vector in vectors() {
+        for flip in [0, 1] {
+            let mut buffer = vector.packet.clone();
+            let last = buffer.len() - 1;
+            buffer[last] ^= flip;
+            let before = buffer.clone();
+            let place = ah_locate(&buffer).unwrap();
+            let verdict = ah_verify(&vector.key, &mut Packet::whole(&mut buffer), &place, vector.sequence);
+            assert_eq!(verdict.is_ok(), flip == 0);
+            assert_eq!(buffer, before);
+        }
+    }
+}
+
+#[test]
+fn payload_lengths_that_are_not_the_algorithms_are_refused() {
+    for vector in vectors() {
+        let place = ah_locate(&vector.packet).unwrap();
+        for words in 0..=255 {
+            let mut changed = vector.packet.clone();
+            changed[place.offset + 1] = words;
+            let same = changed == vector.packet;
+            assert_eq!(open(&vector.key, &changed, vector.sequence).is_ok(), same, "{}, {words}", vector.name);
+        }
+    }
+}
+
+#[test]
+fn truncations_and_fragments_are_refused() {
+    for vector in vectors() {
+        for len in 0..vector.packet.len() {
+            assert!(open(&vector.key, &vector.packet[..len], vector.sequence).is_err());
+        }
+        if vector.original[0] >> 4 == 4 {
+            let mut fragment = vector.original.clone();
+            fragment[6] |= 0x20;
+            assert_eq!(seal(&vector.key, &fragment, 256, 1), Err(AhError::Fragment));
+            if vector.packet[0] >> 4 == 4 {
+                let mut fragment = vector.packet.clone();
+                fragment[6] |= 0x20;
+                assert_eq!(open(&vector.key, &fragment, 1), Err(AhError::Fragment));
+            }
+        }
+    }
+}
+
+#[test]
+fn ipv4_options_of_length_zero_one_or_past_the_end_are_typed_errors() {
+    let vector = vectors().swap_remove(0);
+    for option in [[7, 0, 0, 0], [7, 1, 0, 0], [7, 5, 0, 0], [1, 1, 1, 131]] {
+        let mut packet = hex::decode("46000020000000004006000001020304").unwrap();
+        packet.extend([5, 6, 7, 8]);
+        packet.extend(option);
+        packet.extend([1; 8]);
+        let packet = with_checksum(packet);
+        assert!(matches!(seal(&vector.key, &packet, 256, 1), Err(AhError::Wire(_))), "{option:?}");
+    }
+}
+
+#[test]
+fn a_packet_that_cannot_be_sealed_is_unchanged() {
+    let vector = vectors().swap_remove(0);
+    let need = vector.key.header_len(false);
+    let mut buffer = [&vec![0xee; need - 1][..], &vector.original].concat();
+    let before = buffer.clone();
+    let mut packet = Packet::new(&mut buffer, need - 1..before.len()).unwrap();
+    assert!(matches!(ah_seal(&vector.key, &mut packet, 256, 1), Err(AhError::BufferTooSmall(_))));
+    assert_eq!(packet.octets(), vector.original);
+    assert_eq!(ah_seal(&vector.key, &mut packet, 256, 0), Err(AhError::Sequence(0)));
+    assert_eq!(ah_seal(&vector.key, &mut packet, 256, 1 << 32), Err(AhError::Sequence(1 << 32)));
+    assert_eq!(buffer, before);
+}

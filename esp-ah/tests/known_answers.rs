@@ -1,0 +1,214 @@
+//! Whole ESP packets from outside: opened, and sealed again to the same octets.
+
+use esp_ah::mode::{self, transport_split, tunnel_leave};
+use esp_ah::suite::{AesKey, IcvLen};
+use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, Iv, OpenError, OpenJob, OpenKey, Packet, SealJob, SealKey};
+use esp_ah::{SequenceBits, Suite, open_batch, seal_batch};
+use serde_json::Value;
+
+fn octets(value: &Value, field: &str) -> Vec<u8> {
+    hex::decode(value[field].as_str().unwrap()).unwrap()
+}
+
+fn number(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap(),
+        other => other.as_u64().unwrap(),
+    }
+}
+
+/// Opens `packet`, checks that it seals to the same octets again, and returns payload and next header.
+fn open_and_seal(
+    suite: Suite,
+    bits: SequenceBits,
+    keymat: &[u8],
+    packet: &[u8],
+    sequence: u64,
+) -> Result<(Vec<u8>, u8), OpenError> {
+    let opener = OpenKey::new(suite, bits, keymat).unwrap();
+    let mut buffer = packet.to_vec();
+    let mut jobs = [OpenJob::new(&opener, Packet::whole(&mut buffer), sequence)];
+    open_batch(&mut jobs);
+    let [job] = jobs;
+    let opened = job.finish()?;
+    let (payload, next_header) = (opened.packet.octets().to_vec(), opened.next_header);
+
+    let sealer = SealKey::new(suite, bits, keymat).unwrap();
+    let mut iv = [0; 16];
+    let iv_len = suite.cipher().lengths().iv;
+    iv[..iv_len].copy_from_slice(&packet[8..8 + iv_len]);
+    let mut buffer = vec![0; 24 + payload.len() + 60];
+    buffer[24..24 + payload.len()].copy_from_slice(&payload);
+    let inner = Packet::new(&mut buffer, 24..24 + payload.len()).unwrap();
+    let spi = u32::from_be_bytes(packet[..4].try_into().unwrap());
+    let mut jobs = [SealJob::new(&sealer, inner, spi, sequence, next_header).with_iv(Iv::Given(iv))];
+    seal_batch(&mut jobs);
+    let [job] = jobs;
+    assert_eq!(hex::encode(job.finish().unwrap().octets()), hex::encode(packet), "{suite}");
+    Ok((payload, next_header))
+}
+
+#[test]
+fn packets_of_strongswan_open_and_seal_to_the_same_octets() {
+    let vectors: Value = serde_json::from_str(include_str!("vectors/esp_strongswan.json")).unwrap();
+    let mut suites = std::collections::BTreeSet::new();
+    for vector in vectors["packets"].as_array().unwrap() {
+        let key = octets(vector, "cipher_key");
+        let aes = |salt: usize| AesKey::from_bits((key.len() - salt) as u16 * 8).unwrap();
+        let cipher = match vector["cipher"].as_str().unwrap() {
+            "AES_CBC" => CipherAlgorithm::AesCbc(aes(0)),
+            "AES_CTR" => CipherAlgorithm::AesCtr(aes(4)),
+            "AES_GCM_16" => CipherAlgorithm::AesGcm(aes(4), IcvLen::Octets16),
+            "3DES_CBC" => CipherAlgorithm::TripleDesCbc,
+            "DES_CBC" => CipherAlgorithm::DesCbc,
+            "NULL" => CipherAlgorithm::Null,
+            other => panic!("{other}"),
+        };
+        let integrity = match vector["integrity"].as_str() {
+            Some("HMAC_MD5_96") => IntegrityAlgorithm::HmacMd5_96,
+            Some("HMAC_SHA1_96") => IntegrityAlgorithm::HmacSha1_96,
+            Some("HMAC_SHA2_256_128") => IntegrityAlgorithm::HmacSha256_128,
+            Some("HMAC_SHA2_512_256") => IntegrityAlgorithm::HmacSha512_256,
+            None => IntegrityAlgorithm::None,
+            Some(other) => panic!("{other}"),
+        };
+        let suite = Suite::new(cipher, integrity).unwrap();
+        let keymat = [key, octets(vector, "integrity_key")].concat();
+        let packet = octets(vector, "packet");
+        let sequence = u32::from_be_bytes(packet[4..8].try_into().unwrap()).into();
+        let (mut payload, next_header) =
+            open_and_seal(suite, SequenceBits::Bits32, &keymat, &packet, sequence).unwrap();
+        assert!(next_header == mode::IPV4 || next_header == 17 || next_header == 1, "{next_header}");
+        if next_header == mode::IPV4 {
+            let inner = tunnel_leave(&mut Packet::whole(&mut payload), next_header, None).unwrap();
+            assert_eq!(inner.total_len, payload.len());
+        }
+        suites.insert(suite.to_string());
+    }
+    assert_eq!(suites.len(), 11, "{suites:?}");
+}
+
+#[test]
+fn aes_cbc_packets_of_rfc_3602_open_and_seal_to_the_same_octets() {
+    let vectors: Value = serde_json::from_str(include_str!("vectors/esp_aes_cbc_rfc3602.json")).unwrap();
+    let suite = Suite::dangerously_unauthenticated(CipherAlgorithm::AesCbc(AesKey::Bits128)).unwrap();
+    for vector in vectors["vectors"].as_array().unwrap() {
+        let packet = octets(vector, "packet");
+        let split = transport_split(&packet).unwrap();
+        assert_eq!(split.next_header, 50);
+        let esp = &packet[split.header_len..];
+        let (payload, next_header) =
+            open_and_seal(suite, SequenceBits::Bits32, &octets(vector, "key"), esp, number(&vector["seq"])).unwrap();
+        assert_eq!(u64::from(next_header), number(&vector["next_header"]));
+        assert_eq!(octets(vector, "esp_plaintext")[..payload.len()], payload);
+    }
+}
+
+#[test]
+fn transport_mode_packets_of_rfc_3602_come_out_whole() {
+    let vectors: Value = serde_json::from_str(include_str!("vectors/esp_aes_cbc_rfc3602.json")).unwrap();
+    let suite = Suite::dangerously_unauthenticated(CipherAlgorithm::AesCbc(AesKey::Bits128)).unwrap();
+    let mut counted = 0;
+    for vector in vectors["vectors"].as_array().unwrap() {
+        if vector["mode"] != "transport" {
+            continue;
+        }
+        counted += 1;
+        let original = octets(vector, "original_packet");
+        let split = transport_split(&original).unwrap();
+        let gap = suite.headroom();
+        let mut buffer = [&vec![0; gap][..], &original, &vec![0; suite.tailroom()]].concat();
+        let mut packet = Packet::new(&mut buffer, gap..gap + original.len()).unwrap();
+        split.part(&mut packet, gap).unwrap();
+        let key = SealKey::new(suite, SequenceBits::Bits32, &octets(vector, "key")).unwrap();
+        let iv = Iv::Given(octets(vector, "iv").try_into().unwrap());
+        let spi = number(&vector["spi"]) as u32;
+        let mut jobs = [SealJob::new(&key, packet, spi, number(&vector["seq"]), split.next_header).with_iv(iv)];
+        seal_batch(&mut jobs);
+        let [job] = jobs;
+        let mut packet = job.finish().unwrap();
+        split.join(&mut packet, 50).unwrap();
+        assert_eq!(hex::encode(packet.octets()), vector["packet"].as_str().unwrap());
+    }
+    assert_eq!(counted, 2);
+}
+
+#[test]
+fn the_chacha20_poly1305_packet_of_rfc_7634_opens_and_seals_to_the_same_octets() {
+    let vectors: Value = serde_json::from_str(include_str!("vectors/esp_chacha20poly1305_rfc7634.json")).unwrap();
+    let vector = &vectors["vectors"][0];
+    let suite = Suite::new(CipherAlgorithm::ChaCha20Poly1305, IntegrityAlgorithm::None).unwrap();
+    let packet = octets(vector, "packet");
+    let opened = open_and_seal(suite, SequenceBits::Bits32, &octets(vector, "keymat"), &packet[20..], 5).unwrap();
+    assert_eq!(opened, (octets(vector, "original_packet"), 4));
+}
+
+#[test]
+fn aes_gcm_packets_of_mcgrew_open_and_seal_to_the_same_octets() {
+    let vectors: Value = serde_json::from_str(include_str!("vectors/esp_aes_gcm_mcgrew.json")).unwrap();
+    let mut counted = 0;
+    for vector in vectors["vectors"].as_array().unwrap() {
+        let aad = octets(vector, "aad");
+        let bits = match aad.len() {
+            8 => SequenceBits::Bits32,
+            12 => SequenceBits::Bits64,
+            _ => continue, // no ESP packet has such associated data
+        };
+        let text_len = octets(vector, "plaintext").len();
+        if !text_len.is_multiple_of(4) {
+            continue;
+        }
+        let key = octets(vector, "key");
+        let aes = AesKey::from_bits(key.len() as u16 * 8).unwrap();
+        let suite = Suite::new(CipherAlgorithm::AesGcm(aes, IcvLen::Octets16), IntegrityAlgorithm::None).unwrap();
+        let keymat = [key, octets(vector, "salt")].concat();
+        let sequence = aad[4..].iter().fold(0, |number, &octet| number << 8 | u64::from(octet));
+        let packet = [
+            &aad[..4],
+            &aad[aad.len() - 4..],
+            &octets(vector, "iv"),
+            &octets(vector, "ciphertext"),
+            &octets(vector, "icv"),
+        ]
+        .concat();
+        // The first sequence numbers of ours are never zero; a peer's may be, as in the first of these.
+        let opener = OpenKey::new(suite, bits, &keymat).unwrap();
+        let mut buffer = packet.clone();
+        let mut jobs = [OpenJob::new(&opener, Packet::whole(&mut buffer), sequence)];
+        open_batch(&mut jobs);
+        let [job] = jobs;
+        match job.finish() {
+            Ok(opened) => {
+                assert!(octets(vector, "plaintext").starts_with(opened.packet.octets()));
+                open_and_seal(suite, bits, &keymat, &packet, sequence).unwrap();
+            }
+            // The ICV is right; the text of some is no padded payload.
+            Err(error) => assert!(matches!(error, OpenError::PadLength | OpenError::PadOctets), "{error}"),
+        }
+        counted += 1;
+    }
+    assert!(counted >= 4, "{counted}");
+}
+
+#[test]
+fn aes_128_cbc_sha1_packets_of_a_capture_open_and_seal_to_the_same_octets() {
+    let capture: Value = serde_json::from_str(include_str!("vectors/capture_tunnel_aes128cbc_sha1_keys.json")).unwrap();
+    let suite = Suite::new(CipherAlgorithm::AesCbc(AesKey::Bits128), IntegrityAlgorithm::HmacSha1_96).unwrap();
+    for packet in capture["packets"].as_array().unwrap() {
+        let keys = capture["keys"].as_array().unwrap().iter().find(|key| key["spi"] == packet["spi"]).unwrap();
+        let keymat = [octets(keys, "enc_key"), octets(keys, "auth_key")].concat();
+        let sealer = SealKey::new(suite, SequenceBits::Bits32, &keymat).unwrap();
+        let payload = octets(packet, "payload");
+        let mut buffer = [&[0; 24][..], &payload, &[0; 40]].concat();
+        let inner = Packet::new(&mut buffer, 24..24 + payload.len()).unwrap();
+        let iv = Iv::Given(octets(packet, "iv").try_into().unwrap());
+        let (spi, sequence) = (number(&packet["spi"]) as u32, number(&packet["seq"]));
+        let mut jobs = [SealJob::new(&sealer, inner, spi, sequence, 4).with_iv(iv)];
+        seal_batch(&mut jobs);
+        let [job] = jobs;
+        let sealed = job.finish().unwrap().octets().to_vec();
+        assert_eq!(sealed[sealed.len() - 12..], octets(packet, "icv"), "the ICV covers every octet before it");
+        let opened = open_and_seal(suite, SequenceBits::Bits32, &keymat, &sealed, sequence).unwrap();
+        assert_eq!(opened, (payload, 4));
+    }
+}

@@ -1,0 +1,96 @@
+use crate::wire::SEQUENCE_MODULUS;
+
+/// Half of the number space: so far ahead a number is new, RFC 3931 appendix C.
+const WINDOW: u32 = SEQUENCE_MODULUS / 2;
+
+/// What a sequence number says of its packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the expected one or lies ahead.
+    New,
+    /// So many old ones came in order that their numbers are believed.
+    Resynchronised,
+    /// It was received before, or its turn has passed.
+    Old,
+}
+
+/// The receiving end of data sequencing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Receiver {
+    expected: u32,
+    /// The number that would continue a run of old ones, and how long the run is.
+    run: Option<(u32, u8)>,
+    believed_after: u8,
+}
+
+impl Receiver {
+    /// Returns a receiver that expects 0 and believes a run of `believed_after` old numbers (0: never).
+    pub(crate) const fn new(believed_after: u8) -> Self {
+        Self { expected: 0, run: None, believed_after }
+    }
+
+    pub(crate) const fn expected(&self) -> u32 {
+        self.expected
+    }
+
+    pub(crate) fn take(&mut self, number: u32) -> Verdict {
+        let ahead = number.wrapping_sub(self.expected) % SEQUENCE_MODULUS;
+        if ahead < WINDOW {
+            self.accept(number);
+            return Verdict::New;
+        }
+        let length = match self.run {
+            Some((next, length)) if next == number => length.saturating_add(1),
+            _ => 1,
+        };
+        if self.believed_after != 0 && length >= self.believed_after {
+            self.accept(number);
+            return Verdict::Resynchronised;
+        }
+        self.run = Some(((number + 1) % SEQUENCE_MODULUS, length));
+        Verdict::Old
+    }
+
+    const fn accept(&mut self, number: u32) {
+        self.expected = (number + 1) % SEQUENCE_MODULUS;
+        self.run = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_begin_at_zero_wrap_and_are_taken_once() {
+        let mut receiver = Receiver::new(0);
+        assert_eq!(receiver.take(0), Verdict::New);
+        assert_eq!(receiver.take(0), Verdict::Old);
+        assert_eq!(receiver.take(WINDOW), Verdict::New);
+        assert_eq!(receiver.take(SEQUENCE_MODULUS - 1), Verdict::New);
+        assert_eq!(receiver.take(0), Verdict::New);
+    }
+
+    #[test]
+    fn a_run_of_old_numbers_is_believed_after_the_threshold_and_a_broken_run_is_not() {
+        let mut receiver = Receiver::new(3);
+        assert_eq!(receiver.take(1_000), Verdict::New);
+        for number in [5, 6, 8, 9] {
+            assert_eq!(receiver.take(number), Verdict::Old);
+        }
+        assert_eq!(receiver.take(10), Verdict::Resynchronised);
+        assert_eq!(receiver.take(11), Verdict::New);
+    }
+
+    proptest! {
+        #[test]
+        fn the_receiver_agrees_with_numbers_that_never_wrap(start in 0u64..1 << 26, offset in -(WINDOW as i64)..WINDOW as i64) {
+            let mut receiver = Receiver::new(0);
+            receiver.expected = (start % u64::from(SEQUENCE_MODULUS)) as u32;
+            let number = (start as i64 + offset).rem_euclid(i64::from(SEQUENCE_MODULUS)) as u32;
+            let verdict = receiver.take(number);
+            prop_assert_eq!(verdict, if offset >= 0 { Verdict::New } else { Verdict::Old });
+        }
+    }
+}

@@ -1,0 +1,363 @@
+use super::entry::{Address, Entry, Flat};
+use alloc::vec::Vec;
+
+/// Entries in list order, in blocks of up to 512, each with rows of bits: for a nibble of the key and each
+/// of its sixteen values, which entries can match.
+///
+/// A look-up joins the rows of the key's nibbles, those that tell most apart first, and asks the entries
+/// that are left, in order. Nothing makes it worse than linear in the number of blocks: it takes what
+/// tables cannot.
+#[derive(Clone, Debug)]
+pub(crate) struct Blocks<A> {
+    blocks: Vec<Block<A>>,
+    len: usize,
+}
+
+const WORDS: usize = 8;
+const BLOCK: usize = WORDS * 64;
+/// Blocks of so few entries have no rows: asking them all is quicker.
+const PLAIN: usize = 12;
+/// The most nibbles a block has rows for; what they leave over is asked.
+const MAX_NIBBLES: usize = 28;
+/// The rows that are joined between two looks at whether anything is left.
+const STRIDE: usize = 4;
+
+type Row = [u64; WORDS];
+
+/// Four bits of a key: of the local address, the remote one, or the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Nibble {
+    field: Field,
+    shift: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Local,
+    Remote,
+    Rest,
+}
+
+#[derive(Clone, Debug)]
+struct Block<A> {
+    entries: Vec<Entry<A>>,
+    nibbles: Vec<Nibble>,
+    rows: Vec<[Row; 16]>,
+    /// How many entries there were when the nibbles were chosen.
+    chosen_at: usize,
+}
+
+impl<A: Address> Default for Blocks<A> {
+    fn default() -> Self {
+        Self { blocks: Vec::new(), len: 0 }
+    }
+}
+
+impl<A: Address> Blocks<A> {
+    /// Returns the blocks of entries that are in order.
+    pub fn from_sorted(entries: &[Entry<A>]) -> Self {
+        let blocks = entries.chunks(BLOCK * 3 / 4).map(|chunk| Block::new(chunk.to_vec())).collect();
+        Self { blocks, len: entries.len() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns the entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry<A>> {
+        self.blocks.iter().flat_map(|block| &block.entries)
+    }
+
+    pub fn insert(&mut self, entry: Entry<A>) {
+        self.len += 1;
+        let index = self.blocks.partition_point(|block| block.last_label() < entry.label);
+        let index = index.min(self.blocks.len().saturating_sub(1));
+        let Some(block) = self.blocks.get_mut(index) else {
+            self.blocks.push(Block::new(alloc::vec![entry]));
+            return;
+        };
+        if block.entries.len() < BLOCK {
+            return block.insert(entry);
+        }
+        let tail = block.entries.split_off(BLOCK / 2);
+        block.choose();
+        self.blocks.insert(index + 1, Block::new(tail));
+        self.len -= 1;
+        self.insert(entry);
+    }
+
+    /// Removes the entries of a policy, whose label is `label`; returns how many there were.
+    pub fn remove(&mut self, label: u64) -> usize {
+        let mut removed = 0;
+        let mut index = self.blocks.partition_point(|block| block.last_label() < label);
+        while let Some(block) = self.blocks.get_mut(index) {
+            let at = block.entries.partition_point(|entry| entry.label < label);
+            if block.entries.get(at).is_none_or(|entry| entry.label != label) {
+                break;
+            }
+            block.remove(at);
+            removed += 1;
+            if block.entries.is_empty() {
+                self.blocks.remove(index);
+            } else if at == block.entries.len() {
+                index += 1;
+            }
+        }
+        self.len -= removed;
+        removed
+    }
+
+    /// Gives the entries of a policy another label; their order stays.
+    pub fn relabel(&mut self, old: u64, new: u64) {
+        let first = self.blocks.partition_point(|block| block.last_label() < old);
+        for block in self.blocks.iter_mut().skip(first) {
+            let at = block.entries.partition_point(|entry| entry.label < old);
+            let mut found = false;
+            for entry in block.entries.iter_mut().skip(at).take_while(|entry| entry.label == old) {
+                entry.label = new;
+                found = true;
+            }
+            if !found {
+                break;
+            }
+        }
+    }
+
+    /// Returns the first entry that matches and has a label below `bound`.
+    #[inline]
+    pub fn find(&self, key: &Flat<A>, bound: u64, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
+        for block in &self.blocks {
+            if block.entries.first().is_none_or(|first| first.label >= bound) {
+                return None;
+            }
+            if let Some(entry) = block.find(key, ask) {
+                return (entry.label < bound).then_some(entry);
+            }
+        }
+        None
+    }
+
+    /// Returns the octets this takes.
+    pub fn octets(&self) -> usize {
+        let block = |block: &Block<A>| {
+            size_of::<Block<A>>()
+                + block.entries.capacity() * size_of::<Entry<A>>()
+                + block.rows.capacity() * size_of::<[Row; 16]>()
+                + block.nibbles.capacity() * size_of::<Nibble>()
+        };
+        self.blocks.iter().map(block).sum()
+    }
+}
+
+impl<A: Address> Block<A> {
+    fn new(entries: Vec<Entry<A>>) -> Self {
+        let mut block = Self { entries, nibbles: Vec::new(), rows: Vec::new(), chosen_at: 0 };
+        block.choose();
+        block
+    }
+
+    fn last_label(&self) -> u64 {
+        self.entries.last().map_or(0, |entry| entry.label)
+    }
+
+    #[inline]
+    fn find(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
+        let hit = |entry: &&Entry<A>| entry.matches(key) && (entry.exact || ask(entry.slot));
+        if self.rows.is_empty() {
+            return self.entries.iter().find(hit);
+        }
+        let mut left: Row = [u64::MAX; WORDS];
+        for (nibbles, rows) in self.nibbles.chunks(STRIDE).zip(self.rows.chunks(STRIDE)) {
+            for (nibble, values) in nibbles.iter().zip(rows) {
+                if let Some(row) = values.get(nibble.of(key)) {
+                    for (left, row) in left.iter_mut().zip(row) {
+                        *left &= row;
+                    }
+                }
+            }
+            if left.iter().fold(0, |all, word| all | word) == 0 {
+                return None;
+            }
+        }
+        for (word, bits) in left.into_iter().enumerate() {
+            let mut bits = bits;
+            while bits != 0 {
+                let entry = self.entries.get(word * 64 + bits.trailing_zeros() as usize);
+                if let Some(entry) = entry.filter(hit) {
+                    return Some(entry);
+                }
+                bits &= bits - 1;
+            }
+        }
+        None
+    }
+
+    fn insert(&mut self, entry: Entry<A>) {
+        let at = self.entries.partition_point(|other| other.label <= entry.label);
+        self.entries.insert(at, entry);
+        if self.entries.len() > PLAIN && self.entries.len() >= 2 * self.chosen_at {
+            return self.choose();
+        }
+        for (nibble, values) in self.nibbles.iter().zip(&mut self.rows) {
+            let values_of_entry = nibble.values(&entry);
+            for (value, row) in values.iter_mut().enumerate() {
+                insert_bit(row, at, values_of_entry >> value & 1 != 0);
+            }
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.entries.remove(at);
+        for row in self.rows.iter_mut().flatten() {
+            remove_bit(row, at);
+        }
+    }
+
+    /// Chooses the nibbles that tell most apart, and builds their rows.
+    fn choose(&mut self) {
+        self.chosen_at = self.entries.len();
+        self.nibbles.clear();
+        self.rows.clear();
+        if self.entries.len() <= PLAIN {
+            return;
+        }
+        let most = self.entries.len() * 16;
+        let mut weighed: Vec<_> = Nibble::all::<A>()
+            .map(|nibble| {
+                let weight: usize = self.entries.iter().map(|entry| nibble.values(entry).count_ones() as usize).sum();
+                (weight, nibble)
+            })
+            .filter(|(weight, _)| *weight < most)
+            .collect();
+        weighed.sort_by_key(|(weight, _)| *weight);
+        weighed.truncate(MAX_NIBBLES);
+        self.nibbles.extend(weighed.into_iter().map(|(_, nibble)| nibble));
+        self.rows.resize(self.nibbles.len(), [[0; WORDS]; 16]);
+        for (nibble, values) in self.nibbles.iter().zip(&mut self.rows) {
+            for (at, entry) in self.entries.iter().enumerate() {
+                let values_of_entry = nibble.values(entry);
+                for (value, row) in values.iter_mut().enumerate() {
+                    if let Some(word) = row.get_mut(at / 64) {
+                        *word |= u64::from(values_of_entry >> value & 1) << (at % 64);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Nibble {
+    /// Every nibble of a key.
+    fn all<A: Address>() -> impl Iterator<Item = Self> {
+        let of = |field, bits: u32| (0..bits).step_by(4).map(move |shift| Self { field, shift });
+        let rest = of(Field::Rest, 64).filter(|nibble| !(16..32).contains(&nibble.shift) && nibble.shift != 4);
+        of(Field::Local, A::BITS).chain(of(Field::Remote, A::BITS)).chain(rest)
+    }
+
+    #[inline(always)]
+    fn of<A: Address>(self, key: &Flat<A>) -> usize {
+        match self.field {
+            Field::Local => key.local.nibble(self.shift),
+            Field::Remote => key.remote.nibble(self.shift),
+            Field::Rest => (key.rest >> (self.shift & 63)) as usize & 15,
+        }
+    }
+
+    /// Which of the sixteen values a key can have that matches `entry`: one bit each.
+    fn values<A: Address>(self, entry: &Entry<A>) -> u16 {
+        let (low, high, shift) = match (self.field, self.shift) {
+            (Field::Local, shift) => (entry.local.0.bits(), entry.local.1.bits(), shift),
+            (Field::Remote, shift) => (entry.remote.0.bits(), entry.remote.1.bits(), shift),
+            (Field::Rest, shift @ 48..) => (entry.local_port.0.into(), entry.local_port.1.into(), shift - 48),
+            (Field::Rest, shift @ 32..) => (entry.remote_port.0.into(), entry.remote_port.1.into(), shift - 32),
+            (Field::Rest, shift @ 8..) => (entry.protocol.0.into(), entry.protocol.1.into(), shift - 8),
+            (Field::Rest, _) => return entry.kinds,
+        };
+        let above = (high >> shift >> 4) - (low >> shift >> 4);
+        let (first, last) = ((low >> shift) as u32 & 15, (high >> shift) as u32 & 15);
+        let (from_first, to_last) = (u16::MAX << first, u16::MAX >> (15 - last));
+        match above {
+            0 => from_first & to_last,
+            1 => from_first | to_last,
+            _ => u16::MAX,
+        }
+    }
+}
+
+/// Moves the bits of a row from `at` one up and puts `bit` there.
+fn insert_bit(row: &mut Row, at: usize, bit: bool) {
+    let (mut from, mut carry) = (at % 64, u64::from(bit));
+    for word in row.iter_mut().skip(at / 64) {
+        let below = (1u64 << from) - 1;
+        let moved = *word & !below;
+        *word = *word & below | moved << 1 | carry << from;
+        (from, carry) = (0, moved >> 63);
+    }
+}
+
+/// Takes the bit at `at` out of a row and moves those above one down.
+fn remove_bit(row: &mut Row, at: usize) {
+    let (mut words, mut carry) = (row.iter_mut().skip(at / 64).rev().peekable(), 0);
+    while let Some(word) = words.next() {
+        let first = words.peek().is_none();
+        let below = if first { (1u64 << (at % 64)) - 1 } else { 0 };
+        // In the first word the bit itself goes, in the others their lowest moves to the word before.
+        let above = *word & !below & !(u64::from(first) << (at % 64));
+        let out = *word & 1;
+        *word = *word & below | above >> 1 | carry << 63;
+        carry = out;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bits_move_as_items_of_a_list_do(
+            bits in proptest::collection::vec(any::<bool>(), 1..BLOCK),
+            at in any::<prop::sample::Index>(),
+            bit in any::<bool>(),
+        ) {
+            let row = |bits: &[bool]| {
+                let mut row = [0u64; WORDS];
+                for (index, bit) in bits.iter().enumerate() {
+                    row[index / 64] |= u64::from(*bit) << (index % 64);
+                }
+                row
+            };
+            let (mut list, mut packed) = (bits.clone(), row(&bits));
+            let place = at.index(list.len() + 1);
+            list.insert(place, bit);
+            insert_bit(&mut packed, place, bit);
+            prop_assert_eq!(packed, row(&list));
+            let place = at.index(list.len());
+            list.remove(place);
+            remove_bit(&mut packed, place);
+            prop_assert_eq!(packed, row(&list));
+        }
+
+        #[test]
+        fn a_nibble_has_the_values_that_some_number_of_the_range_has(low in any::<u16>(), length in 0u16..2000, shift in 0u32..4) {
+            let high = low.saturating_add(length);
+            let entry = Entry::<u32> {
+                label: 0,
+                local: (0, 0),
+                remote: (0, 0),
+                local_port: (low, high),
+                remote_port: (0, 0),
+                slot: 0,
+                next: 0,
+                kinds: 0,
+                protocol: (0, 0),
+                exact: true,
+            };
+            let expected = (low..=high).fold(0u16, |all, number| all | 1 << (number >> (4 * shift) & 15));
+            let nibble = Nibble { field: Field::Rest, shift: 48 + 4 * shift };
+            prop_assert_eq!(nibble.values(&entry), expected);
+        }
+    }
+}

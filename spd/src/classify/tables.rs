@@ -1,0 +1,451 @@
+use super::entry::{Address, Entry, Flat, mix};
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Entries in hash tables, one for each combination of prefix lengths and exact fields that is in use,
+/// and an index that says which tables can hold a match at all.
+///
+/// Tables are made from policies and never from packets, so no traffic makes more of them. What would
+/// make a chain or the number of tables too long is refused, and goes elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables<A> {
+    tables: Vec<Table<A>>,
+    entries: Vec<Entry<A>>,
+    free: Vec<u32>,
+    index: Box<Index>,
+    /// Entries removed since the index was built: their bits are still in it.
+    removed: usize,
+}
+
+const NIL: u32 = u32::MAX;
+/// One bit of a word each.
+const MAX_TABLES: usize = 64;
+/// The longest chain: what a look-up asks of one table at most.
+const MAX_CHAIN: usize = 16;
+
+/// What the entries of a table have in common: at least so many bits of prefix, and these fields exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tuple {
+    local: u8,
+    remote: u8,
+    /// `PROTOCOL`, `LOCAL_PORT`, `REMOTE_PORT`.
+    exact: u8,
+}
+
+const PROTOCOL: u8 = 1;
+const LOCAL_PORT: u8 = 2;
+const REMOTE_PORT: u8 = 4;
+
+#[derive(Clone, Debug)]
+struct Table<A> {
+    tuple: Tuple,
+    /// The bits of a key that count.
+    local: A,
+    remote: A,
+    rest: u64,
+    /// The hash of a chain, cut, and its first entry. A power of two of them, at most half in use.
+    chains: Vec<Chain>,
+    used: usize,
+    /// No entry has a lower label.
+    best: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Chain {
+    /// 0 where there never was a chain.
+    tag: u32,
+    head: u32,
+}
+
+impl Chain {
+    const EMPTY: Self = Self { tag: 0, head: NIL };
+}
+
+/// For a coarse cut of each field, which tables hold an entry that can match; a wildcard counts apart.
+#[derive(Clone, Debug)]
+struct Index {
+    local: Cells<4096>,
+    remote: Cells<4096>,
+    local_port: Cells<1024>,
+    remote_port: Cells<1024>,
+    protocol: Cells<256>,
+}
+
+#[derive(Clone, Debug)]
+struct Cells<const N: usize> {
+    tables: [u64; N],
+    /// The tables with an entry that matches every cell.
+    all: u64,
+}
+
+impl<A: Address> Default for Tables<A> {
+    fn default() -> Self {
+        Self { tables: Vec::new(), entries: Vec::new(), free: Vec::new(), index: Box::default(), removed: 0 }
+    }
+}
+
+impl<A: Address> Tables<A> {
+    /// Returns the number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Takes an entry in, unless its chains are full.
+    pub fn insert(&mut self, entry: Entry<A>) -> Result<(), Entry<A>> {
+        let full = Tuple::of(&entry);
+        let coarse = full.coarse::<A>();
+        for tuple in [coarse, full] {
+            let Some(table) = self.table(tuple) else { continue };
+            if self.put(table, entry) {
+                return Ok(());
+            }
+        }
+        Err(entry)
+    }
+
+    /// Removes an entry; returns whether it was here.
+    pub fn remove(&mut self, entry: &Entry<A>) -> bool {
+        let Some((table, chain, previous, at)) = self.locate(entry) else { return false };
+        let next = self.entries.get(at as usize).map_or(NIL, |entry| entry.next);
+        if let Some(previous) = self.entries.get_mut(previous as usize) {
+            previous.next = next;
+        } else if let Some(chain) = self.tables.get_mut(table).and_then(|table| table.chains.get_mut(chain)) {
+            chain.head = next;
+        }
+        if let Some(entry) = self.entries.get_mut(at as usize) {
+            // Not in a chain, and matches nothing.
+            entry.kinds = 0;
+        }
+        self.free.push(at);
+        self.removed += 1;
+        if self.removed > self.len().max(MAX_TABLES) {
+            self.rebuild_index();
+        }
+        true
+    }
+
+    /// Gives an entry another label; its place among others stays. Returns whether it was here.
+    pub fn relabel(&mut self, entry: &Entry<A>, new: u64) -> bool {
+        let Some((table, _, _, at)) = self.locate(entry) else { return false };
+        if let Some(entry) = self.entries.get_mut(at as usize) {
+            entry.label = new;
+        }
+        if let Some(table) = self.tables.get_mut(table) {
+            table.best = table.best.min(new);
+        }
+        true
+    }
+
+    /// Returns the matching entry with the lowest label.
+    #[inline]
+    pub fn find(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
+        let mut found = None;
+        let mut best = u64::MAX;
+        let mut tables = self.index.tables(key);
+        while tables != 0 {
+            let number = tables.trailing_zeros() as usize;
+            tables &= tables - 1;
+            let Some(table) = self.tables.get(number).filter(|table| table.best < best) else { continue };
+            let mut at = table.chain(table.hash_key(key));
+            while let Some(entry) = self.entries.get(at as usize) {
+                if entry.label >= best {
+                    break;
+                }
+                if entry.matches(key) && (entry.exact || ask(entry.slot)) {
+                    best = entry.label;
+                    found = Some(entry);
+                    break;
+                }
+                at = entry.next;
+            }
+        }
+        found
+    }
+
+    /// Returns the entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry<A>> {
+        self.entries.iter().filter(|entry| entry.kinds != 0)
+    }
+
+    /// Returns the octets this takes.
+    pub fn octets(&self) -> usize {
+        let chains: usize = self.tables.iter().map(|table| table.chains.capacity() * size_of::<Chain>()).sum();
+        self.entries.capacity() * size_of::<Entry<A>>()
+            + self.free.capacity() * size_of::<u32>()
+            + self.tables.capacity() * size_of::<Table<A>>()
+            + size_of::<Index>()
+            + chains
+    }
+
+    /// The table of a tuple, made if there is room for one more.
+    fn table(&mut self, tuple: Tuple) -> Option<usize> {
+        if let Some(table) = self.tables.iter().position(|table| table.tuple == tuple) {
+            return Some(table);
+        }
+        if self.tables.len() == MAX_TABLES {
+            return None;
+        }
+        self.tables.push(Table::new(tuple));
+        Some(self.tables.len() - 1)
+    }
+
+    fn put(&mut self, number: usize, mut entry: Entry<A>) -> bool {
+        let Some(table) = self.tables.get_mut(number) else { return false };
+        if (table.used + 1) * 2 > table.chains.len() {
+            table.grow(&self.entries);
+        }
+        let chain = table.chain_to_fill(table.hash_entry(&entry));
+        let Some(chain) = table.chains.get_mut(chain) else { return false };
+        let (mut before, mut length) = (NIL, 0);
+        let mut at = chain.head;
+        while let Some(other) = self.entries.get(at as usize) {
+            if other.label <= entry.label {
+                before = at;
+            }
+            length += 1;
+            at = other.next;
+        }
+        if length >= MAX_CHAIN {
+            return false;
+        }
+        entry.next = self.entries.get(before as usize).map_or(chain.head, |before| before.next);
+        let place = match self.free.pop() {
+            Some(place) => {
+                if let Some(old) = self.entries.get_mut(place as usize) {
+                    *old = entry;
+                }
+                place
+            }
+            None => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as u32
+            }
+        };
+        match self.entries.get_mut(before as usize) {
+            Some(before) => before.next = place,
+            None => chain.head = place,
+        }
+        table.best = table.best.min(entry.label);
+        self.index.add(number, &entry);
+        true
+    }
+
+    /// Finds the table, chain, entry before and entry that equals `wanted`.
+    fn locate(&self, wanted: &Entry<A>) -> Option<(usize, usize, u32, u32)> {
+        let full = Tuple::of(wanted);
+        for tuple in [full.coarse::<A>(), full] {
+            let Some(number) = self.tables.iter().position(|table| table.tuple == tuple) else { continue };
+            let table = self.tables.get(number)?;
+            let Some(chain) = table.chain_index(table.hash_entry(wanted)) else { continue };
+            let (mut before, mut at) = (NIL, table.chains.get(chain)?.head);
+            while let Some(entry) = self.entries.get(at as usize) {
+                if entry.same(wanted) {
+                    return Some((number, chain, before, at));
+                }
+                before = at;
+                at = entry.next;
+            }
+        }
+        None
+    }
+
+    fn rebuild_index(&mut self) {
+        self.removed = 0;
+        let mut index = Box::<Index>::default();
+        for (number, table) in self.tables.iter_mut().enumerate() {
+            table.best = u64::MAX;
+            for chain in &table.chains {
+                let mut at = chain.head;
+                while let Some(entry) = self.entries.get(at as usize) {
+                    table.best = table.best.min(entry.label);
+                    index.add(number, entry);
+                    at = entry.next;
+                }
+            }
+        }
+        self.index = index;
+    }
+}
+
+impl<A: Address> Entry<A> {
+    fn same(&self, other: &Self) -> bool {
+        self.slot == other.slot
+            && self.local == other.local
+            && self.remote == other.remote
+            && self.local_port == other.local_port
+            && self.remote_port == other.remote_port
+    }
+
+    /// The rest of a key that lies in this entry.
+    fn rest(&self) -> u64 {
+        u64::from(self.local_port.0) << 48 | u64::from(self.remote_port.0) << 32 | u64::from(self.protocol.0) << 8
+    }
+}
+
+impl Tuple {
+    /// The finest tuple of an entry.
+    fn of<A: Address>(entry: &Entry<A>) -> Self {
+        let exact = |range: bool, bit| if range { bit } else { 0 };
+        Self {
+            local: A::common_prefix(entry.local.0, entry.local.1) as u8,
+            remote: A::common_prefix(entry.remote.0, entry.remote.1) as u8,
+            exact: exact(entry.protocol.0 == entry.protocol.1, PROTOCOL)
+                | exact(entry.local_port.0 == entry.local_port.1, LOCAL_PORT)
+                | exact(entry.remote_port.0 == entry.remote_port.1, REMOTE_PORT),
+        }
+    }
+
+    /// The tuple of a table that entries like this share with others.
+    fn coarse<A: Address>(self) -> Self {
+        let cut = |length: u8| {
+            let at_most = |coarse: &&u32| **coarse <= u32::from(length);
+            A::COARSE.iter().find(at_most).map_or(0, |coarse| *coarse as u8)
+        };
+        let (local, remote) = (cut(self.local), cut(self.remote));
+        let enough = u32::from(local) + u32::from(remote) >= A::ENOUGH;
+        Self { local, remote, exact: if enough { 0 } else { self.exact } }
+    }
+}
+
+impl<A: Address> Table<A> {
+    fn new(tuple: Tuple) -> Self {
+        let field = |bit, mask| if tuple.exact & bit != 0 { mask } else { 0 };
+        let rest = field(LOCAL_PORT, 0xffff << 48) | field(REMOTE_PORT, 0xffff << 32) | field(PROTOCOL, 0xff << 8);
+        let (local, remote) = (A::prefix(tuple.local.into()), A::prefix(tuple.remote.into()));
+        Self { tuple, local, remote, rest, chains: vec![Chain::EMPTY; 8], used: 0, best: u64::MAX }
+    }
+
+    #[inline(always)]
+    fn hash_key(&self, key: &Flat<A>) -> u64 {
+        self.hash(key.local, key.remote, key.rest)
+    }
+
+    fn hash_entry(&self, entry: &Entry<A>) -> u64 {
+        self.hash(entry.local.0, entry.remote.0, entry.rest())
+    }
+
+    #[inline(always)]
+    fn hash(&self, local: A, remote: A, rest: u64) -> u64 {
+        mix(A::join(local.and(self.local), remote.and(self.remote)), rest & self.rest)
+    }
+
+    /// The first entry of the chain with this hash.
+    #[inline(always)]
+    fn chain(&self, hash: u64) -> u32 {
+        self.chain_index(hash).and_then(|index| self.chains.get(index)).map_or(NIL, |chain| chain.head)
+    }
+
+    #[inline(always)]
+    fn chain_index(&self, hash: u64) -> Option<usize> {
+        let (mask, tag) = (self.chains.len() - 1, tag(hash));
+        let mut index = hash as usize & mask;
+        loop {
+            let chain = self.chains.get(index)?;
+            if chain.tag == tag {
+                return Some(index);
+            }
+            if chain.tag == 0 {
+                return None;
+            }
+            index = (index + 1) & mask;
+        }
+    }
+
+    /// The place of the chain with this hash, which is begun if there is none.
+    fn chain_to_fill(&mut self, hash: u64) -> usize {
+        let (mask, tag) = (self.chains.len() - 1, tag(hash));
+        let mut index = hash as usize & mask;
+        while let Some(chain) = self.chains.get_mut(index) {
+            if chain.tag == 0 {
+                chain.tag = tag;
+                self.used += 1;
+            }
+            if chain.tag == tag {
+                break;
+            }
+            index = (index + 1) & mask;
+        }
+        index
+    }
+
+    /// Makes room for more chains, and drops those that are empty.
+    fn grow(&mut self, entries: &[Entry<A>]) {
+        let heads: Vec<u32> = self.chains.iter().map(|chain| chain.head).filter(|head| *head != NIL).collect();
+        self.chains = vec![Chain::EMPTY; (heads.len().max(2) * 4).next_power_of_two()];
+        self.used = 0;
+        for head in heads {
+            let Some(entry) = entries.get(head as usize) else { continue };
+            let index = self.chain_to_fill(self.hash_entry(entry));
+            if let Some(chain) = self.chains.get_mut(index) {
+                chain.head = head;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32 | 1
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            local: Cells::NONE,
+            remote: Cells::NONE,
+            local_port: Cells::NONE,
+            remote_port: Cells::NONE,
+            protocol: Cells::NONE,
+        }
+    }
+}
+
+impl Index {
+    #[inline(always)]
+    fn tables<A: Address>(&self, key: &Flat<A>) -> u64 {
+        self.local.at(key.local.cell())
+            & self.remote.at(key.remote.cell())
+            & self.remote_port.at(usize::from(key.remote_port() >> 6))
+            & self.local_port.at(usize::from(key.local_port() >> 6))
+            & self.protocol.at(usize::from(key.protocol()))
+    }
+
+    fn add<A: Address>(&mut self, table: usize, entry: &Entry<A>) {
+        let bit = 1 << table;
+        let port = |range: (u16, u16)| (usize::from(range.0 >> 6), usize::from(range.1 >> 6));
+        self.local.add(bit, cells(entry.local));
+        self.remote.add(bit, cells(entry.remote));
+        self.local_port.add(bit, Some(port(entry.local_port)));
+        self.remote_port.add(bit, Some(port(entry.remote_port)));
+        self.protocol.add(bit, Some((entry.protocol.0.into(), entry.protocol.1.into())));
+    }
+}
+
+/// The cells of a range, or none if they are all of them.
+fn cells<A: Address>(range: (A, A)) -> Option<(usize, usize)> {
+    // Addresses that differ above the bits of the cell can have any cell.
+    let above = A::BITS - A::CELL_SHIFT - 12;
+    (A::common_prefix(range.0, range.1) >= above).then(|| (range.0.cell(), range.1.cell()))
+}
+
+impl<const N: usize> Cells<N> {
+    const NONE: Self = Self { tables: [0; N], all: 0 };
+
+    #[inline(always)]
+    fn at(&self, cell: usize) -> u64 {
+        self.tables.get(cell).copied().unwrap_or(0) | self.all
+    }
+
+    fn add(&mut self, bit: u64, range: Option<(usize, usize)>) {
+        match range {
+            _ if self.all & bit != 0 => {}
+            Some((first, last)) if (first, last) != (0, N - 1) => {
+                for tables in self.tables.get_mut(first..=last).unwrap_or_default() {
+                    *tables |= bit;
+                }
+            }
+            Some(_) | None => self.all |= bit,
+        }
+    }
+}
