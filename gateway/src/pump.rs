@@ -15,7 +15,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use drive::{Datagram, Instant, Machine, MonotonicClock, Path, SecretBytes, Verdict};
+use drive::{Datagram, Instant, Machine, MonotonicClock, Path, SecretBytes, Timers, Verdict};
 use esp_ah::{OpenKey, Packet, SealKey, SequenceBits};
 use ikev1_core::{
     AllocateSpi, ChildId, CommandError, ConnectionId, Encapsulation, Endpoint, Handle, InstallSa, RemoveSa, Role,
@@ -46,6 +46,8 @@ pub struct Gateway {
     pub(crate) counters: Counters,
     pub(crate) clock: MonotonicClock,
     pub(crate) closed: bool,
+    /// Renewed pairs that wait to send.
+    switches: Timers<ChildId>,
     window: WindowSize,
     entropy: ChaCha20Rng,
     actions: VecDeque<Action>,
@@ -84,6 +86,7 @@ impl Gateway {
             counters: Counters::default(),
             clock: MonotonicClock::new(),
             closed: false,
+            switches: Timers::new(),
             window: plan.replay_window,
             entropy: spis,
             actions: VecDeque::new(),
@@ -126,6 +129,9 @@ impl Gateway {
         let now = self.clock.observe(now);
         self.ike.handle_timeout(now);
         self.sad.handle_timeout(now);
+        while let Some(child) = self.switches.pop_due(now) {
+            self.switch(child);
+        }
         self.drain(now);
     }
 
@@ -155,7 +161,8 @@ impl Gateway {
 
     /// Returns when the gateway wants to be called next, and why, for logs.
     pub fn next_timer(&self) -> Option<(Instant, &'static str)> {
-        let timers = [self.ike.next_timer(), self.sad.next_timer()];
+        let switch = self.switches.next().map(|(at, _)| (at, "switch to a renewed pair"));
+        let timers = [self.ike.next_timer(), self.sad.next_timer(), switch];
         timers.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -226,6 +233,12 @@ impl Gateway {
         } else if let sad::Action::HardExpired { flow, .. } = action {
             ikev1_core::Command::DeleteChild { child: ChildId(flow.0) }
         } else {
+            if let sad::Action::FirstUse { flow, .. } = action {
+                let child = ChildId(flow.0);
+                if self.switches.cancel(&child).is_some() {
+                    self.switch(child);
+                }
+            }
             return;
         };
         // The exchanges may have ended the pair in the same instant.
@@ -292,7 +305,12 @@ impl Gateway {
                 let spi = Spi::new(install.spi).ok_or(InstallRefusal::ReservedSpi)?;
                 let keys = OutboundKeys::Esp(keys);
                 pair.outbound = Some(self.sad.install_outbound(now, spi, &parameters, keys, pair.inbound)?);
-                self.routes.attach(template, install.child, install.local_selector, install.remote_selector);
+                let behind = install.replaces.filter(|_| install.role == Role::Initiator);
+                let (local, remote) = (install.local_selector, install.remote_selector);
+                self.routes.attach(template, install.child, local, remote, behind);
+                if behind.is_some() {
+                    self.switches.set(install.child, now + defaults::SWITCH_DELAY);
+                }
                 for packet in self.waiting.release(template) {
                     // What still finds no association waits again, or is counted as dropped.
                     let _ = self.seal_copy(now, &packet);
@@ -305,9 +323,17 @@ impl Gateway {
     fn remove(&mut self, removal: &RemoveSa) {
         let Some(pair) = self.pairs.remove(&removal.child) else { return };
         self.routes.detach(pair.template, removal.child);
+        self.switches.cancel(&removal.child);
         for association in [pair.inbound, pair.outbound].into_iter().flatten() {
             // It may be dead and gone already, which comes to the same.
             let _ = self.sad.remove(association);
+        }
+    }
+
+    /// Lets a renewed pair send: the peer has shown that it has its keys, or has had time enough.
+    fn switch(&mut self, child: ChildId) {
+        if let Some(template) = self.pairs.get(&child).map(|pair| pair.template) {
+            self.routes.promote(template, child);
         }
     }
 

@@ -64,6 +64,10 @@ pub fn run(scenario: &Scenario, seed: u64, keep: Keep, out: &mut dyn Write) -> R
     stage.introduce(scenario, seed)?;
     stage.heading("The first ping from the left needs a tunnel, and brings it up")?;
     stage.pings(Side::Left)?;
+    if !stage.is_up() {
+        stage.status("Status without a tunnel")?;
+        return stage.finish(false);
+    }
     stage.heading("Pings from the right")?;
     stage.pings(Side::Right)?;
     stage.heading(match script.rekey {
@@ -154,6 +158,9 @@ impl<'a> Stage<'a> {
             self.flush()?;
             // The first ping brings the tunnel up; the others would only wait with it.
             self.wait(PATIENCE, |stage| stage.is_up() || stage.net.handler.failures > 0)?;
+            if !self.is_up() {
+                return Ok(());
+            }
             self.pass(Duration::from_millis(script.interval_ms.into()))?;
         }
         self.pass(LAST_REPLY)
