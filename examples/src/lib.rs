@@ -1,4 +1,5 @@
 //! Parts that the example programs share.
 
 pub mod gatewayd;
+pub mod l2tp;
 pub mod two_sites;

@@ -72,7 +72,10 @@ fn two_different_keys_fail_and_the_log_says_so() {
 
 #[test]
 fn without_a_common_proposal_each_refusal_has_its_reason() {
-    let changes = [("\"aes256-sha256-modp2048\", \"aes128-sha1-modp2048\"]\nike_lifetime = \"8h\"\n#", "\"aes192-sha384-modp3072\"]\nike_lifetime = \"8h\"\n#")];
+    let changes = [(
+        "\"aes256-sha256-modp2048\", \"aes128-sha1-modp2048\"]\nike_lifetime = \"8h\"\n#",
+        "\"aes192-sha384-modp3072\"]\nike_lifetime = \"8h\"\n#",
+    )];
     let (text, outcome) = told(&scenario(&changes), 6);
     assert!(!outcome.is_success);
     assert!(text.contains("no proposal chosen") && text.contains("wanted"), "{text}");

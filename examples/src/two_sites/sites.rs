@@ -39,9 +39,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
     let (site, far) = (scenario.site(side), scenario.site(side.other()));
     let remote = far_address(scenario, side);
     // An address behind a NAT proves nothing to the other end, so both give names there.
-    let name = |side: Side| {
-        scenario.active_nat().map(|_| Identity::Fqdn(format!("{}.two-sites.example", side.name())))
-    };
+    let name = |side: Side| scenario.active_nat().map(|_| Identity::Fqdn(format!("{}.two-sites.example", side.name())));
     Connection {
         name: format!("to-{}", side.other().name()),
         local: scenario.own_address(side).into(),

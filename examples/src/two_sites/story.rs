@@ -120,7 +120,8 @@ impl Story {
         let id = if message.message_id == 0 { String::new() } else { format!(", id {:#010x}", message.message_id) };
         let again = if message.resend > 0 { format!(", resend {}", message.resend) } else { String::new() };
         let form = if message.encrypted { "encrypted" } else { "clear" };
-        let text = format!("{}{number}{id}: {} octets, {form}{again}, {}", message.exchange, message.length, message.path);
+        let text =
+            format!("{}{number}{id}: {} octets, {form}{again}, {}", message.exchange, message.length, message.path);
         self.page.line(now, side.name(), what, text);
         if message.direction == Direction::Outbound && message.resend == 0 {
             contents::lines(message).into_iter().for_each(|line| self.page.more(line));
@@ -163,7 +164,9 @@ impl Handler<Gateway> for Story {
             Verdict::Accepted => {}
             Verdict::Duplicate => self.page.line(now, name, "again", format_args!("{}: seen before", content(packet))),
             Verdict::Ignored(_) if matches!(kind(packet), Kind::Keepalive) => {}
-            Verdict::Ignored(reason) => self.page.line(now, name, "drop", format_args!("{}: {reason}", content(packet))),
+            Verdict::Ignored(reason) => {
+                self.page.line(now, name, "drop", format_args!("{}: {reason}", content(packet)))
+            }
         }
     }
 }
