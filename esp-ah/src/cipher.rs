@@ -48,8 +48,8 @@ impl<C: BlockCipherEncrypt> CbcSeal<C> {
     #[inline]
     pub(crate) fn iv_block(&self, sequence: u64) -> Array<u8, C::BlockSize> {
         let mut block = self.mask.clone();
-        for (to, from) in block.iter_mut().rev().zip(sequence.to_le_bytes()) {
-            *to ^= from;
+        if let Some(end) = block.last_chunk_mut() {
+            *end = (u64::from_be_bytes(*end) ^ sequence).to_be_bytes();
         }
         block
     }

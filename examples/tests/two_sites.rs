@@ -3,7 +3,7 @@
 use examples::two_sites::run::{self, Keep, Outcome};
 use examples::two_sites::scenario::{BUILT_IN, Scenario};
 
-const KEEP: Keep = Keep { capture: true, keys: true };
+const KEEP: Keep = Keep { capture: Some(simnet::Tap::Sent), keys: true };
 
 fn scenario(changes: &[(&str, &str)]) -> Scenario {
     let mut text = BUILT_IN.to_owned();

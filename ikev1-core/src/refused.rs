@@ -1,5 +1,4 @@
 use crate::error::{DropReason, Failure};
-use crate::identity::Identity;
 use crate::negotiate::Refusals;
 use crate::selector::TrafficSelector;
 
@@ -12,8 +11,6 @@ pub(crate) struct Refused {
     pub(crate) failure: Option<Failure>,
     /// For an offer, why each transform was refused.
     pub(crate) refusals: Refusals,
-    /// Who the peer says it is, if it got that far.
-    pub(crate) peer: Option<Identity>,
     /// The SPI that the peer asked with, if it got that far.
     pub(crate) spi: Option<u32>,
     /// The traffic the peer asked for, if it got that far: its own side, then ours.
@@ -29,10 +26,6 @@ impl Refused {
         Self { refusals, ..Self::new(DropReason::Refused, Some(failure)) }
     }
 
-    pub(crate) fn with_peer(self, peer: Identity) -> Self {
-        Self { peer: Some(peer), ..self }
-    }
-
     pub(crate) fn with_asked(self, spi: Option<u32>, theirs: TrafficSelector, ours: TrafficSelector) -> Self {
         Self { spi, asked: Some((theirs, ours)), ..self }
     }
@@ -43,7 +36,7 @@ impl Refused {
     }
 
     fn new(drop: DropReason, failure: Option<Failure>) -> Self {
-        Self { drop, failure, refusals: Refusals::default(), peer: None, spi: None, asked: None }
+        Self { drop, failure, refusals: Refusals::default(), spi: None, asked: None }
     }
 }
 

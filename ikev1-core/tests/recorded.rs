@@ -3,8 +3,8 @@
 
 mod support;
 
-use ikev1_core::auth::PreSharedKey;
-use ikev1_core::crypto::DhShared;
+use ikev1_core::auth::{PreSharedKey, RsaSigningKey, RsaVerifyingKey, SignatureError};
+use ikev1_core::crypto::{DhShared, Digest};
 use ikev1_core::keys::{IsakmpKeys, IvChain, KeymatInput, Phase1Keys, Phase1Seed, Transcript};
 use ikev1_core::negotiate::{
     Phase1Policy, Rules, Suite, check_phase1_answer, check_phase2_answer, choose_phase1, choose_phase2,
@@ -15,9 +15,10 @@ use ikev1_core::proposal::{
 use ipsec_wire::isakmp::payload::{Emit, SecurityAssociation};
 use ipsec_wire::isakmp::{Body, Message, Payloads};
 use ipsec_wire::registry::{EncapsulationMode, ExchangeType, Group, PayloadType};
+use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use support::{cookie, every_phase1, every_protection, octets, vectors};
+use support::{cookie, every_phase1, every_protection, octets, pem, vectors};
 
 const OBEY: Rules = Rules {
     order: ikev1_core::negotiate::Order::Offer,
@@ -33,6 +34,8 @@ struct Seen {
     nonce: [Vec<u8>; 2],
     id: [Vec<u8>; 2],
     hash: [Vec<u8>; 2],
+    signature: [Vec<u8>; 2],
+    certificate: [Vec<u8>; 2],
 }
 
 impl Seen {
@@ -44,6 +47,8 @@ impl Seen {
                 PayloadType::NONCE => &mut self.nonce,
                 PayloadType::IDENTIFICATION => &mut self.id,
                 PayloadType::HASH => &mut self.hash,
+                PayloadType::SIGNATURE => &mut self.signature,
+                PayloadType::CERTIFICATE => &mut self.certificate,
                 _ => continue,
             };
             slot[side] = payload.body().to_vec();
@@ -193,20 +198,46 @@ impl<'a> Session<'a> {
         assert!(expected.matches(hash.body()), "{}: {} {id:08x}", self.name, header.exchange);
     }
 
-    /// Checks HASH_I and HASH_R where they travelled.
-    fn authenticated(&self) -> usize {
+    /// Computes HASH_I and HASH_R.
+    fn hashes(&self) -> [Digest; 2] {
         let isakmp = &self.capture["isakmp"];
         let (cky_i, cky_r) = (cookie(isakmp, "initiator_cookie"), cookie(isakmp, "responder_cookie"));
         let (keys, seen) = (self.keys.as_ref().unwrap(), &self.phase1);
         let transcript =
             Transcript { cky_i: &cky_i, cky_r: &cky_r, g_xi: &seen.ke[0], g_xr: &seen.ke[1], sai_b: &seen.sa[0] };
-        let expected = [keys.hash_i(&transcript, &seen.id[0]), keys.hash_r(&transcript, &seen.id[1])];
+        [keys.hash_i(&transcript, &seen.id[0]), keys.hash_r(&transcript, &seen.id[1])]
+    }
+
+    /// Checks HASH_I and HASH_R where they travelled.
+    fn authenticated(&self) -> usize {
         let mut checked = 0;
-        for (hash, expected) in seen.hash.iter().zip(expected) {
+        for (hash, expected) in self.phase1.hash.iter().zip(self.hashes()) {
             if !hash.is_empty() {
                 assert!(expected.matches(hash), "{}", self.name);
                 checked += 1;
             }
+        }
+        checked
+    }
+
+    /// Checks SIG_I and SIG_R where they travelled, and makes them again.
+    fn signed(&self) -> usize {
+        let expected = self.hashes();
+        let mut checked = 0;
+        for (side, (signature, expected)) in self.phase1.signature.iter().zip(expected).enumerate() {
+            if signature.is_empty() {
+                continue;
+            }
+            let name = ["left", "right"][side];
+            let public = RsaVerifyingKey::from_pem(&pem(&format!("{name}.pub.pem"))).unwrap();
+            public.verify(&expected, signature).unwrap();
+            let mut bent = signature.clone();
+            bent[17] ^= 1;
+            assert_eq!(public.verify(&expected, &bent), Err(SignatureError::Wrong));
+            let private = RsaSigningKey::from_pem(&pem(&format!("{name}.key.pem"))).unwrap();
+            let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(3);
+            assert_eq!(private.sign(&expected, &mut rng).unwrap(), *signature, "{}", self.name);
+            checked += 1;
         }
         checked
     }
@@ -276,14 +307,15 @@ impl<'a> Session<'a> {
 #[test]
 fn recorded_sessions_of_strongswan_and_vpnc_come_out_to_the_last_message() {
     let file = vectors("lab.json");
-    let (mut opened, mut hashes, mut keymats) = (0, 0, 0);
+    let (mut opened, mut hashes, mut signatures, mut keymats) = (0, 0, 0, 0);
     for capture in file["captures"].as_array().unwrap() {
         let mut session = Session::new(capture);
         session.walk();
         opened += session.opened;
         hashes += session.authenticated();
+        signatures += session.signed();
         keymats += session.protected();
     }
-    // Messages opened, hashes of phase 1, key materials: none was passed over.
-    assert_eq!((opened, hashes, keymats), (150, 33, 42));
+    // Messages opened, hashes and signatures of phase 1, key materials: none was passed over.
+    assert_eq!((opened, hashes, signatures, keymats), (150, 33, 5, 42));
 }

@@ -46,4 +46,4 @@ pub use link::{Chance, GilbertElliott, Link, Loss, Oversize};
 pub use nat::{Nat, NatConfig, NatDrop};
 pub use pcap::{Capture, ip_packet};
 pub use tamper::Tamper;
-pub use world::{Arrival, Counters, Incident, NatId, NodeId, Realm, World};
+pub use world::{Arrival, Counters, Incident, NatId, NodeId, Realm, Tap, World};

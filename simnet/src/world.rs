@@ -38,6 +38,15 @@ pub enum Realm {
     Behind(NatId),
 }
 
+/// Where packets are recorded. Both are between the NATs of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tap {
+    /// Before the link, after the attacker: what will be lost is there too.
+    Sent,
+    /// Behind the link: what got through, when it did.
+    Arrived,
+}
+
 /// A packet that reached its node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
@@ -139,7 +148,7 @@ pub struct World {
     flights: BTreeMap<(Instant, u64), Flight>,
     next_flight: u64,
     tamper: Option<Box<dyn Tamper>>,
-    capture: Option<Capture>,
+    capture: Option<(Tap, Capture)>,
     watched: Option<Vec<(Instant, Incident, Transmit)>>,
     counters: Counters,
 }
@@ -222,14 +231,19 @@ impl World {
         self.tamper = None;
     }
 
-    /// Starts recording what travels: on the wire after the sender's NAT and the attacker, before loss.
+    /// Starts recording what is sent.
     pub fn start_capture(&mut self) {
-        self.capture.get_or_insert_default();
+        self.start_capture_of(Tap::Sent);
+    }
+
+    /// Starts recording at one side of the link, between the sender's NAT and the receiver's.
+    pub fn start_capture_of(&mut self, tap: Tap) {
+        self.capture.get_or_insert_with(|| (tap, Capture::new()));
     }
 
     /// Returns what was recorded since [`start_capture`](Self::start_capture).
     pub fn capture(&self) -> Option<&Capture> {
-        self.capture.as_ref()
+        self.capture.as_ref().map(|(_, capture)| capture)
     }
 
     /// Starts keeping incidents, one by one, for [`take_incidents`](Self::take_incidents).
@@ -303,9 +317,7 @@ impl World {
 
     /// Lets a packet arrive out of nowhere on the Internet, with any source, `delay` from now.
     pub fn inject(&mut self, delay: Duration, packet: Transmit) {
-        if let Some(capture) = &mut self.capture {
-            capture.record(self.clock.now(), &packet);
-        }
+        self.tap(Tap::Sent, &packet);
         self.launch(self.clock.now() + delay, Realm::Internet, packet);
     }
 
@@ -327,6 +339,7 @@ impl World {
             let ((at, _), flight) = self.flights.pop_first()?;
             self.clock.advance_to(at);
             let mut packet = flight.packet;
+            self.tap(Tap::Arrived, &packet);
             match self.descend(flight.realm, &mut packet) {
                 Ok(node) => {
                     self.counters.delivered += 1;
@@ -400,9 +413,7 @@ impl World {
             }
         };
         for (delay, packet) in passed {
-            if let Some(capture) = &mut self.capture {
-                capture.record(now, &packet);
-            }
+            self.tap(Tap::Sent, &packet);
             self.carry(node, realm, delay, packet);
         }
     }
@@ -441,6 +452,12 @@ impl World {
     fn launch(&mut self, at: Instant, realm: Realm, packet: Transmit) {
         self.flights.insert((at, self.next_flight), Flight { realm, packet });
         self.next_flight += 1;
+    }
+
+    fn tap(&mut self, tap: Tap, packet: &Transmit) {
+        if let Some((_, capture)) = self.capture.as_mut().filter(|(wanted, _)| *wanted == tap) {
+            capture.record(self.clock.now(), packet);
+        }
     }
 
     fn note(&mut self, incident: Incident, packet: &Transmit) {

@@ -32,11 +32,8 @@ impl Ctr {
 
 /// Returns salt | IV | 00000001, the first counter block of CTR and GCM.
 pub(crate) fn counter_block(salt: [u8; 4], iv: [u8; 8]) -> Block {
-    let mut block = Block::default();
-    for (to, from) in block.iter_mut().zip(salt.iter().chain(&iv).chain(&[0, 0, 0, 1])) {
-        *to = *from;
-    }
-    block
+    let block = (u128::from(u32::from_be_bytes(salt)) << 96) | (u128::from(u64::from_be_bytes(iv)) << 32) | 1;
+    block.to_be_bytes().into()
 }
 
 #[cfg(test)]

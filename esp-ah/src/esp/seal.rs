@@ -13,6 +13,9 @@ pub const MAX_ESP_LEN: usize = 65535;
 /// Packets of one association looked for and sealed together; the rest of a batch follows.
 const GROUP: usize = 64;
 
+/// The padding octets of the longest padding that alignment asks for (RFC 4303 §2.4).
+const PADDING: [u8; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+
 /// Where the explicit IV comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Iv {
@@ -175,8 +178,8 @@ impl<'k, 'b> SealJob<'k, 'b> {
         let trailer = self.packet.grow_back(tail)?;
         let (filler, trailer) = trailer.split_at_mut_checked(self.filler).unwrap_or_default();
         filler.fill(0);
-        for (to, count) in trailer.iter_mut().take(padding).zip(1..) {
-            *to = count;
+        if let (Some(to), Some(from)) = (trailer.get_mut(..padding), PADDING.get(..padding)) {
+            to.copy_from_slice(from);
         }
         if let Some([pad_length, next_header]) = trailer.get_mut(padding..).and_then(|rest| rest.first_chunk_mut()) {
             // Below the alignment: at most 15.
@@ -260,7 +263,9 @@ impl<'k, 'b> SealJob<'k, 'b> {
         let octets = self.packet.octets_mut();
         if let Some((covered, icv)) = octets.split_at_mut_checked(at) {
             let value = self.key.integrity.icv(covered, suffix);
-            icv.iter_mut().zip(value).for_each(|(to, from)| *to = from);
+            if let Some(value) = value.get(..icv.len()) {
+                icv.copy_from_slice(value);
+            }
         }
         self.stage = Stage::Sealed;
     }
@@ -268,7 +273,9 @@ impl<'k, 'b> SealJob<'k, 'b> {
 
 fn write_iv_block<C: BlockCipherEncrypt>(key: &CbcSeal<C>, sequence: u64, field: &mut [u8]) {
     let block = key.iv_block(sequence);
-    field.iter_mut().zip(block).for_each(|(to, from)| *to = from);
+    if field.len() == block.len() {
+        field.copy_from_slice(&block);
+    }
 }
 
 /// Something that may hold a job: the job itself, or a slot of the caller's array.

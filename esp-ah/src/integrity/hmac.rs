@@ -22,8 +22,10 @@ pub(crate) trait Hash {
     fn compress(state: &mut Self::State, blocks: &[Self::Block]);
     /// Splits off the whole blocks.
     fn split(octets: &[u8]) -> (&[Self::Block], &[u8]);
-    /// Writes the message length in bits at the end of the last block.
-    fn write_length(block: &mut [u8], bits: u64);
+    /// Returns two blocks as octets.
+    fn flatten(blocks: &mut [Self::Block; 2]) -> &mut [u8];
+    /// Returns the message length in bits as the padding says it.
+    fn length(bits: u64) -> [u8; 8];
     /// Writes the state out as the digest, as far as `out` reaches; returns the digest's octets.
     fn write_digest(state: &Self::State, out: &mut [u8]) -> usize;
 }
@@ -79,32 +81,28 @@ const MAX_DIGEST_LEN: usize = 64;
 #[inline(always)]
 fn finish<H: Hash>(state: &mut H::State, tail: &[u8], suffix: &[u8], message_len: usize) {
     let mut blocks = [H::ZERO; 2];
-    let [first, second] = &mut blocks;
-    let (first, second) = (first.as_mut(), second.as_mut());
-    let block_len = first.len();
-    let filled = tail.len().saturating_add(suffix.len());
-    let two = filled.saturating_add(1).saturating_add(H::LENGTH_LEN) > block_len;
-    if let Some(to) = first.get_mut(..tail.len()) {
-        to.copy_from_slice(tail);
-    }
-    // The suffix and the end mark may stand on either side of the edge.
-    for (at, &octet) in (tail.len()..).zip(suffix.iter().chain(&[0x80])) {
-        match at.checked_sub(block_len) {
-            None => first.get_mut(at),
-            Some(at) => second.get_mut(at),
-        }
-        .into_iter()
-        .for_each(|to| *to = octet);
-    }
+    let octets = H::flatten(&mut blocks);
+    let block_len = octets.len() / 2;
+    let marked = tail.len().saturating_add(suffix.len());
+    let used = if marked.saturating_add(1).saturating_add(H::LENGTH_LEN) > block_len { 2 } else { 1 };
+    put(octets, 0, tail);
+    put(octets, tail.len(), suffix);
+    put(octets, marked, &[0x80]);
     let bits = (block_len as u64).wrapping_add(message_len as u64).wrapping_mul(8);
-    H::write_length(if two { second } else { first }, bits);
-    let used = if two { &blocks[..] } else { core::slice::from_ref(&blocks[0]) };
-    H::compress(state, used);
+    put(octets, (used * block_len).saturating_sub(8), &H::length(bits));
+    H::compress(state, blocks.get(..used).unwrap_or_default());
+}
+
+#[inline(always)]
+fn put(octets: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(field) = octets.get_mut(at..at.saturating_add(value.len())) {
+        field.copy_from_slice(value);
+    }
 }
 
 macro_rules! hash {
     ($(#[$meta:meta])* $name:ident, $word:ty, $words:literal, $block:literal, $length:literal, $digest:literal,
-     $compress:path, $write_length:expr, $to_bytes:ident, $start:expr) => {
+     $compress:path, $length_to_bytes:expr, $to_bytes:ident, $start:expr) => {
         $(#[$meta])*
         pub(crate) struct $name;
 
@@ -126,16 +124,21 @@ macro_rules! hash {
             }
 
             #[inline(always)]
-            fn write_length(block: &mut [u8], bits: u64) {
-                if let Some(end) = block.last_chunk_mut::<8>() {
-                    *end = $write_length(bits);
-                }
+            fn flatten(blocks: &mut [Self::Block; 2]) -> &mut [u8] {
+                blocks.as_flattened_mut()
+            }
+
+            #[inline(always)]
+            fn length(bits: u64) -> [u8; 8] {
+                $length_to_bytes(bits)
             }
 
             #[inline(always)]
             fn write_digest(state: &Self::State, out: &mut [u8]) -> usize {
-                let octets = state.iter().flat_map(|word| word.$to_bytes());
-                out.iter_mut().zip(octets.take($digest)).for_each(|(to, from)| *to = from);
+                let words = out.chunks_mut(size_of::<$word>()).take($digest / size_of::<$word>());
+                for (to, word) in words.zip(state) {
+                    to.iter_mut().zip(word.$to_bytes()).for_each(|(to, from)| *to = from);
+                }
                 $digest
             }
         }

@@ -47,7 +47,13 @@ impl Log {
 
     /// Prints news of the engine.
     pub fn event(&self, now: Instant, event: &Event) {
-        let (level, text) = match event {
+        let (level, text) = self.text(event);
+        self.print(now, level, &text);
+    }
+
+    /// Returns the text of news of the engine, its parts with `; ` between them, and its level.
+    pub fn text(&self, event: &Event) -> (LogLevel, String) {
+        match event {
             Event::Ike(event) => self.ike(event),
             Event::Acquiring { connection, policy } => {
                 (LogLevel::Info, format!("{}: traffic needs it, negotiating", self.policy(*connection, *policy)))
@@ -58,8 +64,7 @@ impl Log {
             ),
             Event::InstallRefused { child, reason } => (LogLevel::Warn, format!("{child}: not installed: {reason}")),
             other => (LogLevel::Info, format!("{other:?}")),
-        };
-        self.print(now, level, &text);
+        }
     }
 
     fn print(&self, now: Instant, level: LogLevel, text: &str) {
@@ -88,7 +93,7 @@ impl Log {
                 (Info, format!("{ike_sa}: transform {number} chosen: {chosen}{}", reasons(passed_over)))
             }
             Ike::NatDetected { ike_sa, nat, version, path } => {
-                (Info, format!("{ike_sa}: NAT discovered: {nat} by {version:?}, now {path}"))
+                (Info, format!("{ike_sa}: NAT discovered: {nat} by {version}, now {path}"))
             }
             Ike::Phase1Established { ike_sa, cookies, connection, role, peer, lifetime, .. } => (
                 Info,
@@ -209,9 +214,6 @@ fn message_line(message: &MessageTrace) -> String {
     let mut line = format!("{:?} {} {}", message.direction, message.exchange, message.number);
     if message.message_id != 0 {
         _ = write!(line, " id {:#010x}", message.message_id);
-    }
-    if message.resend > 0 {
-        _ = write!(line, " resend {}", message.resend);
     }
     line.push(':');
     for payload in &message.payloads {

@@ -28,7 +28,7 @@ impl Page {
 
     /// Writes the names of the columns.
     pub fn columns(&mut self) {
-        _ = writeln!(self.text, "{:>11}  {:<6} {:<9} ", "seconds", "where", "what");
+        _ = writeln!(self.text, "{:>11}  {:<6} what", "seconds", "where");
     }
 
     /// Writes a line: the time, the site, a word for what happened, and the rest.
@@ -38,7 +38,7 @@ impl Page {
 
     /// Writes what belongs to the line above, in its last column.
     pub fn more(&mut self, text: impl Display) {
-        _ = writeln!(self.text, "{:>29} {text}", "|");
+        _ = writeln!(self.text, "{}", format!("{:>29} {text}", "|").trim_end());
     }
 
     /// Returns what was written since the last call.

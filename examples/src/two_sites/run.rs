@@ -10,7 +10,7 @@ use crate::gatewayd::log::Log;
 use core::time::Duration;
 use gateway::{Command, Gateway, Snapshot};
 use ikev1_core::KeyLogLine;
-use simnet::{Capture, Harness, Incident, NodeId, RunError};
+use simnet::{Capture, Harness, Incident, NodeId, RunError, Tap};
 use std::io::{self, Write};
 
 /// How long a rekey, or the end, may take before it counts as failed: some resends of a message.
@@ -46,8 +46,8 @@ pub struct Outcome {
 /// What a run is asked to keep.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Keep {
-    /// What travels.
-    pub capture: bool,
+    /// What travels, recorded there.
+    pub capture: Option<Tap>,
     /// The keys of all associations.
     pub keys: bool,
 }
@@ -64,6 +64,10 @@ pub fn run(scenario: &Scenario, seed: u64, keep: Keep, out: &mut dyn Write) -> R
     stage.introduce(scenario, seed)?;
     stage.heading("The first ping from the left needs a tunnel, and brings it up")?;
     stage.pings(Side::Left)?;
+    if !stage.is_up() {
+        stage.status("Status without a tunnel")?;
+        return stage.finish(false);
+    }
     stage.heading("Pings from the right")?;
     stage.pings(Side::Right)?;
     stage.heading(match script.rekey {
@@ -97,8 +101,8 @@ impl<'a> Stage<'a> {
     fn new(scenario: &'a Scenario, seed: u64, keep: Keep, out: &'a mut dyn Write) -> Result<Self, RunFailure> {
         let mut network = Network::new(scenario, seed);
         network.world.watch();
-        if keep.capture {
-            network.world.start_capture();
+        if let Some(tap) = keep.capture {
+            network.world.start_capture_of(tap);
         }
         let (left, right) = (network.left, network.right);
         let mut gateways = Vec::new();
@@ -154,6 +158,9 @@ impl<'a> Stage<'a> {
             self.flush()?;
             // The first ping brings the tunnel up; the others would only wait with it.
             self.wait(PATIENCE, |stage| stage.is_up() || stage.net.handler.failures > 0)?;
+            if !self.is_up() {
+                return Ok(());
+            }
             self.pass(Duration::from_millis(script.interval_ms.into()))?;
         }
         self.pass(LAST_REPLY)
@@ -188,21 +195,26 @@ impl<'a> Stage<'a> {
             return Ok(false);
         };
         let before = self.net.handler.renewals;
-        self.command(Side::Left, command)?;
+        self.command(Side::Left, command, "renew")?;
         let is_renewed = self.wait(PATIENCE, |stage| stage.net.handler.renewals > before)?;
         self.pass(Duration::from_secs(1))?;
         Ok(is_renewed)
     }
 
     fn close(&mut self) -> Result<(), RunFailure> {
-        self.command(Side::Left, Command::CloseAll)?;
+        self.command(Side::Left, Command::CloseAll, "close")?;
         self.pass(Duration::from_secs(1))?;
         self.wait(PATIENCE, Self::is_empty).map(|_| ())
     }
 
-    fn command(&mut self, side: Side, command: Command) -> Result<(), RunFailure> {
+    fn command(&mut self, side: Side, command: Command, word: &str) -> Result<(), RunFailure> {
         let now = self.net.now();
-        self.net.handler.page.line(now, side.name(), "command", format_args!("{command:?}"));
+        let text = match command {
+            Command::RekeyChild { child } => format!("{word} {child}"),
+            Command::RekeyIke { ike_sa } => format!("{word} {ike_sa}"),
+            _ => word.to_owned(),
+        };
+        self.net.handler.page.line(now, side.name(), "command", text);
         if let Err(error) = self.net.command(self.node(side), command)? {
             self.net.handler.page.line(now, side.name(), "command", format_args!("refused: {error}"));
         }

@@ -39,7 +39,7 @@ pub fn pings(side: Side, sent: u16, trips: &[Duration]) -> String {
 }
 
 fn isakmp(page: &mut Page, now: Instant, sa: &IkeSaStatus) {
-    page.text(format_args!("ISAKMP SA {} to {}", sa.ike_sa.0, sa.name));
+    page.text(format_args!("ISAKMP SA {} of {}", sa.ike_sa.0, sa.name));
     row(page, "State", format_args!("{} as {}", sa.exchange_state.name(), sa.role));
     row(page, "Cookies", sa.cookies);
     row(page, "Path", sa.path);

@@ -167,7 +167,7 @@ impl Pair {
         Self {
             now: Instant::from_secs(1),
             left: End::new(endpoint(left, 1)),
-            right: End::new(endpoint(right, 2)),
+            right: End { next_spi: 0x2000, ..End::new(endpoint(right, 2)) },
             wire: VecDeque::new(),
             seen: Vec::new(),
         }

@@ -14,6 +14,12 @@ pub fn vectors(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// Reads a file of `tests/vectors/certs`.
+pub fn pem(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/certs").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
 /// Reads the hexadecimal string under a key.
 pub fn octets(value: &Value, key: &str) -> Vec<u8> {
     hex::decode(value[key].as_str().unwrap_or_else(|| panic!("no {key}"))).unwrap()
