@@ -39,6 +39,8 @@ pub struct Daemon {
     /// How far packets may come out of order: 32, 64, 128, 256, 512, 1024, 2048 or 4096.
     #[serde(default = "replay_window")]
     pub replay_window: u32,
+    /// How long a peer may take for each next message before it has proven who it is.
+    pub half_open: Option<Span>,
     /// Whether to open raw sockets for ESP directly over IPv4.
     #[serde(default)]
     pub raw_esp: bool,
