@@ -6,3 +6,4 @@
 pub mod esp;
 pub mod handshake;
 pub mod measure;
+pub mod spd;

@@ -81,7 +81,11 @@ fn every_protection_of_phase_2_works_with_and_without_pfs() {
 #[test]
 fn the_first_acceptable_transform_of_several_is_chosen_and_the_others_are_explained() {
     let offered = vec![
-        Phase1Transform { cipher: CipherAlgorithm::Aes256, hash: HashAlgorithm::Sha2_512, ..transform(DhGroup::Modp1024) },
+        Phase1Transform {
+            cipher: CipherAlgorithm::Aes256,
+            hash: HashAlgorithm::Sha2_512,
+            ..transform(DhGroup::Modp1024)
+        },
         Phase1Transform { cipher: CipherAlgorithm::TripleDes, ..transform(DhGroup::Modp768) },
         transform(DhGroup::Modp768),
     ];
@@ -380,7 +384,10 @@ fn the_status_names_the_state_of_each_exchange_as_it_runs() {
     }
     let (left, right): (Vec<_>, Vec<_>) = names.into_iter().unzip();
     use StateName as S;
-    assert_eq!(left, [S::MainSaSent, S::MainSaSent, S::MainKeSent, S::MainKeSent, S::MainAuthSent, S::MainAuthSent].map(Some));
+    assert_eq!(
+        left,
+        [S::MainSaSent, S::MainSaSent, S::MainKeSent, S::MainKeSent, S::MainAuthSent, S::MainAuthSent].map(Some)
+    );
     assert_eq!(
         right,
         [None, Some(S::MainSaRecv), Some(S::MainSaRecv), Some(S::MainKeRecv), Some(S::MainKeRecv), Some(S::MainUp)]

@@ -80,7 +80,9 @@ fn a_cut_link_fails_after_292_seconds() {
     harness.run_to_end().unwrap();
     assert_eq!(harness.now(), Instant::from_secs(292));
     let silent = Failure::Timeout { sendings: 9, hint: None };
-    assert!(events(&harness, ours).any(|event| matches!(event, Event::Phase1Failed { failure, .. } if *failure == silent)));
+    assert!(
+        events(&harness, ours).any(|event| matches!(event, Event::Phase1Failed { failure, .. } if *failure == silent))
+    );
 }
 
 #[test]

@@ -66,7 +66,8 @@ fn a_pair_that_only_one_end_has_is_taken_back_when_the_other_gives_up() {
     // Message 3 and all its repeats are lost.
     for _ in 0..20 {
         let sealed: Vec<Transmit> = pair.wire.drain(..).collect();
-        let to_left = sealed.into_iter().filter(|transmit| transmit.path.remote.ip() == std::net::IpAddr::from(common::A));
+        let to_left =
+            sealed.into_iter().filter(|transmit| transmit.path.remote.ip() == std::net::IpAddr::from(common::A));
         for transmit in to_left {
             let _ = pair.deliver(&transmit);
         }

@@ -23,6 +23,8 @@
 extern crate alloc;
 
 mod action;
+mod ah;
+mod bundle;
 mod counters;
 mod entry;
 mod expiry;

@@ -91,7 +91,12 @@ impl Endpoint {
         why: Refused,
         incoming: &Incoming<'_>,
     ) -> DropReason {
-        let Some(failure) = why.failure else { return why.drop };
+        let drop = why.drop;
+        if why.failure().is_none() {
+            return drop;
+        }
+        let why = why.into_why();
+        let failure = why.failure;
         let notify_type = notify::notify_of(&failure);
         let send = self.plan.connection(connection).is_some_and(|connection| connection.send_notifies);
         if let Some(notify_type) = notify_type.filter(|_| send) {
@@ -115,7 +120,7 @@ impl Endpoint {
             failure,
             refusals: why.refusals,
         });
-        why.drop
+        drop
     }
 
     /// Returns the connections a peer at this address may use: fixed ones before any.
@@ -240,7 +245,7 @@ impl Endpoint {
         incoming: &Incoming<'_>,
         why: Refused,
     ) -> (Option<IkeSa>, Taken) {
-        let failure = why.failure.clone().unwrap_or(Failure::ProbablyWrongKey);
+        let failure = why.failure().cloned().unwrap_or(Failure::ProbablyWrongKey);
         let Some(connection) = self.plan.shared(core.connection) else {
             return suspect(core, Phase::KeRecv(state), why);
         };

@@ -189,8 +189,8 @@ impl Endpoint {
 
 /// Keeps an SA whose message was refused, and what that makes suspect: nothing else changes.
 pub(super) fn suspect(mut core: Core, phase: Phase, why: Refused) -> (Option<IkeSa>, Taken) {
-    if let Some(failure) = why.failure {
-        core.suspicion = Some(failure);
+    if let Some(failure) = why.failure() {
+        core.suspicion = Some(failure.clone());
     }
     (Some(core.with(phase)), Err(why.drop))
 }

@@ -298,7 +298,8 @@ impl Endpoint {
 
     /// Refuses a lawful message of quick mode: a protected notification, which is kept for repeats.
     fn refuse_quick(&mut self, now: Instant, sa: &mut IkeSa, message_id: u32, mut exchange: Exchange, why: Refused) {
-        let failure = why.failure.clone().unwrap_or(Failure::Malformed);
+        let why = why.into_why();
+        let failure = why.failure;
         let Some(connection) = self.plan.shared(sa.core.connection) else { return };
         if let Some(notify_type) = notify::notify_of(&failure) {
             if connection.send_notifies {

@@ -157,7 +157,7 @@ impl KeRecv {
             return Err(DropReason::WrongHash.into());
         }
         let peer = phase1::peer_identity(payloads)?;
-        Ok(Authenticated { peer, initial_contact: initial_contact::absorb(payloads) })
+        Ok(Authenticated { peer, initial_contact: initial_contact::absorb(self.said.cookies, payloads) })
     }
 
     /// Builds message 6: `HDR*, IDir, HASH_R`, to be encrypted with the chain past message 5.
