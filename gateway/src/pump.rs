@@ -311,6 +311,7 @@ impl Gateway {
                 if behind.is_some() {
                     self.switches.set(install.child, now + defaults::SWITCH_DELAY);
                 }
+                self.count_policy(policy, |counters| &mut counters.setup_done);
                 for packet in self.waiting.release(template) {
                     // What still finds no association waits again, or is counted as dropped.
                     let _ = self.seal_copy(now, &packet);
@@ -366,8 +367,9 @@ impl Gateway {
     pub(crate) fn acquire_failed(&mut self, now: Instant, template: TemplateId) {
         let packets = self.waiting.fail(now, template);
         self.counters.waiting_dropped = self.counters.waiting_dropped.saturating_add(packets);
-        let names = self.routes.of(template).map(|route| (route.connection, route.policy));
-        if let (Some((connection, policy)), 1..) = (names, packets) {
+        let names = self.routes.of(template).map(|route| (route.connection, route.policy, route.spd));
+        if let (Some((connection, policy, spd)), 1..) = (names, packets) {
+            self.count_policy(spd, |counters| &mut counters.setup_failed);
             self.news(Event::WaitingLost { connection, policy, packets, reason: Lost::NegotiationFailed });
         }
     }
