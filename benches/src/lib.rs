@@ -5,4 +5,5 @@
 
 pub mod esp;
 pub mod measure;
+pub mod sad;
 pub mod spd;
