@@ -8,6 +8,7 @@ use ikev1_core::negotiate::Refusals;
 use ikev1_core::{ConnectionId, Event as Ike, MessageTrace, PolicyId};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// Prints lines of time, level and text; what is below its level is not printed.
 #[derive(Debug)]
@@ -74,7 +75,8 @@ impl Log {
                 LogLevel::Info => "info",
                 LogLevel::Trace => "trace",
             };
-            println!("{now:>14} {name:<5} {text}");
+            // A reader that went away is no reason to end.
+            let _ = writeln!(std::io::stdout(), "{now:>14} {name:<5} {text}");
         }
     }
 
