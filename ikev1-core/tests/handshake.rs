@@ -404,3 +404,24 @@ fn no_debug_output_of_any_action_holds_a_key() {
         assert!(!line.contains("psk for the interop lab"));
     }
 }
+
+/// Each message lands where its row of the transition table says.
+#[test]
+fn every_message_of_main_mode_lands_in_the_state_its_row_names() {
+    use ikev1_core::Role;
+    use ikev1_core::transition::{TABLE, row};
+    let mut pair = Pair::ordinary();
+    pair.initiate();
+    for message in 1..=6u8 {
+        let to_right = message % 2 == 1;
+        let role = if to_right { Role::Responder } else { Role::Initiator };
+        let end = if to_right { &pair.right } else { &pair.left };
+        let before = end.endpoint.status().ike_sas.first().map_or(StateName::MainIdle, |sa| sa.exchange_state);
+        let row = row(ExchangeType::MAIN, role, before).expect("the state has a row");
+        assert_eq!(row.message, message);
+        pair.step();
+        let end = if to_right { &pair.right } else { &pair.left };
+        assert_eq!(end.endpoint.status().ike_sas[0].exchange_state, row.next, "{row}");
+    }
+    assert_eq!(TABLE.iter().filter(|row| row.exchange == ExchangeType::MAIN).count(), 6);
+}

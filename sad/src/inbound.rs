@@ -122,7 +122,7 @@ impl Found {
 }
 
 impl Sad {
-    /// How many wrong ICVs in a row make the upper half of extended numbers doubtful: from then on each
+    /// How many wrong ICVs in a row make the upper half of extended numbers doubtful: from that one on each
     /// packet that fails is tried once more, RFC 4303 appendix A3.
     pub const RESYNCHRONISE_AFTER: u32 = 64;
 

@@ -32,6 +32,12 @@ pub enum SadError {
     /// The two associations are not of two directions.
     #[error("a pair is one association of each direction")]
     NotAPair,
+    /// The snapshot is of an association whose time is over.
+    #[error("the association has expired")]
+    Expired,
+    /// The snapshot and the keys are of two directions, protocols or widths of sequence numbers.
+    #[error("the keys are not those of the snapshot")]
+    OtherKeys,
     /// The two associations cannot be neighbours in a bundle.
     #[error("not two associations that can be neighbours in a bundle")]
     NotABundle,
@@ -551,7 +557,7 @@ impl Sad {
         Ok(())
     }
 
-    fn check_pair(&self, pair: Option<SaHandle>) -> Result<(), SadError> {
+    pub(crate) fn check_pair(&self, pair: Option<SaHandle>) -> Result<(), SadError> {
         match pair {
             None => Ok(()),
             Some(pair) if pair.side == Side::Outbound => Err(SadError::NotAPair),

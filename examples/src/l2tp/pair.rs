@@ -189,10 +189,10 @@ pub fn run(settings: &Settings, keep_capture: bool, out: &mut dyn Write) -> Resu
         let endpoint = router.endpoint();
         let connection = endpoint.connection_statuses(now).first().map(ToString::to_string).unwrap_or_default();
         let status = endpoint.session_status(now, session).map(|status| status.to_string()).unwrap_or_default();
-        let arrived = numbers.len();
         let order = if is_ordered { "in order" } else { "not in order" };
+        let arrived = numbers.len();
         let out = &mut net.handler.out;
-        writeln!(out, "{name}: {} of {} frames arrived, {order}", arrived, settings.frames)?;
+        writeln!(out, "{name}: {arrived} of {} frames arrived, {order}", settings.frames)?;
         writeln!(out, "{connection}\n{status}")?;
     }
     let close = Command::Disconnect { connection, result: StopResult::CLEARED };
