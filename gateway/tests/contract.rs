@@ -5,7 +5,7 @@ mod common;
 use common::{OFFICE, Side};
 use core::time::Duration;
 use drive::Instant;
-use gateway::{Action, Command, CommandError, ConfigError, Config, Exemption, Gateway, Limits, Outcome, OutboundDrop};
+use gateway::{Action, Command, CommandError, Config, ConfigError, Exemption, Gateway, Limits, OutboundDrop, Outcome};
 use simnet::Entropy;
 use spd::Selector;
 
@@ -63,7 +63,8 @@ fn a_closed_gateway_takes_nothing_more_in() {
     assert_eq!(gateway.handle_packet(Instant::ZERO, &packet), Outcome::Dropped(OutboundDrop::Closed));
     let refused = gateway.handle_command(Instant::ZERO, Command::Initiate { connection: OFFICE });
     assert_eq!(refused.unwrap_err(), CommandError::Closed);
-    let transmits = core::iter::from_fn(|| gateway.poll_action()).filter(|action| matches!(action, Action::Transmit(_)));
+    let transmits =
+        core::iter::from_fn(|| gateway.poll_action()).filter(|action| matches!(action, Action::Transmit(_)));
     assert_eq!(transmits.count(), 0);
 }
 
