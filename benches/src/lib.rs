@@ -8,3 +8,4 @@ pub mod handshake;
 pub mod measure;
 pub mod sad;
 pub mod spd;
+pub mod wire;

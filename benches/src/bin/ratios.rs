@@ -1,7 +1,7 @@
 //! Prints the ratios of ours to its anchors: `cargo run --release -p benches --bin ratios -- NAME...`.
 
 use benches::measure::Report;
-use benches::{esp, handshake, sad, spd};
+use benches::{esp, handshake, sad, spd, wire};
 use clap::{Parser, ValueEnum};
 use std::process::ExitCode;
 
@@ -16,6 +16,8 @@ enum Group {
     Sad,
     /// Look-up and change of policies.
     Spd,
+    /// Messages walked and typed, against a naive parser.
+    Wire,
 }
 
 impl Group {
@@ -25,6 +27,7 @@ impl Group {
             Self::Handshake => handshake::run(report),
             Self::Sad => sad::run(report),
             Self::Spd => spd::run(report),
+            Self::Wire => wire::run(report),
         }
     }
 }
