@@ -6,3 +6,5 @@
 pub mod esp;
 pub mod handshake;
 pub mod measure;
+pub mod sad;
+pub mod spd;

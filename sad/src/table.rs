@@ -32,6 +32,18 @@ pub enum SadError {
     /// The two associations are not of two directions.
     #[error("a pair is one association of each direction")]
     NotAPair,
+    /// The snapshot is of an association whose time is over.
+    #[error("the association has expired")]
+    Expired,
+    /// The snapshot and the keys are of two directions, protocols or widths of sequence numbers.
+    #[error("the keys are not those of the snapshot")]
+    OtherKeys,
+    /// The two associations cannot be neighbours in a bundle.
+    #[error("not two associations that can be neighbours in a bundle")]
+    NotABundle,
+    /// The keys are for the other protocol than the SPI.
+    #[error("the keys are not for the protocol of association {0}")]
+    OtherProtocol(SaHandle),
     /// The cipher is safe only with keys that are never used twice, which manual keys are.
     #[error("this cipher must not be used with manual keys")]
     ManualKeys,
@@ -532,6 +544,9 @@ impl Sad {
     ) -> Result<(), SadError> {
         let occupant = self.occupant_mut(handle).ok_or(SadError::Stale(handle))?;
         let Occupant::Larval(larval) = occupant else { return Err(SadError::NotLarval(handle)) };
+        if larval.protocol != keys.protocol() {
+            return Err(SadError::OtherProtocol(handle));
+        }
         let common = Common::new(now, larval.protocol, larval.spi, parameters);
         let at = common.soft_at.min(common.hard_at);
         *occupant = Occupant::Live(Box::new(Inbound::new(common, window, source, keys.sequence_bits())));
@@ -542,7 +557,7 @@ impl Sad {
         Ok(())
     }
 
-    fn check_pair(&self, pair: Option<SaHandle>) -> Result<(), SadError> {
+    pub(crate) fn check_pair(&self, pair: Option<SaHandle>) -> Result<(), SadError> {
         match pair {
             None => Ok(()),
             Some(pair) if pair.side == Side::Outbound => Err(SadError::NotAPair),

@@ -83,13 +83,19 @@ struct Record {
     label: u64,
     hits: u64,
     instances: Vec<PolicyId>,
-    counters: Box<PolicyCounters>,
+    counters: PolicyCounters,
 }
 
-#[derive(Debug, Default)]
+/// What decisions need stands in the slot, the rest behind a pointer.
+#[derive(Debug)]
 struct Slot {
     generation: u32,
-    record: Option<Record>,
+    action: Action,
+    record: Option<Box<Record>>,
+}
+
+impl Slot {
+    const VACANT: Self = Self { generation: 0, action: Action::Discard, record: None };
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +104,7 @@ struct Interface {
     order: Order,
     v4: Classifier<u32>,
     v6: Classifier<u128>,
-    names: BTreeMap<Box<str>, PolicyId>,
+    names: hashbrown::HashMap<Box<str>, PolicyId, foldhash::fast::FixedState>,
 }
 
 /// The policies of a host or gateway, ordered per interface: the first that matches decides, and what
@@ -311,6 +317,19 @@ impl Database {
         self.decision_of(self.classify(listed, direction, key))
     }
 
+    /// Decides about packets that go the same way, and counts nothing. What has no room in `decisions` is left.
+    pub fn decide_batch(
+        &self,
+        interface: InterfaceId,
+        direction: Direction,
+        keys: &[PacketKey],
+        decisions: &mut [Decision],
+    ) {
+        for (key, decision) in keys.iter().zip(decisions) {
+            *decision = self.decide(interface, direction, key);
+        }
+    }
+
     /// Decides about a packet by asking each policy in turn, and says what refused each before the one
     /// that matched. Counts the refusals, and no hit.
     ///
@@ -425,12 +444,12 @@ impl Database {
 
     /// Returns the counters of a policy.
     pub fn policy_counters(&self, id: PolicyId) -> Option<&PolicyCounters> {
-        self.record(id).map(|record| &*record.counters)
+        self.record(id).map(|record| &record.counters)
     }
 
     /// Returns the counters of a policy, for those who process its packets and to reset them.
     pub fn policy_counters_mut(&mut self, id: PolicyId) -> Option<&mut PolicyCounters> {
-        self.record_mut(id).map(|record| &mut *record.counters)
+        self.record_mut(id).map(|record| &mut record.counters)
     }
 
     #[cfg(test)]
@@ -484,11 +503,14 @@ impl Database {
     }
 
     fn decision_of(&self, slot: Option<u32>) -> Decision {
-        let Some(id) = slot.and_then(|slot| self.id(slot)) else { return Decision::Discard { policy: None } };
-        match self.policy(id).map(Policy::action) {
-            Some(Action::Protect(template)) => Decision::Protect { policy: id, template },
-            Some(Action::Bypass) => Decision::Bypass { policy: Some(id) },
-            Some(Action::Discard) | None => Decision::Discard { policy: Some(id) },
+        let Some((slot, found)) = slot.and_then(|slot| Some((slot, self.slots.get(slot as usize)?))) else {
+            return Decision::Discard { policy: None };
+        };
+        let policy = PolicyId { slot, generation: found.generation };
+        match found.action {
+            Action::Protect(template) => Decision::Protect { policy, template },
+            Action::Bypass => Decision::Bypass { policy: Some(policy) },
+            Action::Discard => Decision::Discard { policy: Some(policy) },
         }
     }
 
@@ -580,13 +602,15 @@ impl Database {
             Position::Before(other) => self.index_before(interface, other)?,
         };
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
+            self.slots.push(Slot::VACANT);
             (self.slots.len() - 1) as u32
         });
         let id = PolicyId { slot, generation: self.slots.get(slot as usize).map_or(0, |slot| slot.generation) };
-        let record = Record { policy, interface, label: 0, hits: 0, instances: Vec::new(), counters: Box::default() };
+        let record =
+            Record { policy, interface, label: 0, hits: 0, instances: Vec::new(), counters: PolicyCounters::default() };
         if let Some(slot) = self.slots.get_mut(slot as usize) {
-            slot.record = Some(record);
+            slot.action = record.policy.action();
+            slot.record = Some(Box::new(record));
             self.len += 1;
         }
         self.list(id, index);
@@ -703,10 +727,10 @@ impl Database {
     }
 
     fn record(&self, id: PolicyId) -> Option<&Record> {
-        self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?.record.as_ref()
+        self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?.record.as_deref()
     }
 
     fn record_mut(&mut self, id: PolicyId) -> Option<&mut Record> {
-        self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?.record.as_mut()
+        self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?.record.as_deref_mut()
     }
 }

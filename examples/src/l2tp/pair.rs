@@ -190,9 +190,9 @@ pub fn run(settings: &Settings, keep_capture: bool, out: &mut dyn Write) -> Resu
         let connection = endpoint.connection_statuses(now).first().map(ToString::to_string).unwrap_or_default();
         let status = endpoint.session_status(now, session).map(|status| status.to_string()).unwrap_or_default();
         let order = if is_ordered { "in order" } else { "not in order" };
-        let count = numbers.len();
+        let arrived = numbers.len();
         let out = &mut net.handler.out;
-        writeln!(out, "{name}: {count} of {} frames arrived, {order}", settings.frames)?;
+        writeln!(out, "{name}: {arrived} of {} frames arrived, {order}", settings.frames)?;
         writeln!(out, "{connection}\n{status}")?;
     }
     let close = Command::Disconnect { connection, result: StopResult::CLEARED };
