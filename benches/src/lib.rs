@@ -4,6 +4,8 @@
 //! [`measure`] runs ours and its anchor interleaved in one process and prints their ratio.
 
 pub mod esp;
+pub mod handshake;
 pub mod measure;
 pub mod sad;
 pub mod spd;
+pub mod wire;

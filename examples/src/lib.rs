@@ -1,4 +1,6 @@
 //! Parts that the example programs share.
 
+pub mod dissect;
 pub mod gatewayd;
+pub mod l2tp;
 pub mod two_sites;

@@ -63,9 +63,24 @@ pub enum InstallRefusal {
     /// It belongs to no policy of the plan.
     #[error("no policy of the plan")]
     UnknownPolicy,
+    /// The data path has no transform like the one negotiated.
+    #[error("the data path has no such transform")]
+    Suite,
+    /// It is not in tunnel mode.
+    #[error("only tunnel mode is carried")]
+    Mode,
+    /// Its inbound SPI ran out of time before the keys came.
+    #[error("its SPI ran out of time")]
+    SpiGone,
+    /// The peer chose an SPI that is reserved.
+    #[error("the peer chose a reserved SPI")]
+    ReservedSpi,
+    /// The keys were refused.
+    #[error(transparent)]
+    Keys(#[from] esp_ah::KeyError),
     /// The database of associations refused it.
-    #[error("{0}")]
-    Sad(sad::InstallError),
+    #[error(transparent)]
+    Database(#[from] sad::SadError),
 }
 
 impl IntoTransmit for Action {

@@ -4,6 +4,7 @@ use crate::plan::Plan;
 use crate::route::{self, Routes};
 use alloc::string::String;
 use alloc::vec::Vec;
+use sad::WindowSize;
 use spd::{Database, DatabaseError, Policy, Position, Selector, WhenEmpty};
 
 /// The settings of a gateway in the operator's words; [`build`](Self::build) checks them all.
@@ -54,7 +55,7 @@ pub enum ConfigError {
         most: usize,
     },
     /// The replay window is none of the sizes there are.
-    #[error("replay_window: {0} is none of 32, 64, 128, 256, 1024, 4096")]
+    #[error("replay_window: {0} is none of 32, 64, 128, 256, 512, 1024, 2048, 4096")]
     ReplayWindow(u32),
 }
 
@@ -80,7 +81,7 @@ impl Config {
         self
     }
 
-    /// Sets how far packets may come out of order: 32, 64, 128, 256, 1024 or 4096.
+    /// Sets how far packets may come out of order: 32, 64, 128, 256, 512, 1024, 2048 or 4096.
     #[must_use]
     pub fn replay_window(mut self, packets: u32) -> Self {
         self.replay_window = packets;
@@ -97,9 +98,7 @@ impl Config {
                 return Err(ConfigError::Waiting { field, least: 1, most: defaults::MAX_WAITING });
             }
         }
-        if !defaults::REPLAY_WINDOWS.contains(&self.replay_window) {
-            return Err(ConfigError::ReplayWindow(self.replay_window));
-        }
+        let replay_window = window(self.replay_window).ok_or(ConfigError::ReplayWindow(self.replay_window))?;
         let ike = self.ike.spi_source(ikev1_core::SpiSource::Caller).build()?;
         let mut policies = Database::new();
         add_interface(&mut policies)?;
@@ -119,8 +118,22 @@ impl Config {
                 routes.add(connection, policy, id, protected.name());
             }
         }
-        Ok(Plan { ike, policies, routes, waiting: self.waiting, replay_window: self.replay_window })
+        Ok(Plan { ike, policies, routes, waiting: self.waiting, replay_window })
     }
+}
+
+const fn window(packets: u32) -> Option<WindowSize> {
+    Some(match packets {
+        32 => WindowSize::Packets32,
+        64 => WindowSize::Packets64,
+        128 => WindowSize::Packets128,
+        256 => WindowSize::Packets256,
+        512 => WindowSize::Packets512,
+        1_024 => WindowSize::Packets1024,
+        2_048 => WindowSize::Packets2048,
+        4_096 => WindowSize::Packets4096,
+        _ => return None,
+    })
 }
 
 fn add_interface(policies: &mut Database) -> Result<(), ConfigError> {

@@ -11,12 +11,14 @@ pub const MAX_WAITING: usize = 65_536;
 
 /// How far packets may come out of order, RFC 4303 §3.4.3.
 pub const REPLAY_WINDOW: u32 = 64;
-/// The sizes of replay windows there are.
-pub const REPLAY_WINDOWS: [u32; 6] = [32, 64, 128, 256, 1_024, 4_096];
 
 /// How often one pair of associations reports traffic to the exchanges, for liveness and keepalives.
 pub const TRAFFIC_REPORT: Duration = Duration::from_secs(1);
 /// The most actions the exchanges may give in one call before the gateway stops listening to them.
-pub const MAX_ACTIONS_PER_CALL: usize = 4_096;
+pub const MAX_ACTIONS_PER_CALL: usize = 100_000;
 /// The most actions that wait for the caller; then the oldest event is dropped, and counted.
 pub const MAX_ACTIONS: usize = 65_536;
+/// How long a renewed pair waits to send, if this end began its negotiation: the peer may install its half
+/// only when the last message arrives, and that message may be lost or overtaken. Its first packet ends
+/// the wait; so does the end of the pair that is replaced.
+pub const SWITCH_DELAY: Duration = Duration::from_secs(10);

@@ -1,4 +1,31 @@
 //! A composed VPN endpoint: policies, associations, IKE and NAT traversal behind one drive loop.
+//!
+//! A [`Gateway`] is made from a [`Plan`], which a [`Config`] builds, and from entropy. Clear packets
+//! go in on one side and come out as ESP on the other, directly over IP or in UDP behind a NAT; the
+//! negotiation that this needs is started by the traffic or by a [`Command`]. The policies fail
+//! closed: what is to be protected leaves protected, or waits within bounds, or is dropped.
+//!
+//! ```no_run
+//! # use drive::{Datagram, Instant, Path};
+//! # use gateway::{Action, Gateway};
+//! # fn receive() -> (Path, Vec<u8>) { unimplemented!() }
+//! # fn clear_packet() -> Vec<u8> { unimplemented!() }
+//! # fn send(_: drive::Transmit) {}
+//! # fn deliver(_: &[u8]) {}
+//! # fn step(gateway: &mut Gateway, now: Instant) {
+//! let (path, payload) = receive();                                  // 1. wait
+//! let _ = gateway.handle_datagram(now, Datagram { path, payload: &payload }); // 2. one call
+//! while let Some(action) = gateway.poll_action() {                  // 3. drain
+//!     match action {                                                // 4. perform
+//!         Action::Transmit(transmit) => send(transmit),
+//!         Action::Deliver(packet) => deliver(&packet),
+//!         _ => {}
+//!     }
+//! }
+//! let wake = gateway.poll_timeout();                                // 5. and 6. sleep until then
+//! # let _ = (wake, clear_packet());
+//! # }
+//! ```
 #![no_std]
 #![deny(
     clippy::unwrap_used,
@@ -9,9 +36,32 @@
 )]
 
 extern crate alloc;
-#[cfg(test)]
-extern crate std;
 
 mod acquire;
+mod action;
+mod command;
+mod config;
+mod counters;
+pub mod defaults;
+mod demux;
+mod inbound;
+mod monitor;
+mod outbound;
+mod pair;
+mod plan;
+mod pump;
+mod route;
+mod suite;
 
 pub use acquire::{Limits, Lost};
+pub use action::{Action, Event, InstallRefusal};
+pub use command::Command;
+pub use config::{Config, ConfigError, Exemption};
+pub use counters::Counters;
+pub use esp_ah::Packet;
+pub use ikev1_core::{ChildId, CommandError, ConnectionId, Handle, IkeSaId, KeyLogLine, PolicyId};
+pub use inbound::{DropReason, InPacket, Inbound};
+pub use monitor::{PairStatus, PolicyStatus, Snapshot};
+pub use outbound::{OutPacket, Outbound, OutboundDrop, Outcome, ROOM};
+pub use plan::Plan;
+pub use pump::Gateway;

@@ -1,6 +1,7 @@
 use crate::acquire::Limits;
 use crate::route::Routes;
 use ikev1_core::{ConnectionId, PolicyId};
+use sad::WindowSize;
 use spd::Database;
 
 /// The settings of a gateway, checked once: made by [`Config::build`](crate::Config::build).
@@ -10,7 +11,7 @@ pub struct Plan {
     pub(crate) policies: Database,
     pub(crate) routes: Routes,
     pub(crate) waiting: Limits,
-    pub(crate) replay_window: u32,
+    pub(crate) replay_window: WindowSize,
 }
 
 impl Plan {

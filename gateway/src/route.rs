@@ -59,35 +59,55 @@ impl Routes {
         u32::try_from(index).ok().map(TemplateId)
     }
 
+    /// Returns the numbers of one phase 2 policy of a connection, or of all.
+    pub(crate) fn templates(&self, connection: ConnectionId, policy: Option<ikev1_core::PolicyId>) -> Vec<TemplateId> {
+        self.iter()
+            .filter(|(_, route)| route.connection == connection && policy.is_none_or(|policy| policy == route.policy))
+            .map(|(template, _)| template)
+            .collect()
+    }
+
     pub(crate) fn named(&self, name: &str) -> Option<(ConnectionId, ikev1_core::PolicyId)> {
         self.routes.iter().find(|route| route.name == name).map(|route| (route.connection, route.policy))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (TemplateId, &Route)> {
+    fn iter(&self) -> impl Iterator<Item = (TemplateId, &Route)> {
         (0..).map(TemplateId).zip(&self.routes)
     }
 
-    /// Puts a pair in front: it is the newest that may send.
+    /// Adds a pair that may send: in front of all others, or behind the one it replaces.
     pub(crate) fn attach(
         &mut self,
         template: TemplateId,
         child: ChildId,
         local: TrafficSelector,
         remote: TrafficSelector,
+        behind: Option<ChildId>,
     ) {
-        let route = usize::try_from(template.0).ok().and_then(|index| self.routes.get_mut(index));
-        if let Some(route) = route {
-            route.carriers.retain(|carrier| carrier.child != child);
-            route.carriers.insert(0, Carrier { child, local, remote });
-        }
+        let Some(route) = self.of_mut(template) else { return };
+        route.carriers.retain(|carrier| carrier.child != child);
+        let replaced = behind.and_then(|old| route.carriers.iter().position(|carrier| carrier.child == old));
+        let place = replaced.map_or(0, |index| index.saturating_add(1));
+        route.carriers.insert(place, Carrier { child, local, remote });
+    }
+
+    /// Puts a pair in front of all others.
+    pub(crate) fn promote(&mut self, template: TemplateId, child: ChildId) {
+        let Some(route) = self.of_mut(template) else { return };
+        let Some(index) = route.carriers.iter().position(|carrier| carrier.child == child) else { return };
+        let carrier = route.carriers.remove(index);
+        route.carriers.insert(0, carrier);
     }
 
     /// Takes a pair away: it may not send any more.
     pub(crate) fn detach(&mut self, template: TemplateId, child: ChildId) {
-        let route = usize::try_from(template.0).ok().and_then(|index| self.routes.get_mut(index));
-        if let Some(route) = route {
+        if let Some(route) = self.of_mut(template) {
             route.carriers.retain(|carrier| carrier.child != child);
         }
+    }
+
+    fn of_mut(&mut self, template: TemplateId) -> Option<&mut Route> {
+        self.routes.get_mut(usize::try_from(template.0).ok()?)
     }
 }
 
@@ -148,4 +168,104 @@ fn addresses(selector: &TrafficSelector) -> AddressSelector {
 
 fn port(selector: &TrafficSelector) -> PortSet {
     if selector.port() == 0 { PortSet::any() } else { PortSet::port(selector.port()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+    use proptest::prelude::*;
+
+    fn subnet(address: [u8; 4], length: u8) -> TrafficSelector {
+        TrafficSelector::subnet(address.into(), length).unwrap()
+    }
+
+    fn key(local: [u8; 4], remote: [u8; 4]) -> PacketKey {
+        PacketKey {
+            local: local.into(),
+            remote: remote.into(),
+            protocol: Some(17),
+            upper: Upper::Ports { local: 1_000, remote: 53 },
+        }
+    }
+
+    fn routes() -> Routes {
+        let mut database = spd::Database::new();
+        database.add_interface(INTERFACE, spd::WhenEmpty::Discard).unwrap();
+        let policy = spd::Policy::new("net", Selector::default(), spd::Action::Protect(TemplateId(0))).unwrap();
+        let id = database.insert(INTERFACE, spd::Position::Last, policy).unwrap();
+        let mut routes = Routes::default();
+        routes.add(ConnectionId(0), ikev1_core::PolicyId(0), id, "net");
+        routes
+    }
+
+    #[test]
+    fn the_newest_pair_whose_traffic_holds_the_packet_carries_it() {
+        let mut routes = routes();
+        let template = TemplateId(0);
+        let local = subnet([10, 1, 0, 0], 16);
+        routes.attach(template, ChildId(1), local, subnet([10, 2, 0, 0], 16), None);
+        routes.attach(template, ChildId(2), local, subnet([10, 2, 7, 0], 24), None);
+        let carrier = |routes: &Routes, remote| routes.of(template).unwrap().carrier(&key([10, 1, 0, 1], remote));
+        assert_eq!(carrier(&routes, [10, 2, 7, 1]), Some(ChildId(2)));
+        assert_eq!(carrier(&routes, [10, 2, 8, 1]), Some(ChildId(1)));
+        assert_eq!(carrier(&routes, [10, 3, 0, 1]), None);
+        routes.detach(template, ChildId(2));
+        assert_eq!(carrier(&routes, [10, 2, 7, 1]), Some(ChildId(1)));
+        routes.attach(template, ChildId(1), local, subnet([10, 2, 0, 0], 16), None);
+        routes.detach(template, ChildId(1));
+        assert_eq!(carrier(&routes, [10, 2, 7, 1]), None);
+    }
+
+    #[test]
+    fn a_renewed_pair_waits_behind_the_one_it_replaces_until_promoted() {
+        let mut routes = routes();
+        let template = TemplateId(0);
+        let (local, remote) = (subnet([10, 1, 0, 0], 16), subnet([10, 2, 0, 0], 16));
+        routes.attach(template, ChildId(1), local, remote, None);
+        routes.attach(template, ChildId(2), local, remote, Some(ChildId(1)));
+        let carrier = |routes: &Routes| routes.of(template).unwrap().carrier(&key([10, 1, 0, 1], [10, 2, 0, 1]));
+        assert_eq!(carrier(&routes), Some(ChildId(1)));
+        routes.promote(template, ChildId(2));
+        assert_eq!(carrier(&routes), Some(ChildId(2)));
+        routes.attach(template, ChildId(3), local, remote, Some(ChildId(9)));
+        assert_eq!(carrier(&routes), Some(ChildId(3)), "the one it replaces is gone already");
+        routes.detach(template, ChildId(3));
+        routes.detach(template, ChildId(2));
+        assert_eq!(carrier(&routes), Some(ChildId(1)));
+    }
+
+    #[test]
+    fn a_port_that_a_fragment_hides_is_not_held() {
+        let dns = subnet([10, 2, 0, 0], 16).with_protocol(17).with_port(53);
+        let server = [10, 2, 0, 1].into();
+        assert!(holds(&dns, server, Some(17), Some(53)));
+        assert!(!holds(&dns, server, Some(17), Some(54)));
+        assert!(!holds(&dns, server, Some(17), None));
+        assert!(!holds(&dns, server, Some(6), Some(53)));
+        assert!(!holds(&dns, server, None, Some(53)));
+    }
+
+    proptest! {
+        #[test]
+        fn policy_and_negotiated_traffic_agree_about_every_packet(
+            local: u32, remote: u32, a in 0u8..=32, b in 0u8..=32, protocol in 0u8..3, port in 0u16..3,
+            packet_local: u32, packet_remote: u32, packet_protocol in 1u8..3, packet_port in 0u16..3, near: bool,
+        ) {
+            let (protocol, packet_protocol) = ([0, 6, 17][usize::from(protocol)], [6, 17][usize::from(packet_protocol) - 1]);
+            let port = if protocol == 0 { 0 } else { port };
+            let local_side = TrafficSelector::subnet(Ipv4Addr::from(local).into(), a).unwrap().with_protocol(protocol);
+            let remote_side =
+                TrafficSelector::subnet(Ipv4Addr::from(remote).into(), b).unwrap().with_protocol(protocol).with_port(port);
+            let key = PacketKey {
+                local: Ipv4Addr::from(if near { local } else { packet_local }).into(),
+                remote: Ipv4Addr::from(if near { remote ^ (packet_remote & 0xff) } else { packet_remote }).into(),
+                protocol: Some(packet_protocol),
+                upper: Upper::Ports { local: 9, remote: packet_port },
+            };
+            let held = holds(&local_side, key.local, key.protocol, Some(9))
+                && holds(&remote_side, key.remote, key.protocol, Some(packet_port));
+            prop_assert_eq!(selector(local_side, remote_side).matches(&key), held);
+        }
+    }
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{KEY, LEFT_HOST, RIGHT_HOST, Side, Sites, echo};
 use core::net::Ipv4Addr;
 use core::time::Duration;
-use gateway::{Command, Event, Exemption, Limits, Lost, Outcome, OutboundDrop};
+use gateway::{Command, Event, Exemption, Limits, Lost, OutboundDrop, Outcome};
 use ikev1_core::Event as Ike;
 use proptest::prelude::*;
 use simnet::Link;
@@ -54,7 +54,10 @@ fn waiting_packets_are_bounded_and_the_oldest_go_first() {
 
 #[test]
 fn exemptions_are_asked_before_the_tunnel() {
-    let to = |address: Ipv4Addr| Selector { remote: spd::AddressSelector::address(address.into()).into(), ..Selector::default() };
+    let to = |address: Ipv4Addr| Selector {
+        remote: spd::AddressSelector::address(address.into()).into(),
+        ..Selector::default()
+    };
     let printer = Ipv4Addr::new(10, 10, 2, 9);
     let camera = Ipv4Addr::new(10, 10, 2, 8);
     let plan = Side::left()
@@ -78,7 +81,7 @@ fn after_the_pair_is_gone_packets_wait_instead_of_leaving() {
     let mut sites = Sites::plain(4);
     sites.up();
     sites.net.world.set_links(Link::cut());
-    let child = sites.machine(sites.left).snapshot(sites.net.now()).ipsec[0].child;
+    let child = sites.machine(sites.left).snapshot(sites.net.now()).ipsec[0].status.child;
     sites.net.command(sites.left, Command::DeleteChild { child }).unwrap().unwrap();
     assert_eq!(sites.ping(sites.left, 1), Outcome::Waits);
     sites.run(600 * SECOND);
@@ -103,7 +106,7 @@ proptest! {
                 2 => {
                     let snapshot = sites.machine(sites.left).snapshot(sites.net.now());
                     if let Some(pair) = snapshot.ipsec.first() {
-                        let _ = sites.net.command(sites.left, Command::DeleteChild { child: pair.child }).unwrap();
+                        let _ = sites.net.command(sites.left, Command::DeleteChild { child: pair.status.child }).unwrap();
                     }
                 }
                 3 => sites.run(Duration::from_secs(u64::from(a))),

@@ -81,7 +81,7 @@ fn a_protected_packet_that_the_receivers_policy_does_not_want_is_dropped() {
     sites.run(SECOND);
     let delivered: Vec<_> = sites.net.handler.delivered.iter().filter(|(_, at, _)| *at == sites.right).collect();
     assert_eq!(delivered.len(), 1, "the neighbour's packet passes, the other does not");
-    assert_eq!(sites.machine(sites.right).snapshot(sites.net.now()).counters.policy_refused_inbound, 1);
+    assert_eq!(sites.machine(sites.right).snapshot(sites.net.now()).counters.in_policy_refused, 1);
 }
 
 #[test]
@@ -102,5 +102,5 @@ fn noise_on_every_port_changes_nothing() {
     assert_eq!(sites.ping(sites.left, 7), Outcome::Sent);
     sites.run(SECOND);
     assert_eq!(sites.replies(sites.left, 7), 1);
-    assert!(sites.machine(sites.right).snapshot(sites.net.now()).counters.dropped_inbound > 0);
+    assert!(sites.machine(sites.right).snapshot(sites.net.now()).counters.in_not_opened > 0);
 }

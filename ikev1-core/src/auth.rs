@@ -1,5 +1,15 @@
 //! Ways to authenticate a peer.
 
+#[cfg(feature = "x509")]
+mod certificate;
+mod pem;
 mod psk;
+mod rsa_signature;
 
+#[cfg(feature = "x509")]
+pub use certificate::{
+    CertificateError, MAX_CERTIFICATE, MAX_CERTIFICATES, TrustAnchors, VerifiedCertificate, certificates_from_pem,
+    subject_of,
+};
 pub use psk::PreSharedKey;
+pub use rsa_signature::{KeyError, RsaSigningKey, RsaVerifyingKey, SignatureError};

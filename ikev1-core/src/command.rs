@@ -88,6 +88,8 @@ pub enum Command {
 pub enum Handle {
     /// Phase 1 runs, or is there already, as this SA.
     Ike(IkeSaId),
+    /// A pair of IPsec SAs is being made, or was already.
+    Child(ChildId),
     /// The command is done.
     Done,
 }

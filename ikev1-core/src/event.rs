@@ -1,4 +1,5 @@
 use crate::action::{Direction, Lifetimes, RemoveReason};
+use crate::crypto::DhGroup;
 use crate::error::Failure;
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role};
@@ -19,8 +20,22 @@ use nat_t::{Location, Version};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A message went out or came in and was understood, only when the plan asks for a trace.
+    /// A message went out for the first time, or came in and was understood; only when the plan asks
+    /// for a trace. Resends are told by [`Resent`](Self::Resent).
     Message(Box<MessageTrace>),
+    /// A message was not answered in time and went out again.
+    Resent {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// The exchange.
+        exchange: ExchangeType,
+        /// The message id.
+        message_id: u32,
+        /// How often it was sent by now.
+        sendings: u32,
+        /// How often it will be sent still.
+        left: u32,
+    },
     /// Phase 1 began.
     Phase1Started {
         /// The SA that is being made.
@@ -162,8 +177,8 @@ pub enum Event {
         outbound_spi: u32,
         /// Protocol and algorithms.
         suite: Protection,
-        /// The group of perfect forward secrecy, 0 for none.
-        pfs_group: u16,
+        /// The group of perfect forward secrecy.
+        pfs: Option<DhGroup>,
         /// The traffic of this side.
         local: TrafficSelector,
         /// The traffic of the peer's side.
@@ -323,12 +338,12 @@ pub struct MessageTrace {
     pub message_id: u32,
     /// Whether it was encrypted.
     pub encrypted: bool,
-    /// How often it was sent before.
-    pub resend: u32,
     /// The payloads, in order.
     pub payloads: Vec<PayloadType>,
     /// Its length in octets, without the non-ESP marker.
     pub length: usize,
+    /// The type of the first payload of `clear`.
+    pub first: PayloadType,
     /// The payload chain in clear, for a decoder such as `ipsec_wire::isakmp::describe`; it holds
     /// no key, but identities and nonces.
     pub clear: Vec<u8>,

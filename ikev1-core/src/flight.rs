@@ -81,9 +81,19 @@ impl Answered {
         Self { fingerprint, reply, resends: 0 }
     }
 
+    /// Remembers the reply once it is made.
+    pub(crate) fn set_reply(&mut self, reply: Transmit) {
+        self.reply = Some(reply);
+    }
+
     /// Returns whether a message is a repeat of the one remembered.
     pub(crate) fn is_repeat(&self, fingerprint: &Fingerprint) -> bool {
         self.fingerprint == *fingerprint
+    }
+
+    /// Returns the length of the reply, 0 if there is none.
+    pub(crate) fn reply_length(&self) -> usize {
+        self.reply.as_ref().map_or(0, |reply| reply.payload.len())
     }
 
     /// Counts a repeat and returns what to do.

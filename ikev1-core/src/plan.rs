@@ -5,6 +5,7 @@ use crate::ids::{ConnectionId, PolicyId};
 use crate::proposal::{IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -62,7 +63,7 @@ pub enum SpiSource {
 /// The settings of an endpoint, checked once: made by [`Config::build`](crate::Config::build).
 #[derive(Debug)]
 pub struct Plan {
-    pub(crate) connections: Vec<ConnectionPlan>,
+    pub(crate) connections: Vec<Arc<ConnectionPlan>>,
     pub(crate) ike_port: u16,
     pub(crate) nat_t_port: u16,
     pub(crate) spi_source: SpiSource,
@@ -77,7 +78,7 @@ pub struct Plan {
 impl Plan {
     /// Returns the connections with their names for commands.
     pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &ConnectionPlan)> {
-        (0u32..).map(ConnectionId).zip(&self.connections)
+        (0u32..).map(ConnectionId).zip(self.connections.iter().map(|connection| &**connection))
     }
 
     /// Returns the connection of that name in the configuration.
@@ -87,7 +88,12 @@ impl Plan {
 
     /// Returns a connection.
     pub fn connection(&self, id: ConnectionId) -> Option<&ConnectionPlan> {
-        self.connections.get(usize::try_from(id.0).ok()?)
+        self.connections.get(usize::try_from(id.0).ok()?).map(|connection| &**connection)
+    }
+
+    /// Returns a connection to hold on to while the machine works.
+    pub(crate) fn shared(&self, id: ConnectionId) -> Option<Arc<ConnectionPlan>> {
+        self.connections.get(usize::try_from(id.0).ok()?).cloned()
     }
 
     /// Returns a policy of a connection.

@@ -1,5 +1,7 @@
 //! The cryptography of phase 1 and quick mode against answers that others computed.
 
+mod support;
+
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{BlockIv, CipherAlgorithm, CipherKey, DhGroup, DhKeyPair, DhPrivate, DhShared, HashAlgorithm};
 use ikev1_core::keys::{IvChain, KeymatInput, Phase1Seed, Transcript};
@@ -7,11 +9,7 @@ use ipsec_wire::registry::Group;
 use num_bigint::BigUint;
 use serde_json::Value;
 use std::path::Path;
-
-fn vectors(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name);
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
+use support::{cookie, octets, vectors};
 
 fn nist(name: &str) -> Value {
     match std::env::var_os("IPSEC_VECTORS") {
@@ -21,15 +19,6 @@ fn nist(name: &str) -> Value {
         }
         None => vectors(name),
     }
-}
-
-/// Reads the hexadecimal string under a key.
-fn octets(value: &Value, key: &str) -> Vec<u8> {
-    hex::decode(value[key].as_str().unwrap_or_else(|| panic!("no {key}"))).unwrap()
-}
-
-fn cookie(value: &Value, key: &str) -> [u8; 8] {
-    octets(value, key).try_into().unwrap()
 }
 
 fn group(value: &Value, key: &str) -> DhGroup {

@@ -206,6 +206,17 @@ impl DataPlane {
         }
     }
 
+    /// Changes what is put in front of frames, when the peer says so late in the negotiation.
+    pub(crate) fn set_send_format(&mut self, session: SessionId, sublayer: Sublayer, sequencing: SequencingLevel) {
+        let Some(context) = self.sessions.get_mut(session.0) else { return };
+        context.parameters.send_sublayer = sublayer;
+        context.parameters.send_sequencing = sequencing;
+        if let Some(layout) = context.parameters.layout() {
+            context.template = layout.template();
+            context.header = layout.len() as u8;
+        }
+    }
+
     /// Returns the number of sessions.
     pub fn len(&self) -> usize {
         self.sessions.len()

@@ -12,23 +12,38 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod action;
+pub mod config;
 mod congestion;
+mod control;
 pub mod counters;
 mod data_plane;
+pub mod defaults;
 pub mod digest;
 mod drops;
+mod endpoint;
 mod error;
 pub mod pseudowire;
 pub mod registry;
 pub mod reliable;
 mod sequence;
+mod session;
+mod status;
 mod table;
 pub mod wire;
 
+pub use action::{
+    Action, Call, CallRequest, Cause, Command, CommandError, ConnectionId, DownReason, Event, Handle, PeerIdentity,
+    SessionDownReason,
+};
+pub use config::{Config, PeerId, Plan};
 pub use congestion::Window;
+pub use control::{Role, transition};
 pub use data_plane::{
     DATA_SESSION_OCTETS, DataPlane, Decapsulated, EncapsulateError, Encapsulated, InstallError, SessionId,
     SessionParameters,
 };
 pub use drops::{DropCounters, DropReason};
+pub use endpoint::{ACTION_LIMIT, Endpoint};
 pub use error::{WireError, WireErrorKind};
+pub use status::{ConnectionStatus, SessionStatus};

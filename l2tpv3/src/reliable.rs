@@ -139,6 +139,11 @@ impl<Out, In> Channel<Out, In> {
         self.acknowledged.wrapping_add(self.queue.len() as u16)
     }
 
+    /// Returns the number of the first message that never went out: what an acknowledgement bears.
+    pub fn next_unsent(&self) -> u16 {
+        self.acknowledged.wrapping_add(self.reached as u16)
+    }
+
     /// Returns the number expected next.
     pub const fn next_nr(&self) -> u16 {
         self.expected

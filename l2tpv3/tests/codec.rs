@@ -1,9 +1,7 @@
 //! Messages written, read, cut, flipped and forged.
 
 use l2tpv3::digest::{Check, DigestAlgorithm, Digests, Keys, Nonces, sign};
-use l2tpv3::registry::{
-    AttributeType, ErrorCode, MessageType, PseudowireType, SequencingLevel, SublayerType, VendorId,
-};
+use l2tpv3::registry::{ErrorCode, MessageType, PseudowireType, SequencingLevel, SublayerType, VendorId};
 use l2tpv3::wire::*;
 use proptest::prelude::*;
 use std::borrow::Cow;

@@ -4,6 +4,8 @@
 //! encapsulation modes, and the first two in everything about ports; the version that both ends know
 //! decides all of it for the life of the ISAKMP SA.
 
+use core::fmt;
+
 /// A version of NAT traversal, best first: RFC 3947, then the drafts from the newest that was widely built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
@@ -130,6 +132,25 @@ impl Version {
     }
 }
 
+/// The name of the document: `RFC 3947`, `draft-02`; its second id is `draft-02\n`, as people write it.
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rfc3947 => "RFC 3947",
+            Self::Draft08 => "draft-08",
+            Self::Draft07 => "draft-07",
+            Self::Draft06 => "draft-06",
+            Self::Draft05 => "draft-05",
+            Self::Draft04 => "draft-04",
+            Self::Draft03 => "draft-03",
+            Self::Draft02Newline => r"draft-02\n",
+            Self::Draft02 => "draft-02",
+            Self::Draft01 => "draft-01",
+            Self::Draft00 => "draft-00",
+        })
+    }
+}
+
 /// Versions that share their numbers.
 enum Era {
     Rfc,
@@ -224,6 +245,7 @@ fn best(known: u16, seen: impl IntoIterator<Item = Version>) -> Option<Version> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
     use md5::{Digest, Md5};
 
     #[test]
@@ -279,6 +301,13 @@ mod tests {
         assert_eq!(old.choose_as_initiator([Version::Draft00]), Some(Version::Draft00));
         assert_eq!(Support::NONE.choose_as_responder(Version::ALL), None);
         assert_eq!(Support::STANDARD.without(Version::Rfc3947).offers().next(), Some(Version::Draft03));
+    }
+
+    #[test]
+    fn every_version_has_a_name_of_its_own() {
+        let names: alloc::collections::BTreeSet<_> = Version::ALL.iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), Version::ALL.len());
+        assert!(names.contains("RFC 3947") && names.contains(r"draft-02\n"));
     }
 
     #[test]

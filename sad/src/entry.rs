@@ -119,6 +119,7 @@ pub(crate) enum Hardness {
 /// The keys of an association that carries received packets.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "ESP is the rule, and a box would cost every packet a load")]
 pub enum InboundKeys {
     /// Those of ESP.
     Esp(OpenKey),
@@ -129,6 +130,7 @@ pub enum InboundKeys {
 /// The keys of an association that carries packets sent.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "ESP is the rule, and a box would cost every packet a load")]
 pub enum OutboundKeys {
     /// Those of ESP.
     Esp(SealKey),

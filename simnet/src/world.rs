@@ -1,9 +1,8 @@
 use crate::link::{Carried, Carrier, Copied};
-use crate::nat::{Nat, NatConfig, NatDrop};
+use crate::nat::{Nat, NatConfig};
 use crate::pcap::{Capture, header_length, payload_limit};
 use crate::tamper::{self, Outbox, Tamper};
-use crate::{Clock, Entropy, Link};
-use core::fmt;
+use crate::{Clock, Counters, Entropy, Incident, Link};
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Instant, Transmit};
@@ -38,6 +37,15 @@ pub enum Realm {
     Behind(NatId),
 }
 
+/// Where packets are recorded. Both are between the NATs of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tap {
+    /// Before the link, after the attacker: what will be lost is there too.
+    Sent,
+    /// Behind the link: what got through, when it did.
+    Arrived,
+}
+
 /// A packet that reached its node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
@@ -45,67 +53,6 @@ pub struct Arrival {
     pub node: NodeId,
     /// The packet with the ends as the node sees them: `local` is its own.
     pub packet: Transmit,
-}
-
-/// What the network did to a packet, other than carry it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Incident {
-    /// The link lost it.
-    Lost,
-    /// The link carried it twice.
-    Duplicated,
-    /// The link held it back, so that later packets may overtake it.
-    HeldBack,
-    /// The link flipped a bit of it.
-    Corrupted,
-    /// It was larger than the MTU of a link that does not fragment, or than any IP packet.
-    TooBig,
-    /// The attacker let it not travel.
-    Stopped,
-    /// A NAT dropped it.
-    Nat(NatDrop),
-    /// Nobody has its destination.
-    NoRoute,
-    /// Its source is not an address of the node that sent it.
-    ForeignSource,
-}
-
-impl fmt::Display for Incident {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Lost => "lost",
-            Self::Duplicated => "duplicated",
-            Self::HeldBack => "held back",
-            Self::Corrupted => "corrupted",
-            Self::TooBig => "too big",
-            Self::Stopped => "stopped by the attacker",
-            Self::Nat(NatDrop::NoMapping) => "dropped by the NAT: no mapping",
-            Self::Nat(NatDrop::Filtered) => "dropped by the NAT: filtered",
-            Self::Nat(NatDrop::Protocol) => "dropped by the NAT: protocol",
-            Self::Nat(NatDrop::Full) => "dropped by the NAT: table full",
-            Self::NoRoute => "no route",
-            Self::ForeignSource => "foreign source address",
-        })
-    }
-}
-
-/// How many packets the network took in, gave out, and did what to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets that nodes sent.
-    pub sent: u64,
-    /// Packets that reached a node.
-    pub delivered: u64,
-    /// Incidents by kind.
-    pub incidents: BTreeMap<Incident, u64>,
-}
-
-impl Counters {
-    /// Returns how often `incident` happened.
-    pub fn of(&self, incident: Incident) -> u64 {
-        self.incidents.get(&incident).copied().unwrap_or(0)
-    }
 }
 
 struct Node {
@@ -139,7 +86,7 @@ pub struct World {
     flights: BTreeMap<(Instant, u64), Flight>,
     next_flight: u64,
     tamper: Option<Box<dyn Tamper>>,
-    capture: Option<Capture>,
+    capture: Option<(Tap, Capture)>,
     watched: Option<Vec<(Instant, Incident, Transmit)>>,
     counters: Counters,
 }
@@ -222,14 +169,19 @@ impl World {
         self.tamper = None;
     }
 
-    /// Starts recording what travels: on the wire after the sender's NAT and the attacker, before loss.
+    /// Starts recording what is sent.
     pub fn start_capture(&mut self) {
-        self.capture.get_or_insert_default();
+        self.start_capture_of(Tap::Sent);
+    }
+
+    /// Starts recording at one side of the link, between the sender's NAT and the receiver's.
+    pub fn start_capture_of(&mut self, tap: Tap) {
+        self.capture.get_or_insert_with(|| (tap, Capture::new()));
     }
 
     /// Returns what was recorded since [`start_capture`](Self::start_capture).
     pub fn capture(&self) -> Option<&Capture> {
-        self.capture.as_ref()
+        self.capture.as_ref().map(|(_, capture)| capture)
     }
 
     /// Starts keeping incidents, one by one, for [`take_incidents`](Self::take_incidents).
@@ -303,9 +255,7 @@ impl World {
 
     /// Lets a packet arrive out of nowhere on the Internet, with any source, `delay` from now.
     pub fn inject(&mut self, delay: Duration, packet: Transmit) {
-        if let Some(capture) = &mut self.capture {
-            capture.record(self.clock.now(), &packet);
-        }
+        self.tap(Tap::Sent, &packet);
         self.launch(self.clock.now() + delay, Realm::Internet, packet);
     }
 
@@ -327,6 +277,7 @@ impl World {
             let ((at, _), flight) = self.flights.pop_first()?;
             self.clock.advance_to(at);
             let mut packet = flight.packet;
+            self.tap(Tap::Arrived, &packet);
             match self.descend(flight.realm, &mut packet) {
                 Ok(node) => {
                     self.counters.delivered += 1;
@@ -400,9 +351,7 @@ impl World {
             }
         };
         for (delay, packet) in passed {
-            if let Some(capture) = &mut self.capture {
-                capture.record(now, &packet);
-            }
+            self.tap(Tap::Sent, &packet);
             self.carry(node, realm, delay, packet);
         }
     }
@@ -441,6 +390,12 @@ impl World {
     fn launch(&mut self, at: Instant, realm: Realm, packet: Transmit) {
         self.flights.insert((at, self.next_flight), Flight { realm, packet });
         self.next_flight += 1;
+    }
+
+    fn tap(&mut self, tap: Tap, packet: &Transmit) {
+        if let Some((_, capture)) = self.capture.as_mut().filter(|(wanted, _)| *wanted == tap) {
+            capture.record(self.clock.now(), packet);
+        }
     }
 
     fn note(&mut self, incident: Incident, packet: &Transmit) {

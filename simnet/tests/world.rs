@@ -6,7 +6,7 @@ use core::time::Duration;
 use drive::{Instant, Path, Transmit};
 use pcap_file::pcap::PcapReader;
 use simnet::tamper::{self, Outbox};
-use simnet::{Chance, Incident, Link, NatConfig, NatDrop, Oversize, Realm, World};
+use simnet::{Chance, Incident, Link, NatConfig, NatDrop, Oversize, Realm, Tap, World};
 
 const LEFT: [u8; 4] = [192, 0, 2, 1];
 const RIGHT: [u8; 4] = [192, 0, 2, 2];
@@ -150,6 +150,25 @@ fn what_no_ip_packet_holds_and_what_the_link_does_not_take_is_too_big() {
     world.send(left, sized(1_473));
     assert_eq!(world.counters().of(Incident::TooBig), 2);
     assert_eq!(world.arrive(), None);
+}
+
+#[test]
+fn a_capture_behind_the_link_lacks_what_was_lost_and_has_what_came_twice() {
+    for (tap, link, expected) in [
+        (Tap::Sent, Link::cut(), 1),
+        (Tap::Arrived, Link::cut(), 0),
+        (Tap::Sent, Link { duplicate: Chance::ALWAYS, ..Link::default() }, 1),
+        (Tap::Arrived, Link { duplicate: Chance::ALWAYS, ..Link::default() }, 2),
+    ] {
+        let mut world = World::new(1);
+        world.set_links(link);
+        let left = world.add_node("left", LEFT);
+        world.add_node("right", RIGHT);
+        world.start_capture_of(tap);
+        world.send(left, packet((LEFT, 500), (RIGHT, 500)));
+        while world.arrive().is_some() {}
+        assert_eq!(world.capture().unwrap().packets().len(), expected, "{tap:?}, {link:?}");
+    }
 }
 
 #[test]

@@ -3,10 +3,11 @@
 //! Prints the exchange message by message, pings both ways, renews, closes, and shows the status of
 //! both ends. Nothing is opened and nobody waits: the clock and the network are virtual.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use examples::two_sites::files;
 use examples::two_sites::run::{self, Keep};
 use examples::two_sites::scenario::{BUILT_IN, Scenario};
+use simnet::Tap;
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ struct Arguments {
     #[arg(long)]
     print_scenario: bool,
     /// Decides every chance of the run: keys, cookies, which packets are lost.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 11)]
     seed: u64,
     /// Puts the NAT of the scenario in front of its gateway.
     #[arg(long)]
@@ -34,9 +35,30 @@ struct Arguments {
     /// Records what travels between the gateways, for Wireshark.
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
+    /// Where it is recorded: `arrived` has what got through, `sent` what was lost as well.
+    ///
+    /// Wireshark takes a quick mode message that was resent for the next one of its exchange and cannot
+    /// decrypt it, so the capture shows each message once where it can.
+    #[arg(long, value_name = "WHERE", default_value = "arrived")]
+    tap: Where,
     /// Writes the keys of all associations into the two tables that Wireshark reads.
     #[arg(long, value_name = "DIR")]
     keylog: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Where {
+    Sent,
+    Arrived,
+}
+
+impl Where {
+    const fn tap(self) -> Tap {
+        match self {
+            Self::Sent => Tap::Sent,
+            Self::Arrived => Tap::Arrived,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -61,7 +83,7 @@ fn start(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         None => Scenario::parse(BUILT_IN)?,
     };
     scenario.change(arguments.nat, arguments.loss)?;
-    let keep = Keep { capture: arguments.pcap.is_some(), keys: arguments.keylog.is_some() };
+    let keep = Keep { capture: arguments.pcap.as_ref().map(|_| arguments.tap.tap()), keys: arguments.keylog.is_some() };
     let outcome = run::run(&scenario, arguments.seed, keep, &mut out)?;
     if let (Some(path), Some(capture)) = (&arguments.pcap, &outcome.capture) {
         files::write_capture(path, capture)?;

@@ -4,9 +4,12 @@ use super::file::LogLevel;
 use core::fmt::Display;
 use drive::{Instant, Path};
 use gateway::{Event, Plan};
-use ikev1_core::{ConnectionId, Event as Ike, MessageTrace, PolicyId};
+use ikev1_core::negotiate::Refusals;
+use ikev1_core::{ConnectionId, Event as Ike, Failure, MessageTrace, PolicyId};
+use ipsec_wire::registry::NotifyType;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// Prints lines of time, level and text; what is below its level is not printed.
 #[derive(Debug)]
@@ -46,7 +49,13 @@ impl Log {
 
     /// Prints news of the engine.
     pub fn event(&self, now: Instant, event: &Event) {
-        let (level, text) = match event {
+        let (level, text) = self.text(event);
+        self.print(now, level, &text);
+    }
+
+    /// Returns the text of news of the engine, its parts with `; ` between them, and its level.
+    pub fn text(&self, event: &Event) -> (LogLevel, String) {
+        match event {
             Event::Ike(event) => self.ike(event),
             Event::Acquiring { connection, policy } => {
                 (LogLevel::Info, format!("{}: traffic needs it, negotiating", self.policy(*connection, *policy)))
@@ -57,8 +66,7 @@ impl Log {
             ),
             Event::InstallRefused { child, reason } => (LogLevel::Warn, format!("{child}: not installed: {reason}")),
             other => (LogLevel::Info, format!("{other:?}")),
-        };
-        self.print(now, level, &text);
+        }
     }
 
     fn print(&self, now: Instant, level: LogLevel, text: &str) {
@@ -68,7 +76,8 @@ impl Log {
                 LogLevel::Info => "info",
                 LogLevel::Trace => "trace",
             };
-            println!("{now:>14} {name:<5} {text}");
+            // A reader that went away is no reason to end.
+            let _ = writeln!(std::io::stdout(), "{now:>14} {name:<5} {text}");
         }
     }
 
@@ -83,12 +92,11 @@ impl Log {
                 }
                 (Info, text)
             }
-            Ike::Phase1Negotiated { ike_sa, chosen, at, passed_over } => (
-                Info,
-                format!("{ike_sa}: chose proposal {} transform {}: {chosen}{}", at.0, at.1, reasons(passed_over)),
-            ),
+            Ike::Phase1Negotiated { ike_sa, chosen, number, passed_over } => {
+                (Info, format!("{ike_sa}: transform {number} chosen: {chosen}{}", reasons(passed_over)))
+            }
             Ike::NatDetected { ike_sa, nat, version, path } => {
-                (Info, format!("{ike_sa}: NAT discovered: {nat} ({version}), now {path}"))
+                (Info, format!("{ike_sa}: NAT discovered: {nat} by {version}, now {path}"))
             }
             Ike::Phase1Established { ike_sa, cookies, connection, role, peer, lifetime, .. } => (
                 Info,
@@ -100,7 +108,10 @@ impl Log {
             ),
             Ike::Phase1Failed { ike_sa, connection, role, path, failure, refusals } => {
                 let who = connection.map_or_else(|| "no connection".to_owned(), |id| self.connection(id));
-                (Warn, format!("{who}: phase 1 failed as {role}, {ike_sa}, {path}: {failure}{}", reasons(refusals)))
+                (
+                    Warn,
+                    format!("{who}: phase 1 failed as {role}, {ike_sa}, {path}: {}{}", why(failure), reasons(refusals)),
+                )
             }
             Ike::AuthenticationFailed { ike_sa, connection, path, peer, wanted, credential, failure } => {
                 let unknown = || "unreadable".to_owned();
@@ -120,11 +131,21 @@ impl Log {
             Ike::Phase2Started { child, ike_sa, role, message_id, .. } => {
                 (Info, format!("{child}: phase 2 as {role} under {ike_sa}, message id {message_id:#010x}"))
             }
-            Ike::Phase2Negotiated { child, chosen, at, passed_over } => (
-                Info,
-                format!("{child}: chose proposal {} transform {}: {chosen}{}", at.0, at.1, reasons(passed_over)),
-            ),
-            Ike::SaEstablished { child, connection, policy, role, inbound_spi, outbound_spi, suite, local, remote, .. } => (
+            Ike::Phase2Negotiated { child, chosen, number, passed_over } => {
+                (Info, format!("{child}: proposal {number} chosen: {chosen}{}", reasons(passed_over)))
+            }
+            Ike::SaEstablished {
+                child,
+                connection,
+                policy,
+                role,
+                inbound_spi,
+                outbound_spi,
+                suite,
+                local,
+                remote,
+                ..
+            } => (
                 Info,
                 format!(
                     "{}: {child} established as {role}, {local} === {remote}, {suite}, SPI in {inbound_spi:#010x} out {outbound_spi:#010x}",
@@ -133,7 +154,8 @@ impl Log {
             ),
             Ike::Phase2Failed { child, connection, policy, role, failure, refusals, asked, .. } => {
                 let who = policy.map_or_else(|| self.connection(*connection), |id| self.policy(*connection, id));
-                let mut text = format!("{who}: phase 2 failed as {role}, {child}: {failure}{}", reasons(refusals));
+                let mut text =
+                    format!("{who}: phase 2 failed as {role}, {child}: {}{}", why(failure), reasons(refusals));
                 if let Some((theirs, ours)) = asked {
                     _ = write!(text, "; the peer asked for {theirs} on its side and {ours} on ours");
                 }
@@ -172,6 +194,10 @@ impl Log {
                 let how = if *merged { "merged with one at work" } else { "waits for phase 1" };
                 (Trace, format!("{}: negotiation {how}", self.policy(*connection, *policy)))
             }
+            Ike::Resent { ike_sa, exchange, message_id, sendings, left } => {
+                let id = if *message_id == 0 { String::new() } else { format!(" id {message_id:#010x}") };
+                (Trace, format!("{ike_sa}: {exchange}{id} unanswered, sending {sendings}, {left} left"))
+            }
             Ike::Closed => (Info, "closed".to_owned()),
             other => (Info, format!("{other:?}")),
         }
@@ -191,17 +217,25 @@ fn protection(protected: bool) -> &'static str {
     if protected { "protected" } else { "unprotected, a hint only" }
 }
 
-fn reasons(refusals: &[impl Display]) -> String {
-    refusals.iter().map(|refusal| format!("; {refusal}")).collect()
+/// The reason of a failure, with the name of the notification that the peer gave.
+fn why(failure: &Failure) -> String {
+    match failure {
+        Failure::Timeout { sendings, hint: Some(hint) } => {
+            format!("no answer after {sendings} sendings; the peer hinted {}", NotifyType(*hint))
+        }
+        Failure::RefusedByPeer(notify) => format!("the peer refused: {}", NotifyType(*notify)),
+        other => other.to_string(),
+    }
+}
+
+fn reasons(refusals: &Refusals) -> String {
+    if refusals.is_empty() { String::new() } else { format!("; {}", refusals.to_string().replace('\n', "; ")) }
 }
 
 fn message_line(message: &MessageTrace) -> String {
     let mut line = format!("{:?} {} {}", message.direction, message.exchange, message.number);
     if message.message_id != 0 {
         _ = write!(line, " id {:#010x}", message.message_id);
-    }
-    if message.resend > 0 {
-        _ = write!(line, " resend {}", message.resend);
     }
     line.push(':');
     for payload in &message.payloads {

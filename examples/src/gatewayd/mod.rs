@@ -5,8 +5,13 @@
 pub mod clock;
 pub mod control;
 pub mod file;
+pub mod keylog;
 pub mod locate;
+pub mod log;
+pub mod plan;
+pub mod run;
 pub mod signals;
 pub mod sockets;
+pub mod status;
 pub mod tun;
 pub mod words;

@@ -5,11 +5,10 @@ use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Pref
 use core::net::IpAddr;
 use drive::Schedule;
 use gateway::{Config, Exemption, Plan};
-use ikev1_core::{
-    AesKey, AuthenticationMethod, CipherAlgorithm, ConnectionConfig, DhGroup, DpdMode, EspCipher, HashAlgorithm,
-    Integrity, Lifetime, Peer, Phase1Transform, PolicyConfig, PreSharedKey, Protection, RemoteIdentity,
-    TrafficSelector,
-};
+use ikev1_core::auth::PreSharedKey;
+use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
+use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
+use ikev1_core::{ConnectionConfig, DpdMode, Peer, PolicyConfig, RemoteIdentity, TrafficSelector};
 use spd::{AddressSelector, ProtocolSelector, Selector};
 
 /// How much later than the initiator of an association its responder renews it, in thousandths of its life.
@@ -25,6 +24,9 @@ impl File {
             .ports(self.daemon.ike_port, self.daemon.nat_t_port)
             .trace(self.daemon.log == LogLevel::Trace)
             .dangerously_log_keys(self.daemon.dangerously_keylog_dir.is_some());
+        if let Some(timeout) = self.daemon.half_open {
+            ike = ike.half_open_timeout(timeout.0);
+        }
         for (index, connection) in self.connection.iter().enumerate() {
             ike = ike.connection(connection.plan(&format!("connection[{index}]"))?);
         }
@@ -117,8 +119,7 @@ fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
     if prefix.length == width {
         return Ok(TrafficSelector::host(prefix.address));
     }
-    TrafficSelector::subnet(prefix.address, prefix.length)
-        .map_err(|error| FileError::refused(field, error.to_string()))
+    TrafficSelector::subnet(prefix.address, prefix.length).map_err(|error| FileError::refused(field, error.to_string()))
 }
 
 impl Identity {

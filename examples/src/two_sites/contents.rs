@@ -12,7 +12,7 @@ const SHOWN: usize = 20;
 pub fn lines(message: &MessageTrace) -> Vec<String> {
     let cookies = message.cookies;
     let mut header = Header::new(cookies.initiator, cookies.responder, message.exchange, MessageId(message.message_id));
-    header.next_payload = message.payloads.first().copied().unwrap_or_default();
+    header.next_payload = message.first;
     if message.encrypted {
         header = header.with_flags(Flags::ENCRYPTION);
     }
@@ -71,7 +71,7 @@ impl Sink for Outline {
         let find = |name| fields.iter().find(|field| field.name == name).map(|field| text(&field.value));
         match kind {
             "ISAKMP" => self.open.push(None),
-            "Payload" => self.begin_line(&format!("{:<12} ", find("Type").unwrap_or_default())),
+            "Payload" => self.begin_line(&format!("{:<17} ", find("Type").unwrap_or_default())),
             _ => {
                 self.begin_line(&format!("{kind} {}: ", find("#").unwrap_or_default()));
                 fields.iter().for_each(|field| self.add(field));
@@ -138,7 +138,7 @@ mod tests {
             number: 1,
             message_id: 0,
             encrypted: false,
-            resend: 0,
+            first: chain.first(),
             payloads: vec![chain.first()],
             length: 28 + chain.octets().len(),
             clear: chain.into_octets(),
@@ -164,12 +164,12 @@ mod tests {
         chain.push(&Nonce { data: [7; 32] });
         let lines = lines(&message(chain));
         let expected = [
-            "SA           ",
+            "SA                ",
             "  Proposal 1: ISAKMP",
             "    Transform 1: KEY_IKE, AES-CBC, 256 bits, SHA2-256, MODP-2048, pre-shared key, 28800 seconds",
             "    Transform 2: KEY_IKE, 3DES-CBC, SHA-1, MODP-1536, pre-shared key, 28800 seconds",
-            "Vendor ID    RFC 3947",
-            "Nonce        32 octets",
+            "Vendor ID         RFC 3947",
+            "Nonce             32 octets",
         ];
         assert_eq!(lines, expected);
     }
@@ -180,6 +180,6 @@ mod tests {
         chain.push(&Nonce { data: [7; 32] });
         let mut cut = message(chain);
         cut.clear.truncate(20);
-        assert_eq!(lines(&cut), ["Nonce        ERROR payload length at octet 2: length out of bounds"]);
+        assert_eq!(lines(&cut), ["Nonce             ERROR payload length at octet 2: length out of bounds"]);
     }
 }

@@ -20,9 +20,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 /// # Errors
 /// What the system says, with the name of the file.
 pub fn write_capture(path: &Path, capture: &Capture) -> io::Result<()> {
-    File::create(path)
-        .and_then(|file| capture.write_to(BufWriter::new(file)))
-        .map_err(|error| named(path, &error))
+    File::create(path).and_then(|file| capture.write_to(BufWriter::new(file))).map_err(|error| named(path, &error))
 }
 
 /// Writes the two tables of keys into `directory`, in place of those that are there.

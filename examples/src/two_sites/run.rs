@@ -10,11 +10,12 @@ use crate::gatewayd::log::Log;
 use core::time::Duration;
 use gateway::{Command, Gateway, Snapshot};
 use ikev1_core::KeyLogLine;
-use simnet::{Capture, Harness, Incident, NodeId, RunError};
+use simnet::{Capture, Harness, Incident, NodeId, RunError, Tap};
 use std::io::{self, Write};
 
-/// How long a rekey, or the end, may take before it counts as failed: some resends of a message.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a negotiation, or the end, may take before it counts as failed: longer than the resends of a
+/// message, 292 s by default, so that the end that began it says itself why.
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// How long the reply to the last ping of a row may take.
 const LAST_REPLY: Duration = Duration::from_secs(1);
@@ -46,8 +47,8 @@ pub struct Outcome {
 /// What a run is asked to keep.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Keep {
-    /// What travels.
-    pub capture: bool,
+    /// What travels, recorded there.
+    pub capture: Option<Tap>,
     /// The keys of all associations.
     pub keys: bool,
 }
@@ -64,6 +65,10 @@ pub fn run(scenario: &Scenario, seed: u64, keep: Keep, out: &mut dyn Write) -> R
     stage.introduce(scenario, seed)?;
     stage.heading("The first ping from the left needs a tunnel, and brings it up")?;
     stage.pings(Side::Left)?;
+    if !stage.is_up() {
+        stage.status("Status without a tunnel")?;
+        return stage.finish(false);
+    }
     stage.heading("Pings from the right")?;
     stage.pings(Side::Right)?;
     stage.heading(match script.rekey {
@@ -97,8 +102,8 @@ impl<'a> Stage<'a> {
     fn new(scenario: &'a Scenario, seed: u64, keep: Keep, out: &'a mut dyn Write) -> Result<Self, RunFailure> {
         let mut network = Network::new(scenario, seed);
         network.world.watch();
-        if keep.capture {
-            network.world.start_capture();
+        if let Some(tap) = keep.capture {
+            network.world.start_capture_of(tap);
         }
         let (left, right) = (network.left, network.right);
         let mut gateways = Vec::new();
@@ -154,6 +159,9 @@ impl<'a> Stage<'a> {
             self.flush()?;
             // The first ping brings the tunnel up; the others would only wait with it.
             self.wait(PATIENCE, |stage| stage.is_up() || stage.net.handler.failures > 0)?;
+            if !self.is_up() {
+                return Ok(());
+            }
             self.pass(Duration::from_millis(script.interval_ms.into()))?;
         }
         self.pass(LAST_REPLY)
@@ -179,8 +187,8 @@ impl<'a> Stage<'a> {
         let Some(gateway) = self.net.machine(left) else { return Ok(false) };
         let snapshot = gateway.snapshot(now);
         let command = match self.scenario.script.rekey {
-            Rekey::Child => snapshot.ipsec.first().map(|pair| Command::RekeyChild { child: pair.child }),
-            Rekey::Ike => snapshot.isakmp.first().map(|sa| Command::RekeyIke { ike_sa: sa.id }),
+            Rekey::Child => snapshot.ipsec.first().map(|pair| Command::RekeyChild { child: pair.status.child }),
+            Rekey::Ike => snapshot.isakmp.first().map(|sa| Command::RekeyIke { ike_sa: sa.ike_sa }),
         };
         let Some(command) = command else {
             self.net.handler.page.line(now, "left", "rekey", "there is nothing to renew");
@@ -188,21 +196,26 @@ impl<'a> Stage<'a> {
             return Ok(false);
         };
         let before = self.net.handler.renewals;
-        self.command(Side::Left, command)?;
+        self.command(Side::Left, command, "renew")?;
         let is_renewed = self.wait(PATIENCE, |stage| stage.net.handler.renewals > before)?;
         self.pass(Duration::from_secs(1))?;
         Ok(is_renewed)
     }
 
     fn close(&mut self) -> Result<(), RunFailure> {
-        self.command(Side::Left, Command::CloseAll)?;
+        self.command(Side::Left, Command::CloseAll, "close")?;
         self.pass(Duration::from_secs(1))?;
         self.wait(PATIENCE, Self::is_empty).map(|_| ())
     }
 
-    fn command(&mut self, side: Side, command: Command) -> Result<(), RunFailure> {
+    fn command(&mut self, side: Side, command: Command, word: &str) -> Result<(), RunFailure> {
         let now = self.net.now();
-        self.net.handler.page.line(now, side.name(), "command", format_args!("{command:?}"));
+        let text = match command {
+            Command::RekeyChild { child } => format!("{word} {child}"),
+            Command::RekeyIke { ike_sa } => format!("{word} {ike_sa}"),
+            _ => word.to_owned(),
+        };
+        self.net.handler.page.line(now, side.name(), "command", text);
         if let Err(error) = self.net.command(self.node(side), command)? {
             self.net.handler.page.line(now, side.name(), "command", format_args!("refused: {error}"));
         }
@@ -249,6 +262,7 @@ impl<'a> Stage<'a> {
 
     fn finish(mut self, is_renewed: bool) -> Result<Outcome, RunFailure> {
         let mut is_success = is_renewed;
+        let now = self.net.now();
         let story = &mut self.net.handler;
         story.page.heading("In short");
         for end in &story.ends {
@@ -265,7 +279,7 @@ impl<'a> Stage<'a> {
             counters.of(Incident::Lost)
         ));
         story.page.text(format_args!("rekey    {}", if is_renewed { "done" } else { "FAILED" }));
-        story.page.text(format_args!("clock    {} virtual seconds", self.net.now()));
+        story.page.text(format_args!("clock    {} virtual seconds", now));
         self.flush()?;
         let keys = core::mem::take(&mut self.net.handler.keys);
         Ok(Outcome { capture: self.net.world.capture().cloned(), keys, is_success })

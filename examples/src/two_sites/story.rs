@@ -5,12 +5,15 @@ use super::lan::{Host, Received};
 use super::page::Page;
 use super::scenario::Side;
 use crate::gatewayd::log::Log;
+use bytes::Bytes;
 use drive::{Instant, Path, Transmit, Verdict};
 use gateway::{Action, Event, Gateway, Outcome};
-use ikev1_core::{Direction, Event as Ike, KeyLogLine, MessageTrace};
+use ikev1_core::{Direction, Event as Ike, KeyLogLine, MessageTrace, Role};
 use ipsec_wire::esp::EspPacket;
+use ipsec_wire::registry::ExchangeType;
 use nat_t::demux::{self, Content};
 use simnet::{Handler, Incident, NodeId, Orders};
+use std::collections::BTreeSet;
 
 /// One end of the story.
 pub struct End {
@@ -34,14 +37,16 @@ pub struct Story {
     pub keys: Vec<KeyLogLine>,
     /// How many pairs of IPsec SAs and how many ISAKMP SAs were renewed, as the ends saw it.
     pub renewals: usize,
-    /// How many exchanges failed.
+    /// How many exchanges were given up by the end that began them.
     pub failures: usize,
+    /// The messages of the exchanges that were sent, to know one that is sent again.
+    sent: BTreeSet<(NodeId, Bytes)>,
 }
 
 impl Story {
     /// Returns the story of two ends.
     pub fn new(ends: [End; 2]) -> Self {
-        Self { page: Page::new(), ends, keys: Vec::new(), renewals: 0, failures: 0 }
+        Self { page: Page::new(), ends, keys: Vec::new(), renewals: 0, failures: 0, sent: BTreeSet::new() }
     }
 
     /// Returns the end on a side.
@@ -64,7 +69,7 @@ impl Story {
 
     /// Writes what the network did.
     pub fn incident(&mut self, at: Instant, incident: Incident, packet: &Transmit) {
-        let text = format!("{}, {} octets, {}", content(packet), packet.payload.len(), packet.path);
+        let text = format!("{}, {}", content(packet), packet.path);
         self.page.line(at, "wire", &incident.to_string(), text);
     }
 
@@ -72,7 +77,7 @@ impl Story {
         self.ends.iter().find(|end| end.node == node).map_or(Side::Left, |end| end.side)
     }
 
-    fn delivered(&mut self, now: Instant, side: Side, packet: &[u8]) -> Option<bytes::Bytes> {
+    fn delivered(&mut self, now: Instant, side: Side, packet: &[u8]) -> Option<Bytes> {
         let name = side.name();
         match self.end(side).host.receive(now, packet) {
             Received::Request { from, sequence, answer } => {
@@ -101,8 +106,15 @@ impl Story {
         }
         match event {
             Event::Ike(Ike::SaRekeyed { .. } | Ike::SasAdopted { .. }) => self.renewals += 1,
-            Event::Ike(Ike::Phase1Failed { .. } | Ike::Phase2Failed { .. }) => self.failures += 1,
+            Event::Ike(Ike::Phase1Failed { role, .. } | Ike::Phase2Failed { role, .. }) if *role == Role::Initiator => {
+                self.failures += 1;
+            }
             _ => {}
+        }
+        if let Event::Ike(Ike::Resent { exchange: of, message_id, sendings, left, .. }) = event {
+            let id = if *message_id == 0 { String::new() } else { format!(" {message_id:#010x}") };
+            let text = format!("{}{id}: no answer, sending {sendings}, {left} left", exchange(*of));
+            return self.page.line(now, side.name(), "timeout", text);
         }
         let (_, text) = self.end(side).log.text(event);
         let mut parts = text.split("; ");
@@ -112,17 +124,17 @@ impl Story {
 
     /// Writes a message: what is in it where it was made, and only that it came where it came.
     fn message(&mut self, now: Instant, side: Side, message: &MessageTrace) {
-        let what = match message.direction {
-            Direction::Outbound => "send",
-            Direction::Inbound => "receive",
+        let (what, path) = match message.direction {
+            Direction::Outbound => ("send", message.path),
+            Direction::Inbound => ("receive", message.path.reversed()),
         };
-        let number = if message.number > 0 { format!(" {}", message.number) } else { String::new() };
-        let id = if message.message_id == 0 { String::new() } else { format!(", id {:#010x}", message.message_id) };
-        let again = if message.resend > 0 { format!(", resend {}", message.resend) } else { String::new() };
-        let form = if message.encrypted { "encrypted" } else { "clear" };
-        let text = format!("{}{number}{id}: {} octets, {form}{again}, {}", message.exchange, message.length, message.path);
+        let number = if message.number > 0 { format!(" message {}", message.number) } else { String::new() };
+        let id = if message.message_id == 0 { String::new() } else { format!(" {:#010x}", message.message_id) };
+        let form = if message.encrypted { "encrypted" } else { "in clear" };
+        let exchange = exchange(message.exchange);
+        let text = format!("{exchange}{id}{number}, {} octets {form}, {}", message.length, path);
         self.page.line(now, side.name(), what, text);
-        if message.direction == Direction::Outbound && message.resend == 0 {
+        if message.direction == Direction::Outbound {
             contents::lines(message).into_iter().for_each(|line| self.page.more(line));
         }
     }
@@ -141,6 +153,8 @@ impl Handler<Gateway> for Story {
                 }
             }
             Action::Bypass(_) => self.page.line(now, side.name(), "bypass", "a packet leaves in clear"),
+            // Both ends have the same keys, and log them in their own addresses.
+            Action::KeyLog(line) if self.keys.contains(&line) => {}
             Action::KeyLog(line) => self.keys.push(line),
             Action::Event(event) => self.event(now, side, &event),
             other => self.page.line(now, side.name(), "action", format_args!("{other:?}")),
@@ -153,6 +167,9 @@ impl Handler<Gateway> for Story {
         match kind(packet) {
             Kind::Esp(_) => self.page.line(now, name, "esp", format_args!("{}, {}", content(packet), packet.path)),
             Kind::Keepalive => self.page.line(now, name, "keepalive", packet.path),
+            Kind::Ike if !self.sent.insert((node, packet.payload.clone())) => {
+                self.page.line(now, name, "resend", format_args!("{}, {}", content(packet), packet.path));
+            }
             Kind::Ike | Kind::Other => {}
         }
     }
@@ -163,8 +180,21 @@ impl Handler<Gateway> for Story {
             Verdict::Accepted => {}
             Verdict::Duplicate => self.page.line(now, name, "again", format_args!("{}: seen before", content(packet))),
             Verdict::Ignored(_) if matches!(kind(packet), Kind::Keepalive) => {}
-            Verdict::Ignored(reason) => self.page.line(now, name, "drop", format_args!("{}: {reason}", content(packet))),
+            Verdict::Ignored(reason) => {
+                self.page.line(now, name, "drop", format_args!("{}: {reason}", content(packet)))
+            }
         }
+    }
+}
+
+/// Returns the name that people use for an exchange.
+fn exchange(exchange: ExchangeType) -> String {
+    match exchange {
+        ExchangeType::MAIN => "main mode".to_owned(),
+        ExchangeType::AGGRESSIVE => "aggressive mode".to_owned(),
+        ExchangeType::QUICK => "quick mode".to_owned(),
+        ExchangeType::INFORMATIONAL => "informational".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -194,13 +224,13 @@ fn kind(packet: &Transmit) -> Kind<'_> {
 /// Returns what a packet on the wire is, in a few words.
 fn content(packet: &Transmit) -> String {
     match kind(packet) {
-        Kind::Ike => "IKE message".to_owned(),
+        Kind::Ike => format!("IKE message of {} octets", packet.payload.len()),
         Kind::Esp(esp) => match EspPacket::new_checked(esp) {
             Ok(view) => format!("SPI {:#010x} number {}, {} octets", view.spi(), view.sequence(), esp.len()),
             Err(error) => error.to_string(),
         },
         Kind::Keepalive => "keepalive".to_owned(),
-        Kind::Other => "something else".to_owned(),
+        Kind::Other => format!("something else of {} octets", packet.payload.len()),
     }
 }
 
@@ -220,6 +250,8 @@ fn word(event: &Event) -> &'static str {
             Ike::DeleteReceived { .. } => "delete",
             Ike::NotifyReceived { .. } | Ike::NotifySent { .. } | Ike::InitialContact { .. } => "notify",
             Ike::PathChanged { .. } => "move",
+            Ike::AcquireQueued { .. } => "acquire",
+            Ike::Closed => "close",
             Ike::PeerProbed { .. } | Ike::PeerDead { .. } => "dpd",
             _ => "news",
         },

@@ -5,9 +5,8 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use drive::Instant;
 use gateway::{Action, Command, Config, Event, Gateway, Outcome, Plan};
-use ikev1_core::{
-    ConnectionConfig, ConnectionId, Identity, Peer, PolicyConfig, PreSharedKey, RemoteIdentity, TrafficSelector,
-};
+use ikev1_core::auth::PreSharedKey;
+use ikev1_core::{ConnectionConfig, ConnectionId, Identity, Peer, PolicyConfig, RemoteIdentity, TrafficSelector};
 use simnet::{Handler, Harness, Link, NatConfig, NatId, NodeId, Orders, Realm, World};
 
 pub const LEFT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -55,7 +54,8 @@ impl Side {
     }
 
     pub fn config(self) -> Config {
-        let child = PolicyConfig::new("net").local(subnet(self.lan)).remote(subnet(self.far_lan)).lifetime(self.lifetime);
+        let child =
+            PolicyConfig::new("net").local(subnet(self.lan)).remote(subnet(self.far_lan)).lifetime(self.lifetime);
         let mut connection = ConnectionConfig::new("office")
             .local(IpAddr::from(self.local))
             .peer(self.peer)
@@ -187,7 +187,7 @@ impl Sites {
     }
 
     pub fn has_tunnel(&self, node: NodeId) -> bool {
-        !self.machine(node).snapshot(self.net.now()).ipsec.is_empty()
+        self.machine(node).snapshot(self.net.now()).ipsec.iter().any(|pair| pair.status.complete)
     }
 
     pub fn events(&self, node: NodeId) -> impl Iterator<Item = &Event> {

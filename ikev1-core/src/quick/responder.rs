@@ -6,7 +6,7 @@ use crate::message::{built, check_hash_1, hashed};
 use crate::negotiate::{AgreedPart, Phase2Choice, Refusals, Rules, choose_phase2};
 use crate::phase1::{draw_nonce, peer_nonce, peer_public};
 use crate::plan::{ConnectionPlan, PolicyPlan};
-use crate::proposal::{OfferedIpsec, UdpEncapsulation};
+use crate::proposal::{IpsecTransform, OfferedIpsec, UdpEncapsulation};
 use crate::quick::{Agreement, Half, client_ids, halves, identification, responder_lifetime, suites};
 use crate::refused::Refused;
 use crate::selector::TrafficSelector;
@@ -46,6 +46,8 @@ pub(crate) fn check_request(
     let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
     let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
     let ni_b = peer_nonce(payloads, &[])?.to_vec();
+    let peer_spi = offer.proposals().next().and_then(|proposal| <[u8; 4]>::try_from(proposal.spi).ok());
+    let peer_spi = peer_spi.map(u32::from_be_bytes);
     let takes = |policy: &PolicyPlan| {
         let exact = policy.local == local && policy.remote == remote;
         exact || policy.accept_narrower && policy.local.contains(&local) && policy.remote.contains(&remote)
@@ -63,7 +65,7 @@ pub(crate) fn check_request(
                     }
                     (None, None) => None,
                     (Some(_), None) | (None, Some(_)) => {
-                        return Err(Refused::because(Failure::KeyExchange).with_asked(remote, local));
+                        return Err(Refused::because(Failure::KeyExchange).with_asked(peer_spi, remote, local));
                     }
                 };
                 let ids_sent = ids.is_some();
@@ -78,7 +80,14 @@ pub(crate) fn check_request(
         Some(refusals) => Refused::offer(Failure::NoProposalChosen, refusals),
         None => Refused::because(Failure::NoPolicy),
     }
-    .with_asked(remote, local))
+    .with_asked(peer_spi, remote, local))
+}
+
+impl Request {
+    /// Returns the transform that was chosen.
+    pub(crate) const fn transform(&self) -> &IpsecTransform {
+        &self.part.transform
+    }
 }
 
 /// Message 2 is sent: the inbound half is in force.

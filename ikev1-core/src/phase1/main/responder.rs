@@ -57,11 +57,6 @@ impl SaRecv {
         (Self { cookies, transform: choice.transform, sai_b, capabilities }, built(chain))
     }
 
-    /// Returns the transform in force.
-    pub(crate) const fn transform(&self) -> &Phase1Transform {
-        &self.transform
-    }
-
     /// Checks message 3: nothing is computed yet.
     pub(crate) fn check(&self, path: Path, payloads: &Payloads<'_>) -> Result<Received, Refused> {
         let ni_b = phase1::peer_nonce(payloads, &[])?.to_vec();
@@ -162,19 +157,16 @@ impl KeRecv {
             return Err(DropReason::WrongHash.into());
         }
         let peer = phase1::peer_identity(payloads)?;
-        Ok(Authenticated { peer, initial_contact: initial_contact::absorb(payloads) })
+        Ok(Authenticated { peer, initial_contact: initial_contact::absorb(self.said.cookies, payloads) })
     }
 
     /// Builds message 6: `HDR*, IDir, HASH_R`, to be encrypted with the chain past message 5.
-    pub(crate) fn answer(&self, identity: &Identity, first_contact: bool) -> Chain {
+    pub(crate) fn answer(&self, identity: &Identity) -> Chain {
         let identification = phase1::identification(identity);
         let hash_r = self.keys.hash_r(&self.said.transcript(), &phase1::identification_body(&identification));
         let mut chain = ChainBuilder::new();
         chain.push(&identification);
         chain.push(&Hash { data: hash_r.as_bytes() });
-        if first_contact {
-            initial_contact::contribute(self.said.cookies, &mut chain);
-        }
         built(chain)
     }
 

@@ -1,0 +1,55 @@
+//! Prints the ratios of ours to its anchors: `cargo run --release -p benches --bin ratios -- NAME...`.
+
+use benches::measure::Report;
+use benches::{esp, handshake, sad, spd, wire};
+use clap::{Parser, ValueEnum};
+use std::process::ExitCode;
+
+/// A group of cases.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Group {
+    /// Packets sealed and opened through the association database.
+    Esp,
+    /// IKEv1 exchanges against their bare exponentiations.
+    Handshake,
+    /// Look-up of associations.
+    Sad,
+    /// Look-up and change of policies.
+    Spd,
+    /// Messages walked and typed, against a naive parser.
+    Wire,
+}
+
+impl Group {
+    fn run(self, report: &mut Report) {
+        match self {
+            Self::Esp => esp::run(report),
+            Self::Handshake => handshake::run(report),
+            Self::Sad => sad::run(report),
+            Self::Spd => spd::run(report),
+            Self::Wire => wire::run(report),
+        }
+    }
+}
+
+/// Measures ours against its anchors, interleaved in one process, and prints one line a case.
+///
+/// `ratio` is ours over the anchor: lower is better; `target` is the highest ratio allowed.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The groups to run; all of them when none is named.
+    groups: Vec<Group>,
+    /// Ends with an error when a ratio is above its target.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let groups = if arguments.groups.is_empty() { Group::value_variants() } else { &arguments.groups };
+    let mut report = Report::new();
+    for group in groups {
+        group.run(&mut report);
+    }
+    if report.finish() || !arguments.check { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

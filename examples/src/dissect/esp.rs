@@ -1,0 +1,76 @@
+//! ESP packets: header, and what is inside where a key is known.
+
+use super::keys::Keys;
+use esp_ah::{OpenJob, Packet, open_batch};
+use ipsec_wire::esp::EspPacket;
+use ipsec_wire::ipv4::Ipv4Packet;
+use ipsec_wire::ipv6::Ipv6Packet;
+use ipsec_wire::isakmp::describe::{Field, Sink, Value};
+use std::fmt;
+use std::net::IpAddr;
+
+/// Tells an ESP packet, and returns the IP packet inside when it could be opened and is one.
+///
+/// # Errors
+/// Those of the sink.
+pub fn tell(octets: &[u8], keys: &Keys, sink: &mut dyn Sink) -> Result<Option<Vec<u8>>, fmt::Error> {
+    let packet = match EspPacket::new_checked(octets) {
+        Ok(packet) => packet,
+        Err(error) => {
+            sink.begin("ESP", &[])?;
+            sink.line(&[Field::new("ERROR", Value::Shown(&error)), Field::new("Octets", Value::Octets(octets))])?;
+            sink.end()?;
+            return Ok(None);
+        }
+    };
+    sink.begin(
+        "ESP",
+        &[
+            Field::new("SPI", Value::Bits(packet.spi().into(), 8)),
+            Field::number("Sequence", packet.sequence()),
+            Field::count("Length", octets.len()),
+        ],
+    )?;
+    let mut inner = None;
+    match keys.esp.get(&packet.spi()) {
+        None => sink.line(&[Field::new("Encrypted", Value::Octets(packet.body()))])?,
+        Some(key) => {
+            let mut buffer = octets.to_vec();
+            let mut jobs = [OpenJob::new(key, Packet::whole(&mut buffer), packet.sequence().into())];
+            open_batch(&mut jobs);
+            let [job] = jobs;
+            match job.finish() {
+                Ok(opened) => {
+                    let payload = opened.packet.octets().to_vec();
+                    let next_header = Field::number("Next header", opened.next_header);
+                    match ends(&payload).filter(|_| matches!(opened.next_header, 4 | 41)) {
+                        None => sink.line(&[next_header])?,
+                        Some((source, destination, protocol)) => sink.line(&[
+                            next_header,
+                            Field::new("From", Value::Address(source)),
+                            Field::new("To", Value::Address(destination)),
+                            Field::number("Protocol", protocol),
+                        ])?,
+                    }
+                    sink.line(&[Field::new("Payload", Value::Octets(&payload))])?;
+                    inner = matches!(opened.next_header, 4 | 41).then_some(payload);
+                }
+                Err(error) => {
+                    sink.line(&[Field::new("ERROR", Value::Shown(&error))])?;
+                    sink.line(&[Field::new("Encrypted", Value::Octets(packet.body()))])?;
+                }
+            }
+        }
+    }
+    sink.end()?;
+    Ok(inner)
+}
+
+/// Returns the ends of an IP packet, and what it carries.
+fn ends(packet: &[u8]) -> Option<(IpAddr, IpAddr, u8)> {
+    if let Ok(packet) = Ipv4Packet::new_checked(packet) {
+        return Some((packet.source().into(), packet.destination().into(), packet.protocol()));
+    }
+    let packet = Ipv6Packet::new_checked(packet).ok()?;
+    Some((packet.source().into(), packet.destination().into(), packet.next_header()))
+}

@@ -1,0 +1,363 @@
+//! The loop: wait, one call into the engine, drain its actions, perform them, sleep until its next timer.
+
+use super::clock::Clock;
+use super::control::{Control, Request, Which};
+use super::file::{File, FileError, Start};
+use super::keylog::KeyLog;
+use super::log::Log;
+use super::signals::Signals;
+use super::sockets::Sockets;
+use super::status;
+use super::tun::Device;
+use core::time::Duration;
+use drive::{Datagram, Instant, Verdict};
+use gateway::{Action, Command, Gateway, InPacket, Inbound, OutPacket, Outbound, Packet, Plan};
+use mio::{Events, Poll, Token};
+use std::collections::BTreeSet;
+use std::io;
+
+/// Packets that are sealed or opened in one call.
+const BATCH: usize = 32;
+/// Batches read from one source before the others get their turn.
+const ROUNDS: usize = 4;
+/// Octets before a clear packet: ESP header and IV go there.
+const HEADROOM: usize = 128;
+/// Octets after a clear packet: padding and ICV go there.
+const TAILROOM: usize = 128;
+/// The longest datagram or packet.
+const LONGEST: usize = 65_535;
+/// How long peers are given to hear of the end: the deletes are sent at once, this only drains them.
+const GOODBYE: Duration = Duration::from_millis(200);
+
+const TUN: Token = Token(0);
+const SIGNALS: Token = Token(1);
+const SOCKETS: usize = 16;
+const CONTROL: usize = 4_096;
+
+/// Why the daemon ended without being asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration was refused.
+    #[error(transparent)]
+    Configuration(#[from] FileError),
+    /// The system refused something.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// The daemon: the engine and everything it touches.
+pub struct Daemon {
+    engine: Gateway,
+    clock: Clock,
+    log: Log,
+    poll: Poll,
+    sockets: Sockets,
+    device: Device,
+    signals: Signals,
+    control: Option<Control>,
+    keylog: Option<KeyLog>,
+    /// Sources that may hold more than was read: the poll reports each arrival only once.
+    ready: BTreeSet<Token>,
+    buffers: Vec<Vec<u8>>,
+    /// When to end, once asked to.
+    end: Option<Instant>,
+}
+
+impl Daemon {
+    /// Opens everything a configuration asks for.
+    ///
+    /// # Errors
+    /// The plan or the system refuses.
+    pub fn open(file: &File, plan: Plan) -> Result<Self, DaemonError> {
+        let signals = Signals::catch()?;
+        let poll = Poll::new()?;
+        let mut sockets = Sockets::open(&file.daemon)?;
+        sockets.register(poll.registry(), SOCKETS)?;
+        let device = Device::open(&file.tun)?;
+        device.register(poll.registry(), TUN)?;
+        signals.register(poll.registry(), SIGNALS)?;
+        let control = match &file.daemon.control {
+            Some(path) => Some(Control::listen(path, poll.registry(), CONTROL)?),
+            None => None,
+        };
+        let keylog = file.daemon.dangerously_keylog_dir.as_deref().map(KeyLog::open).transpose()?;
+        let entropy = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
+        Ok(Self {
+            log: Log::new(file.daemon.log, &plan),
+            engine: Gateway::new(plan, entropy),
+            clock: Clock::start(),
+            poll,
+            sockets,
+            device,
+            signals,
+            control,
+            keylog,
+            ready: BTreeSet::new(),
+            buffers: (0..BATCH).map(|_| vec![0; HEADROOM + LONGEST + TAILROOM]).collect(),
+            end: None,
+        })
+    }
+
+    /// Runs until a signal, the command `quit`, or a failure of the system.
+    ///
+    /// # Errors
+    /// The system refuses to wait.
+    pub fn run(&mut self, file: &File) -> Result<(), DaemonError> {
+        self.log.line(self.clock.now(), &format!("serving {:?}", file.daemon.listen));
+        for connection in &file.connection {
+            if connection.start == Start::Boot {
+                drop(self.request(&Request::Initiate(connection.name.clone())));
+            }
+        }
+        let mut events = Events::with_capacity(64);
+        loop {
+            let now = self.clock.now();
+            if self.end.is_some_and(|end| end <= now) {
+                return Ok(());
+            }
+            self.wait(now, &mut events)?;
+            let mut turns: BTreeSet<Token> = core::mem::take(&mut self.ready);
+            turns.extend(events.iter().map(|event| event.token()));
+            for token in turns {
+                self.turn(token)?;
+            }
+            if self.engine.poll_timeout().is_some_and(|at| at <= self.clock.now()) {
+                self.engine.handle_timeout(self.clock.now());
+                self.perform();
+            }
+        }
+    }
+
+    fn wait(&mut self, now: Instant, events: &mut Events) -> io::Result<()> {
+        let next = [self.engine.poll_timeout(), self.end].into_iter().flatten().min();
+        let pause = if self.ready.is_empty() {
+            // Rounded up: a timer that is called early is called again at once.
+            next.map(|at| at.saturating_duration_since(now) + Duration::from_millis(1))
+        } else {
+            Some(Duration::ZERO)
+        };
+        match self.poll.poll(events, pause) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            other => other,
+        }
+    }
+
+    fn turn(&mut self, token: Token) -> io::Result<()> {
+        match token {
+            TUN => self.read_device()?,
+            SIGNALS => {
+                if self.signals.came() {
+                    self.log.line(self.clock.now(), "asked to end");
+                    drop(self.request(&Request::Quit));
+                }
+            }
+            Token(CONTROL..) => self.read_control(token),
+            Token(number) => self.read_socket(number.saturating_sub(SOCKETS)),
+        }
+        Ok(())
+    }
+
+    fn read_device(&mut self) -> io::Result<()> {
+        let mut buffers = core::mem::take(&mut self.buffers);
+        let mut dry = false;
+        for _ in 0..ROUNDS {
+            let mut lengths = Vec::with_capacity(BATCH);
+            for buffer in &mut buffers {
+                let room = buffer.get_mut(HEADROOM..HEADROOM + LONGEST).unwrap_or_default();
+                match self.device.receive(room) {
+                    Ok(length) => lengths.push(length),
+                    Err(error) if is_transient(&error) => {
+                        dry = error.kind() == io::ErrorKind::WouldBlock;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            self.seal(&mut buffers, &lengths);
+            if dry {
+                break;
+            }
+        }
+        if !dry {
+            self.ready.insert(TUN);
+        }
+        self.buffers = buffers;
+        Ok(())
+    }
+
+    fn seal(&mut self, buffers: &mut [Vec<u8>], lengths: &[usize]) {
+        let now = self.clock.now();
+        let mut batch: Vec<OutPacket<'_>> = buffers
+            .iter_mut()
+            .zip(lengths)
+            .filter_map(|(buffer, length)| Packet::new(buffer, HEADROOM..HEADROOM + length))
+            .map(OutPacket::new)
+            .collect();
+        self.engine.seal_batch(now, &mut batch);
+        for sealed in &batch {
+            if let Outbound::Send(path) = sealed.outcome {
+                self.send(now, path, sealed.packet.octets());
+            }
+        }
+        self.perform();
+    }
+
+    fn read_socket(&mut self, index: usize) {
+        let mut buffers = core::mem::take(&mut self.buffers);
+        let mut dry = false;
+        for _ in 0..ROUNDS {
+            let mut received = Vec::with_capacity(BATCH);
+            for buffer in &mut buffers {
+                match self.sockets.receive(index, buffer) {
+                    Ok(datagram) => received.push(datagram),
+                    Err(error) => {
+                        // What is no lack of datagrams concerns one of them, and more may follow.
+                        dry = error.kind() == io::ErrorKind::WouldBlock;
+                        self.complain(&error, "socket");
+                        break;
+                    }
+                }
+            }
+            let now = self.clock.now();
+            let mut batch: Vec<InPacket<'_>> = buffers
+                .iter_mut()
+                .zip(&received)
+                .filter_map(|(buffer, datagram)| {
+                    Packet::new(buffer, datagram.payload.clone()).map(|packet| InPacket::new(datagram.path, packet))
+                })
+                .collect();
+            self.unseal(now, &mut batch);
+            if dry {
+                break;
+            }
+        }
+        if !dry {
+            self.ready.insert(Token(SOCKETS + index));
+        }
+        self.buffers = buffers;
+    }
+
+    fn unseal(&mut self, now: Instant, batch: &mut [InPacket<'_>]) {
+        self.engine.open_batch(now, batch);
+        for opened in batch {
+            match opened.outcome {
+                Inbound::Deliver { .. } => {
+                    if let Err(error) = self.device.send(opened.packet.octets()) {
+                        self.complain(&error, "TUN device");
+                    }
+                }
+                Inbound::Control => {
+                    let datagram = Datagram { path: opened.path, payload: opened.packet.octets() };
+                    if let Verdict::Ignored(reason) = self.engine.handle_datagram(now, datagram) {
+                        self.log.dropped(now, opened.path, &reason);
+                    }
+                    self.perform();
+                }
+                Inbound::Dropped(reason) => self.log.dropped(now, opened.path, &reason),
+                Inbound::Unprocessed => {}
+            }
+        }
+        self.perform();
+    }
+
+    /// Drains the engine's actions and performs each.
+    fn perform(&mut self) {
+        let now = self.clock.now();
+        while let Some(action) = self.engine.poll_action() {
+            match action {
+                Action::Transmit(transmit) => self.send(now, transmit.path, &transmit.payload),
+                Action::Deliver(packet) => {
+                    if let Err(error) = self.device.send(&packet) {
+                        self.complain(&error, "TUN device");
+                    }
+                }
+                Action::KeyLog(line) => {
+                    if let Some(Err(error)) = self.keylog.as_mut().map(|keylog| keylog.write(&line)) {
+                        self.complain(&error, "key log");
+                    }
+                }
+                Action::Event(event) => self.log.event(now, &event),
+                other => self.log.line(now, &format!("not performed: {other:?}")),
+            }
+        }
+    }
+
+    fn send(&self, now: Instant, path: drive::Path, payload: &[u8]) {
+        if let Err(error) = self.sockets.send(path, payload)
+            && !is_transient(&error)
+        {
+            self.log.warning(now, &format!("{path}: {error}"));
+        }
+    }
+
+    fn complain(&self, error: &io::Error, what: &str) {
+        if !is_transient(error) {
+            self.log.warning(self.clock.now(), &format!("{what}: {error}"));
+        }
+    }
+
+    fn read_control(&mut self, token: Token) {
+        let Some(mut control) = self.control.take() else { return };
+        for (client, line) in control.ready(self.poll.registry(), token) {
+            let answer = match line.parse::<Request>() {
+                Ok(request) => self.request(&request),
+                Err(error) => Err(error.to_string()),
+            };
+            let answer = answer.unwrap_or_else(|error| serde_json::json!({ "error": error }));
+            control.answer(self.poll.registry(), client, &answer.to_string());
+        }
+        self.control = Some(control);
+    }
+
+    fn request(&mut self, request: &Request) -> Result<serde_json::Value, String> {
+        let now = self.clock.now();
+        let commands = match request {
+            Request::Status => return Ok(status::of(&self.engine.snapshot(now))),
+            Request::Quit => {
+                self.end = Some(now + GOODBYE);
+                vec![Command::CloseAll]
+            }
+            Request::Initiate(name) => vec![Command::Initiate { connection: self.connection(name)? }],
+            Request::Rekey(which) => {
+                self.each(which, now, |id| Command::RekeyIke { ike_sa: id }, |id| Command::RekeyChild { child: id })?
+            }
+            Request::Delete(which) => {
+                self.each(which, now, |id| Command::DeleteIke { ike_sa: id }, |id| Command::DeleteChild { child: id })?
+            }
+        };
+        let count = commands.len();
+        for command in commands {
+            let taken = self.engine.handle_command(now, command);
+            self.perform();
+            taken.map_err(|error| error.to_string())?;
+        }
+        Ok(serde_json::json!({ "done": count }))
+    }
+
+    fn connection(&self, name: &str) -> Result<gateway::ConnectionId, String> {
+        self.engine.connection_named(name).ok_or_else(|| format!("no connection is called {name}"))
+    }
+
+    fn each(
+        &self,
+        which: &Which,
+        now: Instant,
+        ike: impl Fn(gateway::IkeSaId) -> Command,
+        child: impl Fn(gateway::ChildId) -> Command,
+    ) -> Result<Vec<Command>, String> {
+        let snapshot = self.engine.snapshot(now);
+        let commands: Vec<_> = match which {
+            Which::Ike(name) => snapshot.isakmp.iter().filter(|sa| sa.name == *name).map(|sa| ike(sa.ike_sa)).collect(),
+            Which::Child(name) => {
+                let of = |pair: &&gateway::PairStatus| pair.status.name == *name && !pair.status.superseded;
+                snapshot.ipsec.iter().filter(of).map(|pair| child(pair.status.child)).collect()
+            }
+        };
+        if commands.is_empty() { Err("there is no such association".to_owned()) } else { Ok(commands) }
+    }
+}
+
+/// Returns whether an error only says that there is nothing to read or no room to write just now.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}

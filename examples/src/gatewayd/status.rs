@@ -1,0 +1,100 @@
+//! A snapshot as JSON, under the names that routers show.
+
+use gateway::{PairStatus, PolicyStatus, Snapshot};
+use ikev1_core::IkeSaStatus;
+use serde_json::{Map, Value, json};
+
+/// Returns a snapshot as one JSON object.
+pub fn of(snapshot: &Snapshot) -> Value {
+    json!({
+        "time": snapshot.now.to_string(),
+        "isakmp": snapshot.isakmp.iter().map(|sa| ike_sa(snapshot, sa)).collect::<Vec<_>>(),
+        "embryonic": snapshot.embryonic,
+        "ipsec": snapshot.ipsec.iter().map(|pair| ipsec_pair(snapshot, pair)).collect::<Vec<_>>(),
+        "policies": snapshot.policies.iter().map(policy).collect::<Vec<_>>(),
+        "waiting": snapshot.waiting,
+        "counters": named(snapshot.counters.iter()),
+        "isakmp_counters": named(snapshot.ike_counters.iter()),
+        "sad_counters": named(snapshot.sad_counters.iter()),
+        "spd_counters": named(snapshot.spd_counters.iter()),
+    })
+}
+
+fn named(counters: impl Iterator<Item = (&'static str, u64)>) -> Value {
+    let counted = counters.filter(|(_, value)| *value > 0);
+    Value::Object(counted.map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>())
+}
+
+fn ike_sa(snapshot: &Snapshot, sa: &IkeSaStatus) -> Value {
+    json!({
+        "sa_id": sa.ike_sa.0,
+        "connection": sa.name,
+        "initiator_cookie": sa.cookies.initiator.to_string(),
+        "responder_cookie": sa.cookies.responder.to_string(),
+        "side": sa.role.to_string(),
+        "state": sa.state.to_string(),
+        "exchange_state": sa.exchange_state.to_string(),
+        "local_address": sa.path.local.to_string(),
+        "remote_address": sa.path.remote.to_string(),
+        "local_id": sa.local_identity.as_ref().map(ToString::to_string),
+        "remote_id": sa.remote_identity.as_ref().map(ToString::to_string),
+        "transform": sa.transform.as_ref().map(ToString::to_string),
+        "nat_discovered": sa.nat.to_string(),
+        "dpd_state": sa.dpd.to_string(),
+        "lifetime_seconds": sa.lifetime.map(|lifetime| lifetime.as_secs()),
+        "seconds_used": sa.established.map(|at| (snapshot.now - at).as_secs()),
+        "phase2_negotiations": sa.phase2_negotiations,
+        "acquires_queued": sa.queued,
+    })
+}
+
+fn ipsec_pair(snapshot: &Snapshot, pair: &PairStatus) -> Value {
+    let status = &pair.status;
+    let counters = |side: &Option<sad::SaStatus>| {
+        let counters = side.as_ref().and_then(|side| side.detail.as_ref()).map(|detail| detail.counters);
+        counters.map(|counters| json!({ "packets": counters.packets(), "bytes": counters.octets() }))
+    };
+    let state = match &pair.inbound {
+        Some(inbound) if status.complete => inbound.state.name(),
+        Some(_) | None => "larval",
+    };
+    json!({
+        "sa_id": status.child.0,
+        "isakmp_sa_id": status.ike_sa.0,
+        "connection": pair.connection,
+        "policy": status.name,
+        "side": status.role.to_string(),
+        "state": state,
+        "superseded": status.superseded,
+        "inbound_spi": format!("{:#010x}", status.inbound_spi),
+        "outbound_spi": format!("{:#010x}", status.outbound_spi),
+        "protection": status.protection.to_string(),
+        "local": status.local.to_string(),
+        "remote": status.remote.to_string(),
+        "encapsulation": match status.encapsulation {
+            ikev1_core::Encapsulation::Native => "native".to_owned(),
+            ikev1_core::Encapsulation::Udp(path) => format!("udp {path}"),
+        },
+        "lifetime_seconds": status.lifetimes.hard.as_secs(),
+        "soft_seconds": status.lifetimes.soft.as_secs(),
+        "seconds_used": (snapshot.now - status.established).as_secs(),
+        "inbound": counters(&pair.inbound),
+        "outbound": counters(&pair.outbound),
+    })
+}
+
+fn policy(policy: &PolicyStatus) -> Value {
+    json!({
+        "position": policy.position,
+        "name": policy.name,
+        "action": match policy.action {
+            spd::Action::Discard => "discard",
+            spd::Action::Bypass => "bypass",
+            spd::Action::Protect(_) => "protect",
+        },
+        "selector": policy.selector.to_string(),
+        "hits": policy.hits,
+        "waiting": policy.waiting,
+        "counters": named(policy.counters.iter()),
+    })
+}

@@ -1,0 +1,133 @@
+//! `dissect` on captures, held against snapshots of its text.
+
+use examples::dissect::keys::Keys;
+use examples::dissect::run::{Settings, Totals, run};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dissect")
+}
+
+fn capture(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(format!("{name}.pcap"))).unwrap()
+}
+
+fn key_file(name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(folder().join(format!("{name}.keys.json"))).unwrap()).unwrap()
+}
+
+fn text(name: &str, settings: &Settings) -> (String, Totals) {
+    let mut out = Vec::new();
+    let totals = run(&capture(name), settings, &mut out).unwrap();
+    (String::from_utf8(out).unwrap(), totals)
+}
+
+fn snapshot(name: &str, text: &str) {
+    let path = folder().join(format!("{name}.txt"));
+    if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "write") {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(expected == text, "{} differs; the text is now:\n{text}", path.display());
+}
+
+/// The key of the ISAKMP cipher and the keys of ESP.
+fn with_cipher_keys(name: &str) -> Settings {
+    let file = key_file(name);
+    let mut keys = Keys::default();
+    let text = |field: &str| file[field].as_str().unwrap().to_owned();
+    keys.add_isakmp(&format!("{}:{}", text("initiator_cookie"), text("encryption_key"))).unwrap();
+    file["esp"].as_array().unwrap().iter().for_each(|line| keys.add_esp(line.as_str().unwrap()).unwrap());
+    Settings { keys, check: true, ..Settings::default() }
+}
+
+#[test]
+fn main_mode_quick_mode_and_esp_are_opened() {
+    let (text, totals) = text("main-psk", &with_cipher_keys("main-psk"));
+    assert_eq!(totals, Totals { frames: 17, told: 17, breaches: 0 });
+    assert!(!text.contains("Encrypted:"), "{text}");
+    snapshot("main-psk", &text);
+}
+
+#[test]
+fn the_pre_shared_key_and_the_shared_secret_open_the_same() {
+    let file = key_file("main-psk");
+    let mut settings = with_cipher_keys("main-psk");
+    let expected = text("main-psk", &settings).0;
+    settings.keys.isakmp.clear();
+    settings.keys.psk = Some(file["psk"].as_str().unwrap().as_bytes().to_vec());
+    let secret =
+        format!("{}:{}", file["initiator_cookie"].as_str().unwrap(), file["dh_shared_secret"].as_str().unwrap());
+    settings.keys.add_shared_secret(&secret).unwrap();
+    assert_eq!(text("main-psk", &settings).0, expected);
+    settings.keys.psk = Some(b"another key".to_vec());
+    let wrong = text("main-psk", &settings).0;
+    assert!(wrong.contains("Not decrypted: decrypted to garbage"), "{wrong}");
+}
+
+#[test]
+fn fragments_are_joined_and_what_they_make_is_opened() {
+    let (text, totals) = text("aggressive-rsa", &with_cipher_keys("aggressive-rsa"));
+    assert_eq!(totals.breaches, 0);
+    assert_eq!(text.matches("Whole message from fragments").count(), 2);
+    assert!(text.contains("Certificate (6)") && text.contains("Signature (9)"), "{text}");
+    snapshot("aggressive-rsa", &text);
+}
+
+#[test]
+fn without_keys_what_is_encrypted_stays_so_and_nothing_is_wrong() {
+    let (text, totals) = text("main-psk", &Settings { check: true, ..Settings::default() });
+    assert_eq!((totals.told, totals.breaches), (17, 0));
+    assert_eq!(text.matches("Encrypted:").count(), 7 + 6);
+}
+
+#[test]
+fn broken_packets_are_told_with_the_rule_they_break() {
+    for (name, section) in [
+        ("payload_bad_length", "RFC 2408 §3.2"),
+        ("identification_segfault", "RFC 2408 §4.1"),
+        ("esp_truncated", "RFC 791 §3.1"),
+    ] {
+        let (text, totals) = text(name, &Settings { check: true, ..Settings::default() });
+        assert!(totals.breaches > 0 && text.contains(&format!("BREAKS: {section}")), "{name}:\n{text}");
+    }
+}
+
+#[test]
+fn json_is_one_object_for_each_frame_with_the_same_facts() {
+    let settings = Settings { json: true, ..with_cipher_keys("main-psk") };
+    let (text, totals) = text("main-psk", &settings);
+    let frames: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(frames.len() as u64, totals.told);
+    let message = &frames[0]["inside"][0];
+    assert_eq!(message["kind"], "ISAKMP");
+    assert_eq!(message["fields"]["Xchg"]["number"], 2);
+    let sa = &message["inside"][0];
+    let transform = &sa["inside"][0]["inside"][0];
+    assert_eq!(transform["fields"]["Key Length"], 128);
+    assert_eq!(frames[9]["inside"][0]["fields"]["SPI"], "1694cec2");
+}
+
+#[test]
+fn every_cut_of_a_capture_is_an_error_or_fewer_frames() {
+    let whole = capture("main-psk");
+    let settings = with_cipher_keys("main-psk");
+    for length in (0..whole.len()).step_by(37) {
+        let mut out = Vec::new();
+        if let Ok(totals) = run(&whole[..length], &settings, &mut out) {
+            assert!(totals.frames < 17);
+        }
+    }
+}
+
+#[test]
+fn flipped_bits_in_a_capture_do_no_harm() {
+    let whole = capture("aggressive-rsa");
+    let settings = with_cipher_keys("aggressive-rsa");
+    for bit in (24 * 8..whole.len() * 8).step_by(611) {
+        let mut broken = whole.clone();
+        broken[bit / 8] ^= 1 << (bit % 8);
+        let _ = run(&broken, &settings, &mut Vec::new());
+    }
+}

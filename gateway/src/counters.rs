@@ -1,0 +1,48 @@
+drive::counters! {
+    /// What became of packets at the boundary.
+    pub struct Counters {
+        /// Clear packets given in to be sent.
+        out_packets => "outProcessPkt",
+        /// Those that left protected.
+        out_sealed => "outProcessPktFinished",
+        /// Those that no policy names.
+        out_no_policy => "outNoPolicyFound",
+        /// Those that a policy lets pass in clear.
+        out_bypassed => "outBypass",
+        /// Those that a policy drops.
+        out_discarded => "outDiscard",
+        /// Those whose headers lie.
+        out_malformed => "outMalformed",
+        /// Those that were put to wait for an association.
+        out_waited => "outWaited",
+        /// Those dropped because a negotiation failed a moment ago.
+        out_resting => "outResting",
+        /// Those that could not be sealed.
+        out_unsealed => "outProcessFail",
+        /// Packets that waited and were dropped: the queue was full, or the negotiation failed.
+        waiting_dropped => "outWaitedDropped",
+        /// ESP packets given in.
+        in_packets => "inProcessPkt",
+        /// Those that came out clear and were delivered.
+        in_opened => "inProcessPktFinished",
+        /// Those that no association takes, or whose integrity, number or padding is wrong.
+        in_not_opened => "inProcessFail",
+        /// Those that hold no packet of the kind announced.
+        in_malformed => "inMalformed",
+        /// Those whose content is outside the traffic that was negotiated.
+        in_outside => "inPolSelectMatchFail",
+        /// Those whose content the policies do not want from their association.
+        in_policy_refused => "inPolicyActionFail",
+        /// Datagrams that are neither IKE nor ESP nor a keepalive.
+        in_not_ours => "inNotOurs",
+        /// NAT keepalives.
+        in_keepalives => "inKeepalive",
+        /// Events dropped because the caller did not take them.
+        events_dropped => "eventsDropped",
+    }
+}
+
+/// Counts one.
+pub(crate) fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}

@@ -1,0 +1,50 @@
+//! What a datagram is for.
+
+use drive::{Datagram, Path};
+use nat_t::demux::{Content, NotOurs, port_4500};
+
+/// The IP protocol number of ESP.
+pub(crate) const ESP: u8 = 50;
+
+/// The UDP ports on this machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) ike: u16,
+    pub(crate) nat_t: u16,
+}
+
+/// What a datagram is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// The exchanges: the whole datagram, marker included.
+    Ike,
+    /// The associations: the whole payload is one ESP packet.
+    Esp,
+    /// Nobody: it did its work in the NATs on its way.
+    Keepalive,
+}
+
+/// Why a datagram is for nobody here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotForUs {
+    /// Its port or protocol is not one of the plan's.
+    Port,
+    /// It came to the NAT-T port and is nothing that may come there.
+    Content(NotOurs),
+}
+
+/// Tells what a datagram is for by where it came in, and on the NAT-T port by its first octets, RFC 3948 §2.
+pub(crate) fn sort(ports: Ports, datagram: Datagram<'_>) -> Result<For, NotForUs> {
+    let Path { protocol, local, .. } = datagram.path;
+    match protocol {
+        ESP => Ok(For::Esp),
+        Path::UDP if local.port() == ports.nat_t => match port_4500(datagram.payload) {
+            Ok(Content::Ike(_)) => Ok(For::Ike),
+            Ok(Content::Esp(_)) => Ok(For::Esp),
+            Ok(Content::Keepalive) => Ok(For::Keepalive),
+            Err(reason) => Err(NotForUs::Content(reason)),
+        },
+        Path::UDP if local.port() == ports.ike => Ok(For::Ike),
+        _ => Err(NotForUs::Port),
+    }
+}

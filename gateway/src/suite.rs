@@ -1,0 +1,104 @@
+//! From the words of a negotiation to the transforms of the data path.
+
+use esp_ah::suite::{AesKey, IcvLen};
+use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, Suite};
+use ikev1_core::proposal::{self, EspCipher, Icv, Integrity, Protection};
+
+/// Returns the suite of what was negotiated, `None` if the data path has none like it.
+pub(crate) fn of(protection: Protection) -> Option<Suite> {
+    match protection {
+        Protection::Esp { cipher, integrity } => {
+            let integrity = match integrity {
+                Some(integrity) => integrity_of(integrity)?,
+                None => IntegrityAlgorithm::None,
+            };
+            Suite::new(cipher_of(cipher), integrity).ok()
+        }
+        Protection::Ah { .. } | Protection::Ipcomp { .. } => None,
+    }
+}
+
+const fn cipher_of(cipher: EspCipher) -> CipherAlgorithm {
+    match cipher {
+        EspCipher::Null => CipherAlgorithm::Null,
+        EspCipher::Des => CipherAlgorithm::DesCbc,
+        EspCipher::TripleDes => CipherAlgorithm::TripleDesCbc,
+        EspCipher::AesCbc(key) => CipherAlgorithm::AesCbc(aes(key)),
+        EspCipher::AesCtr(key) => CipherAlgorithm::AesCtr(aes(key)),
+        EspCipher::AesCcm(key, icv) => CipherAlgorithm::AesCcm(aes(key), octets(icv)),
+        EspCipher::AesGcm(key, icv) => CipherAlgorithm::AesGcm(aes(key), octets(icv)),
+        EspCipher::NullAesGmac(key) => CipherAlgorithm::AesGmac(aes(key)),
+    }
+}
+
+const fn aes(key: proposal::AesKey) -> AesKey {
+    match key {
+        proposal::AesKey::Bits128 => AesKey::Bits128,
+        proposal::AesKey::Bits192 => AesKey::Bits192,
+        proposal::AesKey::Bits256 => AesKey::Bits256,
+    }
+}
+
+const fn octets(icv: Icv) -> IcvLen {
+    match icv {
+        Icv::Octets8 => IcvLen::Octets8,
+        Icv::Octets12 => IcvLen::Octets12,
+        Icv::Octets16 => IcvLen::Octets16,
+    }
+}
+
+const fn integrity_of(integrity: Integrity) -> Option<IntegrityAlgorithm> {
+    match integrity {
+        Integrity::HmacMd5 => Some(IntegrityAlgorithm::HmacMd5_96),
+        Integrity::HmacSha1 => Some(IntegrityAlgorithm::HmacSha1_96),
+        Integrity::HmacSha2_256 => Some(IntegrityAlgorithm::HmacSha256_128),
+        Integrity::HmacSha2_256Cut96 => Some(IntegrityAlgorithm::HmacSha256_96),
+        Integrity::HmacSha2_384 => Some(IntegrityAlgorithm::HmacSha384_192),
+        Integrity::HmacSha2_512 => Some(IntegrityAlgorithm::HmacSha512_256),
+        Integrity::AesXcbc => Some(IntegrityAlgorithm::AesXcbc96),
+        // It stands in AH only.
+        Integrity::AesGmac(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_key_material_agree_between_negotiation_and_data_path() {
+        let keys = [proposal::AesKey::Bits128, proposal::AesKey::Bits192, proposal::AesKey::Bits256];
+        let plain = [EspCipher::Null, EspCipher::Des, EspCipher::TripleDes].into_iter();
+        let ciphers = plain.chain(keys.map(EspCipher::AesCbc)).chain(keys.map(EspCipher::AesCtr));
+        let integrities = [
+            Integrity::HmacMd5,
+            Integrity::HmacSha1,
+            Integrity::HmacSha2_256,
+            Integrity::HmacSha2_256Cut96,
+            Integrity::HmacSha2_384,
+            Integrity::HmacSha2_512,
+            Integrity::AesXcbc,
+        ];
+        for cipher in ciphers {
+            for integrity in integrities {
+                let protection = Protection::Esp { cipher, integrity: Some(integrity) };
+                let (a, b) = protection.keymat_lens();
+                assert_eq!(of(protection).unwrap().keymat_len(), a + b, "{cipher:?} {integrity:?}");
+            }
+        }
+        for key in keys {
+            for icv in [Icv::Octets8, Icv::Octets12, Icv::Octets16] {
+                for cipher in [EspCipher::AesGcm(key, icv), EspCipher::AesCcm(key, icv)] {
+                    let protection = Protection::Esp { cipher, integrity: None };
+                    assert_eq!(of(protection).unwrap().keymat_len(), protection.keymat_lens().0, "{cipher:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_data_path_lacks_has_no_suite() {
+        assert_eq!(of(Protection::Ah { integrity: Integrity::HmacSha1 }), None);
+        assert_eq!(of(Protection::Esp { cipher: EspCipher::Null, integrity: None }), None);
+    }
+}

@@ -1,0 +1,74 @@
+use crate::action::{Encapsulation, Lifetimes, RemoveReason, RemoveSa};
+use crate::crypto::DhGroup;
+use crate::ids::{ChildId, IkeSaId, PolicyId, Role};
+use crate::machine::sa::PeerKey;
+use crate::proposal::{Mode, Protection};
+use crate::selector::TrafficSelector;
+use core::net::IpAddr;
+use drive::Instant;
+
+/// A pair of IPsec SAs, from the moment its inbound half is installed.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) id: ChildId,
+    pub(crate) ike_sa: IkeSaId,
+    pub(crate) policy: PolicyId,
+    pub(crate) peer: PeerKey,
+    pub(crate) role: Role,
+    pub(crate) inbound_spi: u32,
+    pub(crate) outbound_spi: u32,
+    pub(crate) protection: Protection,
+    pub(crate) pfs: Option<DhGroup>,
+    pub(crate) mode: Mode,
+    pub(crate) encapsulation: Encapsulation,
+    pub(crate) local_end: IpAddr,
+    pub(crate) remote_end: IpAddr,
+    pub(crate) local: TrafficSelector,
+    pub(crate) remote: TrafficSelector,
+    pub(crate) lifetimes: Lifetimes,
+    /// The places of the beginning and the end of its quick mode among everything that this end
+    /// began and finished.
+    pub(crate) began: u64,
+    pub(crate) finished: u64,
+    pub(crate) since: Instant,
+    pub(crate) replaces: Option<ChildId>,
+    /// Both directions are installed.
+    pub(crate) complete: bool,
+    /// A newer pair is for sending now.
+    pub(crate) superseded: bool,
+}
+
+impl Child {
+    /// Returns whether both carry the same traffic of the same policy with the same peer.
+    pub(crate) fn same_flow(&self, other: &Self) -> bool {
+        self.policy == other.policy
+            && self.local == other.local
+            && self.remote == other.remote
+            && self.peer == other.peer
+    }
+
+    /// Returns whether this pair is for sending rather than `older`, which was complete before it.
+    ///
+    /// The newer one is, unless their quick modes overlapped: then both ends started one at once, and
+    /// the higher of the lower SPIs decides, which both ends know.
+    pub(crate) fn prevails_over(&self, older: &Self) -> bool {
+        let low = |child: &Self| child.inbound_spi.min(child.outbound_spi);
+        self.began > older.finished || low(self) > low(older)
+    }
+
+    pub(crate) const fn removal(&self, reason: RemoveReason) -> RemoveSa {
+        RemoveSa {
+            child: self.id,
+            connection: self.peer.connection,
+            policy: self.policy,
+            inbound_spi: self.inbound_spi,
+            outbound_spi: self.outbound_spi,
+            reason,
+        }
+    }
+
+    /// Returns when this end renews it, and when it ends.
+    pub(crate) fn limits(&self) -> (Instant, Instant) {
+        (self.since + self.lifetimes.soft, self.since + self.lifetimes.hard)
+    }
+}

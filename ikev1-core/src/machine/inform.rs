@@ -1,0 +1,302 @@
+use crate::action::{Direction, RemoveReason};
+use crate::counters::count;
+use crate::error::{DropReason, Failure};
+use crate::event::Event;
+use crate::ids::{Cookies, IkeSaId};
+use crate::informational::delete::{self, Named};
+use crate::keys::{IsakmpKeys, IvChain};
+use crate::machine::Endpoint;
+use crate::machine::phase1::Taken;
+use crate::machine::receive::Incoming;
+use crate::machine::sa::{Core, IkeSa, Phase, Quick};
+use crate::machine::send::Name;
+use crate::message::{check_hash_1, hashed};
+use crate::state_name::StateName;
+use crate::transition::{self, Protection};
+use alloc::vec::Vec;
+use drive::{Instant, Verdict};
+use ipsec_wire::isakmp::payload::{Delete, Notification, NotificationData};
+use ipsec_wire::isakmp::{Body, Chain, Cookie, Payloads};
+use ipsec_wire::registry::{ExchangeType, NotifyType, PayloadType};
+
+/// One thing that a protected informational message asks for.
+enum Item {
+    Delete(Named),
+    AreYouThere(u32),
+    Alive(u32),
+    InitialContact,
+    Notify(NotifyType, Option<u32>),
+}
+
+/// The lowest number of a notification that is no error, RFC 2408 §3.14.1.
+const FIRST_STATUS: u16 = 16_384;
+
+impl Endpoint {
+    /// Sends one protected informational message: it is not answered, so it is not kept.
+    pub(super) fn inform(&mut self, core: &Core, keys: &IsakmpKeys, phase1: &IvChain, rest: &Chain) {
+        let message_id = self.draw_message_id(core);
+        let mut iv = phase1.for_message_id(message_id);
+        let chain = hashed(&keys.hash_1(message_id, rest.octets()), rest);
+        let transmit = self.sealed(core.envelope(), Name::informational(message_id), &chain, keys, &mut iv);
+        self.send(transmit);
+    }
+
+    /// Sends one protected informational message under an SA that is up.
+    pub(super) fn inform_up(&mut self, sa: &IkeSa, rest: &Chain) {
+        if let Some(up) = sa.up() {
+            self.inform(&sa.core, &up.keys, &up.iv, rest);
+        }
+    }
+
+    /// Draws a message id that no exchange of the SA uses; never 0.
+    pub(super) fn draw_message_id(&mut self, core: &Core) -> u32 {
+        loop {
+            let id = self.rng.next_u32();
+            if id != 0 && !core.exchanges.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// Takes in an informational message.
+    pub(super) fn on_informational(&mut self, now: Instant, incoming: &Incoming<'_>) -> Taken {
+        let unanswered = incoming.cookies.with_responder(Cookie::ZERO);
+        let id = self.table.with_cookies(incoming.cookies).or_else(|| self.table.with_cookies(unanswered));
+        let Some(sa) = id.and_then(|id| self.table.take(id)) else { return Err(DropReason::UnknownCookies) };
+        match incoming.body {
+            Body::Clear(payloads) => self.on_hint(sa, incoming, &payloads),
+            Body::Encrypted(body) => self.on_protected(now, sa, incoming, body),
+        }
+    }
+
+    /// An unprotected message: anyone can have sent it, so it is a hint at most.
+    fn on_hint(&mut self, mut sa: IkeSa, incoming: &Incoming<'_>, payloads: &Payloads<'_>) -> Taken {
+        let error = payloads
+            .iter()
+            .filter(|payload| payload.payload_type() == PayloadType::NOTIFICATION)
+            .filter_map(|payload| Notification::parse(payload).ok())
+            .map(|notification| notification.notify_type)
+            .find(|notify_type| notify_type.0 < FIRST_STATUS);
+        let Some(notify) = error else {
+            self.table.put(sa);
+            return Err(DropReason::Unprotected);
+        };
+        if incoming.path.remote.ip() != sa.core.path.remote.ip() {
+            self.table.put(sa);
+            return Err(DropReason::WrongSource);
+        }
+        if sa.core.hint != Some(notify.0) {
+            sa.core.hint = Some(notify.0);
+            self.event(Event::NotifyReceived { ike_sa: sa.core.id, notify, protected: false, spi: None });
+        }
+        let trusted = self.plan.connection(sa.core.connection).is_some_and(|plan| plan.trust_unprotected_errors);
+        if trusted && matches!(sa.phase, Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_)) {
+            self.fail_phase1(sa, Failure::RefusedByPeer(notify.0));
+        } else {
+            self.table.put(sa);
+        }
+        Err(DropReason::Hint)
+    }
+
+    /// A protected message: nothing in it acts before its HASH is found right.
+    fn on_protected(&mut self, now: Instant, sa: IkeSa, incoming: &Incoming<'_>, body: &[u8]) -> Taken {
+        let message_id = incoming.message_id();
+        let (checked, up) = match &sa.phase {
+            Phase::AuthSent(state) => (self.check_items(&sa, incoming, body, state.keys.isakmp(), &state.iv), false),
+            Phase::Up(_) if message_id == 0 => (Err(DropReason::MessageId(0)), true),
+            Phase::Up(up) if up.finished.contains(message_id) => (Err(DropReason::Replay), true),
+            Phase::Up(up) => (self.check_items(&sa, incoming, body, &up.keys, &up.iv), true),
+            Phase::SaSent(_) | Phase::KeSent(_) | Phase::SaRecv(_) => (Err(DropReason::NoKeys), false),
+            Phase::KeRecv(_) => (Err(DropReason::Unexpected), false),
+        };
+        match checked {
+            Ok(items) if up => self.act(now, sa, incoming, items),
+            Ok(items) => self.act_in_phase1(sa, items),
+            Err(reason) => {
+                let mut sa = sa;
+                // While message 6 is awaited: a responder that cannot read message 5 answers under its
+                // own keys, which are not ours.
+                if !up && reason == DropReason::DecryptFailed {
+                    sa.core.suspicion = Some(Failure::ProbablyWrongKey);
+                }
+                self.table.put(sa);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Decrypts a message, checks its HASH, and reads what it asks for.
+    fn check_items(
+        &mut self,
+        sa: &IkeSa,
+        incoming: &Incoming<'_>,
+        body: &[u8],
+        keys: &IsakmpKeys,
+        phase1: &IvChain,
+    ) -> Result<Vec<Item>, DropReason> {
+        let nat = sa.core.nat.is_nat();
+        if incoming.path != sa.core.path && !(nat && self.is_marked(incoming.path)) {
+            return Err(DropReason::WrongSource);
+        }
+        let message_id = incoming.message_id();
+        let opened = self.open(incoming, body, keys, &phase1.for_message_id(message_id))?;
+        let payloads = opened.payloads()?;
+        let row = transition::row(ExchangeType::INFORMATIONAL, crate::ids::Role::Responder, StateName::InfoIdle)
+            .ok_or(DropReason::Unexpected)?;
+        transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
+            .map_err(|_| DropReason::DecryptFailed)?;
+        check_hash_1(keys, message_id, &payloads)?;
+        count(&mut self.counters.rx_decrypt_good);
+        let name = Name::informational(message_id);
+        let from = sa.core.envelope();
+        self.trace(Direction::Inbound, from, name, &payloads, Protection::Encrypted, incoming.length);
+        let mut items = Vec::new();
+        for payload in &payloads {
+            match payload.payload_type() {
+                PayloadType::DELETE => {
+                    let delete = Delete::parse(payload).map_err(|_| DropReason::Malformed)?;
+                    items.push(Item::Delete(delete::named(&delete)));
+                }
+                PayloadType::NOTIFICATION => {
+                    let notification = Notification::parse(payload).map_err(|_| DropReason::Malformed)?;
+                    items.push(item_of(&notification));
+                }
+                _ => {}
+            }
+        }
+        Ok(items)
+    }
+
+    /// Acts on a protected message of a responder that refuses message 5.
+    fn act_in_phase1(&mut self, sa: IkeSa, items: Vec<Item>) -> Taken {
+        let error = items.into_iter().find_map(|item| match item {
+            Item::Notify(notify, _) if notify.0 < FIRST_STATUS => Some(notify),
+            Item::Notify(..) | Item::Delete(_) | Item::AreYouThere(_) | Item::Alive(_) | Item::InitialContact => None,
+        });
+        let Some(notify) = error else {
+            self.table.put(sa);
+            return Err(DropReason::Unexpected);
+        };
+        self.event(Event::NotifyReceived { ike_sa: sa.core.id, notify, protected: true, spi: None });
+        self.fail_phase1(sa, Failure::RefusedByPeer(notify.0));
+        Ok(Verdict::Accepted)
+    }
+
+    /// Acts on a protected message, item by item, as long as its SA lives.
+    fn act(&mut self, now: Instant, mut sa: IkeSa, incoming: &Incoming<'_>, items: Vec<Item>) -> Taken {
+        if let Some(up) = sa.up_mut() {
+            up.finished.insert(incoming.message_id());
+        }
+        self.proved_alive(now, &mut sa, incoming.path);
+        let id = sa.core.id;
+        self.table.put(sa);
+        for item in items {
+            let Some(sa) = self.table.take(id) else { break };
+            self.act_on(now, sa, item);
+        }
+        Ok(Verdict::Accepted)
+    }
+
+    fn act_on(&mut self, now: Instant, mut sa: IkeSa, item: Item) {
+        let (id, cookies) = (sa.core.id, sa.core.cookies);
+        match item {
+            Item::Delete(Named::Isakmp(named)) => {
+                self.table.put(sa);
+                self.on_delete_isakmp(id, cookies, &named);
+            }
+            Item::Delete(Named::Ipsec(protocol, spis)) => {
+                let peer = sa.peer_key();
+                self.table.put(sa);
+                let mut removed = Vec::new();
+                for spi in spis {
+                    match peer.as_ref().and_then(|peer| self.table.with_outbound(spi, peer)) {
+                        Some(child) => {
+                            removed.push(spi);
+                            self.remove_child(child, RemoveReason::DeletedByPeer);
+                        }
+                        None => count(&mut self.counters.info_phase2_sa_not_found),
+                    }
+                }
+                self.event(Event::DeleteReceived { ike_sa: id, protocol: protocol.0, spis: removed });
+            }
+            Item::Delete(Named::Other) => self.table.put(sa),
+            Item::AreYouThere(sequence) => {
+                let answer = sa.up_mut().and_then(|up| up.dpd.answer(sequence, cookies));
+                if let Some(chain) = answer {
+                    self.inform_up(&sa, &chain);
+                }
+                self.table.put(sa);
+            }
+            Item::Alive(sequence) => {
+                if let Some(up) = sa.up_mut()
+                    && up.dpd.acknowledges(sequence)
+                {
+                    up.dpd.heard(now);
+                }
+                self.table.put(sa);
+            }
+            Item::InitialContact => {
+                self.on_initial_contact(&sa);
+                self.table.put(sa);
+            }
+            Item::Notify(notify, spi) => {
+                self.event(Event::NotifyReceived { ike_sa: id, notify, protected: true, spi });
+                if notify.0 < FIRST_STATUS {
+                    self.on_refusal(&mut sa, notify, spi);
+                }
+                self.table.put(sa);
+            }
+        }
+    }
+
+    /// A Delete of ISAKMP SAs: the one it came under, or others of the same peer.
+    fn on_delete_isakmp(&mut self, under: IkeSaId, cookies: Cookies, named: &[Option<[u8; 16]>]) {
+        let peer = self.table.get(under).and_then(IkeSa::peer_key);
+        for octets in named {
+            let wanted = octets.map_or(cookies, |octets| {
+                let (mut initiator, mut responder) = ([0; 8], [0; 8]);
+                let (first, second) = octets.split_at(8);
+                initiator.copy_from_slice(first);
+                responder.copy_from_slice(second);
+                Cookies { initiator: Cookie(initiator), responder: Cookie(responder) }
+            });
+            let found = self
+                .table
+                .with_cookies(wanted)
+                .filter(|id| *id == under || peer.is_some() && self.table.get(*id).and_then(IkeSa::peer_key) == peer);
+            let Some(sa) = found.and_then(|id| self.table.take(id)) else {
+                count(&mut self.own.foreign_spi);
+                continue;
+            };
+            self.event(Event::DeleteReceived { ike_sa: under, protocol: 1, spis: Vec::new() });
+            let connection = self.plan.connection(sa.core.connection);
+            let with_children = connection.is_some_and(|connection| connection.children_end_with_ike);
+            self.end_ike(sa, RemoveReason::DeletedByPeer, with_children);
+        }
+    }
+
+    /// An error notification: it ends the quick mode it is about, if that is one this end started.
+    fn on_refusal(&mut self, sa: &mut IkeSa, notify: NotifyType, spi: Option<u32>) {
+        let waiting = |state: &Quick| if let Quick::WaitHashSaNonce(state) = state { Some(state.spi()) } else { None };
+        let ours: Vec<(u32, u32)> =
+            sa.core.exchanges.iter().filter_map(|(id, exchange)| Some((*id, waiting(&exchange.state)?))).collect();
+        let named = ours.iter().find(|(_, inbound)| spi == Some(*inbound));
+        let found = match (named, ours.as_slice()) {
+            (Some((id, _)), _) | (None, [(id, _)]) => Some(*id),
+            (None, _) => None,
+        };
+        if let Some(message_id) = found {
+            self.fail_exchange(sa, message_id, Failure::RefusedByPeer(notify.0));
+        }
+    }
+}
+
+fn item_of(notification: &Notification<&[u8]>) -> Item {
+    let spi = <[u8; 4]>::try_from(notification.spi).ok().map(u32::from_be_bytes);
+    match notification.typed_data() {
+        Ok(NotificationData::AreYouThere(sequence)) => Item::AreYouThere(sequence),
+        Ok(NotificationData::AreYouThereAck(sequence)) => Item::Alive(sequence),
+        Ok(NotificationData::InitialContact) => Item::InitialContact,
+        _ => Item::Notify(notification.notify_type, spi),
+    }
+}

@@ -1,0 +1,168 @@
+use crate::action::{Action, Direction, Encapsulation, InstallSa, Lifetimes};
+use crate::counters::count;
+use crate::defaults;
+use crate::event::Event;
+use crate::ids::{ChildId, Role};
+use crate::machine::Endpoint;
+use crate::machine::child::Child;
+use crate::machine::sa::{Exchange, IkeSa};
+use crate::machine::timers::TimerKey;
+use crate::plan::ConnectionPlan;
+use crate::proposal::Lifetime;
+use crate::quick::{Agreement, Half};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+use drive::{Instant, SecretBytes};
+
+impl Endpoint {
+    /// Adds a pair of IPsec SAs, of which no half is installed yet.
+    pub(super) fn add_child(
+        &mut self,
+        now: Instant,
+        sa: &IkeSa,
+        connection: &ConnectionPlan,
+        exchange: &mut Exchange,
+        agreement: &Agreement,
+        (inbound_spi, outbound_spi): (u32, u32),
+    ) {
+        let Some(peer) = sa.peer_key() else { return };
+        let seconds = agreement.lifetime.seconds.unwrap_or(Lifetime::DEFAULT_SECONDS);
+        let hard = Duration::from_secs(seconds).max(defaults::MIN_PEER_LIFETIME);
+        let soft = self.soft_limit(connection, exchange.role, hard);
+        let kilobytes = agreement.lifetime.kilobytes;
+        let part = match exchange.role {
+            Role::Initiator => connection.soft_per_mille.0,
+            Role::Responder => connection.soft_per_mille.1,
+        };
+        let soft_kilobytes = kilobytes.map(|kilobytes| (kilobytes / 1_000).saturating_mul(part.into()).max(1));
+        let mut child = Child {
+            id: exchange.child,
+            ike_sa: sa.core.id,
+            policy: exchange.policy,
+            peer,
+            role: exchange.role,
+            inbound_spi,
+            outbound_spi,
+            protection: agreement.transform.protection,
+            pfs: agreement.transform.pfs,
+            mode: agreement.transform.mode,
+            encapsulation: agreement.udp.map_or(Encapsulation::Native, |_| Encapsulation::Udp(sa.core.path)),
+            local_end: sa.core.path.local.ip(),
+            remote_end: sa.core.path.remote.ip(),
+            local: agreement.local,
+            remote: agreement.remote,
+            lifetimes: Lifetimes { soft, hard, soft_kilobytes, hard_kilobytes: kilobytes },
+            began: exchange.began,
+            finished: 0,
+            since: now,
+            replaces: exchange.replaces,
+            complete: false,
+            superseded: false,
+        };
+        if child.replaces.is_none() {
+            child.replaces = self.in_use(&child).map(|older| older.id);
+        }
+        let (soft, hard) = child.limits();
+        self.timers.set(TimerKey::ChildSoft(child.id), soft);
+        self.timers.set(TimerKey::ChildHard(child.id), hard);
+        self.table.add_child(child);
+    }
+
+    /// Returns the pair that is for sending now where `child` will be.
+    fn in_use(&self, child: &Child) -> Option<&Child> {
+        self.table
+            .children_of_connection(child.peer.connection)
+            .filter(|other| other.id != child.id && other.complete && !other.superseded && other.same_flow(child))
+            .last()
+    }
+
+    /// Hands one direction of a pair to the caller.
+    pub(super) fn install(&mut self, id: ChildId, direction: Direction, half: Half) {
+        let Some(child) = self.table.child(id) else { return };
+        let (encryption, _) = child.protection.keymat_lens();
+        let empty = || (SecretBytes::new(Vec::new()), SecretBytes::new(Vec::new()));
+        let (encryption_key, integrity_key) = half.keymat.split(encryption).unwrap_or_else(empty);
+        let install = InstallSa {
+            child: id,
+            replaces: child.replaces,
+            ike_sa: child.ike_sa,
+            connection: child.peer.connection,
+            policy: child.policy,
+            role: child.role,
+            direction,
+            spi: half.spi,
+            suite: child.protection,
+            encryption_key,
+            integrity_key,
+            mode: child.mode,
+            encapsulation: child.encapsulation,
+            local: child.local_end,
+            remote: child.remote_end,
+            local_selector: child.local,
+            remote_selector: child.remote,
+            lifetimes: child.lifetimes,
+        };
+        self.log_esp_keys(&install);
+        self.out.action(Action::InstallSa(Box::new(install)));
+    }
+
+    /// Both directions of a pair are installed: it takes over from older ones.
+    pub(super) fn complete(&mut self, now: Instant, id: ChildId) {
+        let finished = self.next_id();
+        let Some(child) = self.table.child_mut(id) else { return };
+        child.finished = finished;
+        child.complete = true;
+        child.since = now;
+        let (soft, hard) = child.limits();
+        self.timers.set(TimerKey::ChildSoft(id), soft);
+        self.timers.set(TimerKey::ChildHard(id), hard);
+        let Some(child) = self.table.child(id) else { return };
+        count(&mut self.counters.done_good);
+        let established = Event::SaEstablished {
+            child: id,
+            ike_sa: child.ike_sa,
+            connection: child.peer.connection,
+            policy: child.policy,
+            role: child.role,
+            inbound_spi: child.inbound_spi,
+            outbound_spi: child.outbound_spi,
+            suite: child.protection,
+            pfs: child.pfs,
+            local: child.local,
+            remote: child.remote,
+            lifetimes: child.lifetimes,
+            replaces: child.replaces,
+        };
+        self.event(established);
+        let Some(child) = self.table.child(id) else { return };
+        let older: Vec<(ChildId, bool)> = self
+            .table
+            .children_of_connection(child.peer.connection)
+            .filter(|other| other.id != id && other.complete && !other.superseded && other.same_flow(child))
+            .map(|other| (other.id, child.prevails_over(other)))
+            .collect();
+        for (other, prevails) in older {
+            let (winner, loser) = if prevails { (id, other) } else { (other, id) };
+            self.supersede(now, winner, loser);
+        }
+    }
+
+    /// The loser only takes in from now on; the end that started the winner deletes it after a while.
+    fn supersede(&mut self, now: Instant, winner: ChildId, loser: ChildId) {
+        let Some((role, connection)) = self.table.child(winner).map(|child| (child.role, child.peer.connection)) else {
+            return;
+        };
+        let Some(delete_delay) = self.plan.connection(connection).map(|connection| connection.delete_delay) else {
+            return;
+        };
+        if let Some(child) = self.table.child_mut(loser) {
+            child.superseded = true;
+        }
+        self.timers.cancel(&TimerKey::ChildSoft(loser));
+        if role == Role::Initiator {
+            self.timers.set(TimerKey::ChildRetire(loser), now + delete_delay);
+        }
+        self.event(Event::SaRekeyed { child: winner, replaced: loser });
+    }
+}

@@ -1,0 +1,270 @@
+use crate::action::{Action, RemoveReason};
+use crate::counters::count;
+use crate::defaults;
+use crate::error::Failure;
+use crate::event::Event;
+use crate::ids::{ChildId, IkeSaId, Role};
+use crate::informational::delete;
+use crate::informational::dpd::Dpd;
+use crate::machine::Endpoint;
+use crate::machine::child::Child;
+use crate::machine::sa::{Core, Finished, IkeSa, Phase, Up, Waiting, failure_of};
+use crate::machine::timers::TimerKey;
+use crate::negotiate::Refusals;
+use crate::phase1::Proven;
+use crate::plan::ConnectionPlan;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+use drive::Instant;
+
+impl Endpoint {
+    /// Ends phase 1 well: the SA is up, older ones of the same peer step back, what waits begins.
+    pub(super) fn establish(&mut self, now: Instant, core: Core, connection: &ConnectionPlan, proven: Proven) -> IkeSa {
+        let Proven { keys, iv, transform, peer, initial_contact } = proven;
+        let life = transform.lifetime.seconds.map_or(connection.lifetime, Duration::from_secs);
+        let life = life.max(defaults::MIN_PEER_LIFETIME);
+        let soft = now + self.soft_limit(connection, core.role, life);
+        let hard = now + life;
+        let dpd = Dpd::new(connection.dpd, core.capabilities.dpd, now, &mut *self.rng);
+        count(&mut self.counters.done_good);
+        self.event(Event::Phase1Established {
+            ike_sa: core.id,
+            cookies: core.cookies,
+            connection: core.connection,
+            role: core.role,
+            peer: peer.clone(),
+            path: core.path,
+            transform,
+            lifetime: life,
+            replaces: core.replaces,
+        });
+        self.timers.cancel(&TimerKey::Phase1(core.id));
+        self.timers.set(TimerKey::IkeSoft(core.id), soft);
+        self.timers.set(TimerKey::IkeHard(core.id), hard);
+        if dpd.asks() {
+            self.timers.set(TimerKey::Dpd(core.id), now + connection.dpd_idle);
+        }
+        if core.nat.is_local_behind() {
+            self.timers.set(TimerKey::Keepalive(core.id), now + connection.keepalive);
+        }
+        let up = Up {
+            keys,
+            iv,
+            transform,
+            peer,
+            since: now,
+            lifetime: life,
+            soft,
+            hard,
+            dpd,
+            replaced_by: None,
+            negotiations: 0,
+            finished: Finished::default(),
+        };
+        let mut sa = core.with(Phase::Up(Box::new(up)));
+        if initial_contact {
+            self.on_initial_contact(&sa);
+        } else {
+            self.adopt(now, &sa, connection.delete_delay);
+        }
+        for waiting in core::mem::take(&mut sa.core.waiting) {
+            self.start_quick(now, &mut sa, waiting);
+        }
+        sa
+    }
+
+    /// The peer knows no older SA: those of the same identity and address go.
+    pub(super) fn on_initial_contact(&mut self, sa: &IkeSa) {
+        let Some(peer) = sa.peer_key() else { return };
+        let older: Vec<IkeSaId> = self
+            .table
+            .of_connection(peer.connection)
+            .filter(|other| other.core.id != sa.core.id && other.peer_key().as_ref() == Some(&peer))
+            .map(|other| other.core.id)
+            .collect();
+        let made_under_older = |child: &&Child| child.ike_sa != sa.core.id && child.peer == peer;
+        let children: Vec<ChildId> =
+            self.table.children_of_connection(peer.connection).filter(made_under_older).map(|child| child.id).collect();
+        self.event(Event::InitialContact { ike_sa: sa.core.id, ike_sas: older.len(), children: children.len() });
+        for child in children {
+            self.remove_child(child, RemoveReason::InitialContact);
+        }
+        for older in older {
+            if let Some(older) = self.table.take(older) {
+                self.end_ike(older, RemoveReason::InitialContact, false);
+            }
+        }
+    }
+
+    /// Moves the IPsec SAs of the same peer under a new SA; the older ones are kept for a while only.
+    pub(super) fn adopt(&mut self, now: Instant, sa: &IkeSa, delete_delay: Duration) {
+        let Some(peer) = sa.peer_key() else { return };
+        let older: Vec<IkeSaId> = self
+            .table
+            .of_connection(peer.connection)
+            .filter(|other| other.is_current() && other.peer_key().as_ref() == Some(&peer))
+            .map(|other| other.core.id)
+            .collect();
+        for id in &older {
+            let Some(mut other) = self.table.take(*id) else { continue };
+            if let Some(up) = other.up_mut() {
+                up.replaced_by = Some(sa.core.id);
+            }
+            self.table.put(other);
+            for timer in [TimerKey::IkeSoft(*id), TimerKey::Dpd(*id), TimerKey::Keepalive(*id)] {
+                self.timers.cancel(&timer);
+            }
+            if sa.core.role == Role::Initiator {
+                self.timers.set(TimerKey::IkeRetire(*id), now + delete_delay);
+            }
+        }
+        let moved: Vec<(ChildId, IkeSaId)> = self
+            .table
+            .children_of_connection(peer.connection)
+            .filter(|child| child.peer == peer && child.ike_sa != sa.core.id)
+            .map(|child| (child.id, child.ike_sa))
+            .collect();
+        for (child, _) in &moved {
+            if let Some(child) = self.table.child_mut(*child) {
+                child.ike_sa = sa.core.id;
+            }
+        }
+        if let (Some((_, from)), count) = (moved.first(), moved.len()) {
+            self.event(Event::SasAdopted { from: *from, to: sa.core.id, count });
+        }
+    }
+
+    /// Ends phase 1 badly: nothing of it stays, and what waited for it fails too.
+    pub(super) fn fail_phase1(&mut self, sa: IkeSa, failure: Failure) {
+        self.timers.cancel(&TimerKey::Phase1(sa.core.id));
+        count(&mut self.counters.done_phase1_failed);
+        self.event(Event::Phase1Failed {
+            ike_sa: sa.core.id,
+            connection: Some(sa.core.connection),
+            role: sa.core.role,
+            path: sa.core.path,
+            failure: failure.clone(),
+            refusals: Refusals::default(),
+        });
+        for waiting in &sa.core.waiting {
+            self.phase2_failed(&sa.core, *waiting, failure.clone());
+        }
+        self.table.forget(&sa);
+    }
+
+    pub(super) fn phase2_failed(&mut self, core: &Core, waiting: Waiting, failure: Failure) {
+        count(&mut self.own.exchanges_failed);
+        self.event(Event::Phase2Failed {
+            child: waiting.child,
+            ike_sa: Some(core.id),
+            connection: core.connection,
+            policy: Some(waiting.policy),
+            role: Role::Initiator,
+            failure,
+            refusals: Refusals::default(),
+            asked: None,
+        });
+    }
+
+    /// Ends an SA that was taken out. Its exchanges are cut short; its IPsec SAs stay unless told.
+    pub(super) fn end_ike(&mut self, mut sa: IkeSa, reason: RemoveReason, with_children: bool) {
+        let id = sa.core.id;
+        if sa.up().is_none() {
+            return self.fail_phase1(sa, failure_of(&reason));
+        }
+        for message_id in sa.core.exchanges.keys().copied().collect::<Vec<u32>>() {
+            self.drop_exchange(&mut sa, message_id, failure_of(&reason));
+        }
+        for timer in [
+            TimerKey::IkeSoft(id),
+            TimerKey::IkeHard(id),
+            TimerKey::IkeRetire(id),
+            TimerKey::Dpd(id),
+            TimerKey::Keepalive(id),
+        ] {
+            self.timers.cancel(&timer);
+        }
+        self.table.forget(&sa);
+        let under: Vec<ChildId> = self
+            .table
+            .children_of_connection(sa.core.connection)
+            .filter(|child| child.ike_sa == id)
+            .map(|child| child.id)
+            .collect();
+        let successor = sa.peer_key().and_then(|peer| self.table.current(&peer));
+        for child in under {
+            if with_children {
+                self.remove_child(child, reason.clone());
+            } else if let (Some(successor), Some(child)) = (successor, self.table.child_mut(child)) {
+                child.ike_sa = successor;
+            }
+        }
+        self.event(Event::IkeSaEnded { ike_sa: id, connection: sa.core.connection, reason });
+    }
+
+    /// Tells the peer that an SA and its IPsec SAs are gone: the IPsec SAs first.
+    pub(super) fn tell_ike_end(&mut self, sa: &IkeSa, with_children: bool) {
+        let send = self.plan.connection(sa.core.connection).is_some_and(|connection| connection.send_deletes);
+        if !send || sa.up().is_none() {
+            return;
+        }
+        if with_children {
+            let under: Vec<ChildId> = self
+                .table
+                .children_of_connection(sa.core.connection)
+                .filter(|child| child.ike_sa == sa.core.id)
+                .map(|child| child.id)
+                .collect();
+            for child in under {
+                self.tell_child_end(sa, child);
+            }
+        }
+        self.inform_up(sa, &delete::of_isakmp(sa.core.cookies));
+    }
+
+    /// Tells the peer that one pair of IPsec SAs is gone.
+    pub(super) fn tell_child_end(&mut self, sa: &IkeSa, child: ChildId) {
+        if let Some(child) = self.table.child(child) {
+            let chain = delete::of_child(child.protection.protocol(), child.inbound_spi);
+            self.inform_up(sa, &chain);
+        }
+    }
+
+    /// Ends a pair of IPsec SAs and tells the peer, if there is an SA to tell it under.
+    pub(super) fn delete_child(&mut self, id: ChildId, reason: RemoveReason) {
+        let Some(child) = self.table.child(id) else { return };
+        let under = self.table.get(child.ike_sa).filter(|sa| sa.up().is_some()).map(|sa| sa.core.id);
+        let under = under.or_else(|| self.table.current(&child.peer));
+        let connection = child.peer.connection;
+        let send = self.plan.connection(connection).is_some_and(|connection| connection.send_deletes);
+        if let Some(sa) = under.filter(|_| send).and_then(|under| self.table.take(under)) {
+            self.tell_child_end(&sa, id);
+            self.table.put(sa);
+        } else if !send {
+            count(&mut self.counters.info_phase2_delete_off);
+        }
+        self.remove_child(id, reason);
+    }
+
+    /// Ends a pair of IPsec SAs.
+    pub(super) fn remove_child(&mut self, id: ChildId, reason: RemoveReason) {
+        let Some(child) = self.table.remove_child(id) else { return };
+        for timer in [TimerKey::ChildSoft(id), TimerKey::ChildHard(id), TimerKey::ChildRetire(id)] {
+            self.timers.cancel(&timer);
+        }
+        let removal = child.removal(reason.clone());
+        self.out.action(Action::RemoveSa(removal));
+        let (connection, policy) = (child.peer.connection, child.policy);
+        self.event(Event::SaEnded { child: id, connection, policy, reason });
+    }
+
+    /// Lets a request wait for phase 1.
+    pub(super) fn wait(&mut self, id: IkeSaId, waiting: Waiting) {
+        if let Some(mut sa) = self.table.take(id) {
+            count(&mut self.counters.acquire_queued);
+            sa.core.waiting.push(waiting);
+            self.table.put(sa);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+use crate::action::Direction;
+use crate::counters::count;
+use crate::error::{DropReason, Failure};
+use crate::event::Event;
+use crate::flight::Answered;
+use crate::informational::{delete, notify};
+use crate::machine::Endpoint;
+use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
+use crate::machine::receive::Incoming;
+use crate::machine::sa::{Core, IkeSa, Phase};
+use crate::machine::send::Name;
+use crate::negotiate::Refusals;
+use crate::phase1::main::initiator;
+use crate::refused::Refused;
+use crate::transition::{self, Protection, Row};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+use drive::{Instant, Verdict};
+use ipsec_wire::isakmp::Payloads;
+use nat_t::float::{Ports, moved, moves};
+
+impl Endpoint {
+    /// Message 2: the responder's choice.
+    pub(super) fn on_main_2(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        state: initiator::SaSent,
+        incoming: &Incoming<'_>,
+        payloads: &Payloads<'_>,
+    ) -> (Option<IkeSa>, Taken) {
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return (Some(core.with(Phase::SaSent(state))), Err(DropReason::NoConnection));
+        };
+        let answer = match state.check(&connection, payloads) {
+            Ok(answer) => answer,
+            Err(why) => return suspect(core, Phase::SaSent(state), why),
+        };
+        self.table.set_cookies(&mut core, incoming.cookies);
+        core.capabilities = answer.capabilities;
+        core.answered = Some(Answered::new(incoming.fingerprint, None));
+        let (next, chain) = state.commit(&answer, &connection, core.cookies, core.path, &mut *self.rng);
+        self.event(Event::Phase1Negotiated {
+            ike_sa: core.id,
+            chosen: answer.transform,
+            number: answer.number,
+            passed_over: Refusals::default(),
+        });
+        let transmit = self.clear(core.envelope(), Name::main(3), &chain);
+        self.request(now, &mut core, transmit);
+        (Some(core.with(Phase::KeSent(Box::new(next)))), Ok(Verdict::Accepted))
+    }
+
+    /// Message 4: the responder's half of the exchange. With a NAT, message 5 goes to the NAT-T ports.
+    pub(super) fn on_main_4(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        state: Box<initiator::KeSent>,
+        incoming: &Incoming<'_>,
+        payloads: &Payloads<'_>,
+    ) -> (Option<IkeSa>, Taken) {
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return (Some(core.with(Phase::KeSent(state))), Err(DropReason::NoConnection));
+        };
+        let exchanged = match state.check(core.path, payloads) {
+            Ok(exchanged) => exchanged,
+            Err(why) => return suspect(core, Phase::KeSent(state), why),
+        };
+        core.nat = found_nat(exchanged.nat, &connection);
+        core.answered = Some(Answered::new(incoming.fingerprint, None));
+        if let Some(version) = core.capabilities.nat_t
+            && moves(version, core.nat)
+        {
+            let local = Ports { ike: self.plan.ike_port, nat_t: self.plan.nat_t_port };
+            let remote = Ports { ike: connection.peer_port, nat_t: connection.peer_nat_t_port };
+            core.path = moved(core.path, local, remote);
+        }
+        let first_contact = connection.initial_contact
+            && core.replaces.is_none()
+            && self.table.of_connection(core.connection).all(|other| other.up().is_none());
+        let identity = local_identity(&connection, core.path);
+        let (mut next, chain) = state.commit(exchanged, &connection, &identity, first_contact);
+        self.log_isakmp_key(core.cookies, next.keys.isakmp());
+        self.tell_nat(&core);
+        let transmit = self.sealed(core.envelope(), Name::main(5), &chain, next.keys.isakmp(), &mut next.iv);
+        self.request(now, &mut core, transmit);
+        (Some(core.with(Phase::AuthSent(Box::new(next)))), Ok(Verdict::Accepted))
+    }
+
+    /// Message 6: who the responder is, and the proof.
+    pub(super) fn on_main_6(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        mut state: Box<initiator::AuthSent>,
+        incoming: &Incoming<'_>,
+        body: &[u8],
+        row: &Row,
+    ) -> (Option<IkeSa>, Taken) {
+        let opened = match self.open(incoming, body, state.keys.isakmp(), &state.iv) {
+            Ok(opened) => opened,
+            Err(drop) => return suspect(core, Phase::AuthSent(state), drop.into()),
+        };
+        let checked = opened.payloads().map_err(Refused::from).and_then(|payloads| {
+            let types = payloads.iter().map(|payload| payload.payload_type());
+            // What decrypts to a wrong set of payloads decrypted to garbage.
+            transition::admit(row, Protection::Encrypted, types).map_err(|_| DropReason::DecryptFailed)?;
+            let authenticated = state.check(&payloads)?;
+            Ok((payloads, authenticated))
+        });
+        let (payloads, authenticated) = match checked {
+            Ok(checked) => checked,
+            Err(why) => return suspect(core, Phase::AuthSent(state), why),
+        };
+        self.trace(
+            Direction::Inbound,
+            core.envelope(),
+            Name::main(6),
+            &payloads,
+            Protection::Encrypted,
+            incoming.length,
+        );
+        count(&mut self.counters.rx_decrypt_good);
+        // From here on the peer has proven that it knows the key.
+        state.iv.commit(opened.next_iv());
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return (None, Err(DropReason::NoConnection));
+        };
+        if let Some(wanted) = wanted_identity(&connection, core.path)
+            && !wanted.matches(&authenticated.peer)
+        {
+            let credential = format!("pre-shared key of {}", connection.name);
+            self.event(Event::AuthenticationFailed {
+                ike_sa: core.id,
+                connection: core.connection,
+                path: core.path,
+                peer: Some(authenticated.peer),
+                wanted: Some(wanted),
+                credential,
+                failure: Failure::WrongIdentity,
+            });
+            // The responder holds the SA for good: it is told why, and that it is gone.
+            if let Some(notify_type) = notify::notify_of(&Failure::WrongIdentity) {
+                let chain = notify::about_isakmp(notify_type, core.cookies, Vec::new());
+                self.inform(&core, state.keys.isakmp(), &state.iv, &chain);
+                self.event(Event::NotifySent { path: core.path, notify: notify_type, protected: true });
+            }
+            self.inform(&core, state.keys.isakmp(), &state.iv, &delete::of_isakmp(core.cookies));
+            self.fail_phase1(core.with(Phase::AuthSent(state)), Failure::WrongIdentity);
+            return (None, Err(DropReason::Refused));
+        }
+        core.request = None;
+        core.answered = Some(Answered::new(incoming.fingerprint, None));
+        let proven = state.commit(authenticated);
+        (Some(self.establish(now, core, &connection, proven)), Ok(Verdict::Accepted))
+    }
+}

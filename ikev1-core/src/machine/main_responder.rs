@@ -1,0 +1,301 @@
+use crate::action::Direction;
+use crate::counters::count;
+use crate::error::{DropReason, Failure};
+use crate::event::Event;
+use crate::flight::{Answered, Budget};
+use crate::identity::Identity;
+use crate::ids::{ConnectionId, IkeSaId, Role};
+use crate::informational::notify;
+use crate::machine::Endpoint;
+use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
+use crate::machine::receive::Incoming;
+use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
+use crate::machine::send::Name;
+use crate::machine::timers::TimerKey;
+use crate::phase1::main::responder;
+use crate::plan::{ConnectionPlan, Peer};
+use crate::proposal::Phase1Transform;
+use crate::refused::Refused;
+use crate::state_name::StateName;
+use crate::transition::{self, Protection, Row};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use drive::{Instant, Path, Verdict};
+use ipsec_wire::isakmp::{Body, Payloads};
+use ipsec_wire::registry::ExchangeType;
+
+impl Endpoint {
+    /// Message 1: an unknown initiator. Nothing is kept unless the offer is acceptable.
+    pub(super) fn on_main_1(&mut self, now: Instant, incoming: &Incoming<'_>) -> Taken {
+        let row =
+            transition::row(ExchangeType::MAIN, Role::Responder, StateName::MainIdle).ok_or(DropReason::Unexpected)?;
+        let Body::Clear(payloads) = incoming.body else { return Err(DropReason::NoKeys) };
+        transition::admit(row, Protection::Clear, payloads.iter().map(|payload| payload.payload_type()))?;
+        let address = incoming.path.remote.ip();
+        if self.table.half_open() >= self.plan.max_half_open
+            || self.table.half_open_from(address) >= self.plan.max_half_open_per_address
+            || self.table.len() >= self.plan.max_ike_sas
+        {
+            return Err(DropReason::HalfOpenLimit);
+        }
+        let mut refused: Option<(ConnectionId, Refused)> = None;
+        let mut accepted = None;
+        for id in self.candidates(incoming.path) {
+            let Some(connection) = self.plan.shared(id) else { continue };
+            match responder::check_offer(&connection, &payloads) {
+                Ok(offer) => {
+                    accepted = Some((id, offer));
+                    break;
+                }
+                Err(why) => {
+                    refused.get_or_insert((id, why));
+                }
+            }
+        }
+        let ike_sa = IkeSaId(self.next_id());
+        let Some((id, offer)) = accepted else {
+            let Some((id, why)) = refused else { return Err(DropReason::NoConnection) };
+            return Err(self.refuse_main_1(ike_sa, id, why, incoming));
+        };
+        let cookies = incoming.cookies.with_responder(self.draw_cookie());
+        let path = incoming.path;
+        let from = Envelope { ike_sa, cookies: incoming.cookies, path };
+        self.trace(Direction::Inbound, from, Name::main(1), &payloads, Protection::Clear, incoming.length);
+        self.event(Event::Phase1Started { ike_sa, role: Role::Responder, connection: id, path, replaces: None });
+        self.event(Event::Phase1Negotiated {
+            ike_sa,
+            chosen: offer.choice.transform,
+            number: offer.choice.transform_number.into(),
+            passed_over: offer.choice.refusals.clone(),
+        });
+        let connection = self.plan.shared(id).ok_or(DropReason::NoConnection)?;
+        let mut core = Core::new(now, (ike_sa, Role::Responder, id), cookies, path);
+        core.capabilities = offer.capabilities;
+        core.budget.received(incoming.length);
+        let (state, chain) = responder::SaRecv::start(offer, &connection, cookies);
+        let transmit = self.clear(core.envelope(), Name::main(2), &chain);
+        let reply = self.reply(&mut core, transmit);
+        core.answered = Some(Answered::new(incoming.fingerprint, reply));
+        self.timers.set(TimerKey::Phase1(ike_sa), now + self.plan.half_open_timeout);
+        self.table.add(core.with(Phase::SaRecv(state)));
+        Ok(Verdict::Accepted)
+    }
+
+    /// Refuses message 1: a notification within the budget, an event, and no state.
+    fn refuse_main_1(
+        &mut self,
+        ike_sa: IkeSaId,
+        connection: ConnectionId,
+        why: Refused,
+        incoming: &Incoming<'_>,
+    ) -> DropReason {
+        let drop = why.drop;
+        if why.failure().is_none() {
+            return drop;
+        }
+        let why = why.into_why();
+        let failure = why.failure;
+        let notify_type = notify::notify_of(&failure);
+        let send = self.plan.connection(connection).is_some_and(|connection| connection.send_notifies);
+        if let Some(notify_type) = notify_type.filter(|_| send) {
+            let chain = notify::about_isakmp(notify_type, incoming.cookies, Vec::new());
+            let to = Envelope { ike_sa, cookies: incoming.cookies, path: incoming.path };
+            let mut budget = Budget::default();
+            budget.received(incoming.length);
+            let message_id = self.rng.next_u32();
+            let transmit = self.clear(to, Name::informational(message_id), &chain);
+            if budget.spend(transmit.payload.len()) {
+                self.send(transmit);
+                self.event(Event::NotifySent { path: incoming.path, notify: notify_type, protected: false });
+            }
+        }
+        count(&mut self.counters.done_phase1_failed);
+        self.event(Event::Phase1Failed {
+            ike_sa,
+            connection: Some(connection),
+            role: Role::Responder,
+            path: incoming.path,
+            failure,
+            refusals: why.refusals,
+        });
+        drop
+    }
+
+    /// Returns the connections a peer at this address may use: fixed ones before any.
+    fn candidates(&self, path: Path) -> Vec<ConnectionId> {
+        let local = |connection: &ConnectionPlan| connection.local.is_none_or(|local| local == path.local.ip());
+        let matching = |peer: Peer| {
+            self.plan
+                .connections()
+                .filter(move |(_, connection)| connection.peer == peer && local(connection))
+                .map(|(id, _)| id)
+        };
+        matching(Peer::Address(path.remote.ip())).chain(matching(Peer::Any)).collect()
+    }
+
+    /// Message 3: the initiator's half of the exchange.
+    pub(super) fn on_main_3(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        state: responder::SaRecv,
+        incoming: &Incoming<'_>,
+        payloads: &Payloads<'_>,
+    ) -> (Option<IkeSa>, Taken) {
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return (Some(core.with(Phase::SaRecv(state))), Err(DropReason::NoConnection));
+        };
+        let checked = state.check(core.path, payloads).and_then(|received| {
+            let agreed = state.agree(&received, &connection, &mut *self.rng)?;
+            Ok((received, agreed))
+        });
+        let (received, agreed) = match checked {
+            Ok(checked) => checked,
+            Err(why) => return suspect(core, Phase::SaRecv(state), why),
+        };
+        // Each step of the exchange has the whole time for itself.
+        self.timers.set(TimerKey::Phase1(core.id), now + self.plan.half_open_timeout);
+        core.nat = found_nat(received.nat, &connection);
+        let (next, chain) = state.commit(received, agreed, &connection, core.path);
+        self.log_isakmp_key(core.cookies, next.keys.isakmp());
+        self.tell_nat(&core);
+        let transmit = self.clear(core.envelope(), Name::main(4), &chain);
+        let reply = self.reply(&mut core, transmit);
+        core.answered = Some(Answered::new(incoming.fingerprint, reply));
+        (Some(core.with(Phase::KeRecv(Box::new(next)))), Ok(Verdict::Accepted))
+    }
+
+    /// Message 5: who the initiator is, and the proof.
+    pub(super) fn on_main_5(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        mut state: Box<responder::KeRecv>,
+        incoming: &Incoming<'_>,
+        body: &[u8],
+        row: &Row,
+    ) -> (Option<IkeSa>, Taken) {
+        let opened = match self.open(incoming, body, state.keys.isakmp(), &state.iv) {
+            Ok(opened) => opened,
+            Err(drop) => return self.refuse_main_5(core, state, incoming, drop.into()),
+        };
+        let checked = opened.payloads().map_err(Refused::from).and_then(|payloads| {
+            let types = payloads.iter().map(|payload| payload.payload_type());
+            // What decrypts to a wrong set of payloads decrypted to garbage.
+            transition::admit(row, Protection::Encrypted, types).map_err(|_| DropReason::DecryptFailed)?;
+            let authenticated = state.check(&payloads)?;
+            Ok((payloads, authenticated))
+        });
+        let (payloads, authenticated) = match checked {
+            Ok(checked) => checked,
+            Err(why) => return self.refuse_main_5(core, state, incoming, why),
+        };
+        count(&mut self.counters.rx_decrypt_good);
+        // From here on the peer has proven that it knows the key.
+        state.iv.commit(opened.next_iv());
+        core.path = incoming.path;
+        let name = Name::main(5);
+        self.trace(Direction::Inbound, core.envelope(), name, &payloads, Protection::Encrypted, incoming.length);
+        let found = self.connection_of(&core, &state.transform, &authenticated.peer);
+        let Some((id, connection)) = found else {
+            self.refuse_identity(core, state, authenticated.peer);
+            return (None, Err(DropReason::Refused));
+        };
+        let identity = local_identity(&connection, core.path);
+        self.table.no_longer_half_open(core.origin.ip());
+        self.table.set_connection(&mut core, id);
+        let chain = state.answer(&identity);
+        let transmit = self.sealed(core.envelope(), Name::main(6), &chain, state.keys.isakmp(), &mut state.iv);
+        self.send(transmit.clone());
+        core.answered = Some(Answered::new(incoming.fingerprint, Some(transmit)));
+        let proven = state.commit(authenticated);
+        (Some(self.establish(now, core, &connection, proven)), Ok(Verdict::Accepted))
+    }
+
+    /// Returns the connection that takes a proven identity: the one at work, or another with the same
+    /// key that would have chosen the same transform.
+    fn connection_of(
+        &self,
+        core: &Core,
+        transform: &Phase1Transform,
+        peer: &Identity,
+    ) -> Option<(ConnectionId, Arc<ConnectionPlan>)> {
+        let current = self.plan.shared(core.connection)?;
+        let takes = |connection: &ConnectionPlan| {
+            wanted_identity(connection, core.path).is_none_or(|wanted| wanted.matches(peer))
+        };
+        if takes(&current) {
+            return Some((core.connection, current));
+        }
+        let same = |ours: &Phase1Transform| Phase1Transform { lifetime: transform.lifetime, ..*ours } == *transform;
+        self.candidates(core.path)
+            .into_iter()
+            .filter_map(|id| Some((id, self.plan.shared(id)?)))
+            .find(|(_, other)| takes(other) && other.psk.ct_eq(&current.psk) && other.phase1.iter().any(same))
+    }
+
+    /// Refuses a message 5 that proves nothing: the exchange waits on, for a forger may have sent it.
+    ///
+    /// The answer is the same whatever was wrong, so that it tells a forger nothing.
+    fn refuse_main_5(
+        &mut self,
+        mut core: Core,
+        state: Box<responder::KeRecv>,
+        incoming: &Incoming<'_>,
+        why: Refused,
+    ) -> (Option<IkeSa>, Taken) {
+        let failure = why.failure().cloned().unwrap_or(Failure::ProbablyWrongKey);
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return suspect(core, Phase::KeRecv(state), why);
+        };
+        let send = connection.send_notifies;
+        if core.suspicion.is_none() {
+            self.event(Event::AuthenticationFailed {
+                ike_sa: core.id,
+                connection: core.connection,
+                path: incoming.path,
+                peer: None,
+                wanted: wanted_identity(&connection, core.path),
+                credential: format!("pre-shared key of {}", connection.name),
+                failure: failure.clone(),
+            });
+        }
+        let mut sent = None;
+        if let Some(notify_type) = notify::notify_of(&Failure::ProbablyWrongKey).filter(|_| send) {
+            let chain = notify::about_isakmp(notify_type, core.cookies, Vec::new());
+            let to = Envelope { path: incoming.path, ..core.envelope() };
+            let message_id = self.rng.next_u32();
+            let transmit = self.clear(to, Name::informational(message_id), &chain);
+            sent = self.reply(&mut core, transmit);
+            if sent.is_some() {
+                self.event(Event::NotifySent { path: incoming.path, notify: notify_type, protected: false });
+            }
+        }
+        core.refused = Some(Answered::new(incoming.fingerprint, sent));
+        suspect(core, Phase::KeRecv(state), why)
+    }
+
+    /// Ends an exchange whose peer proved to be another than wanted.
+    fn refuse_identity(&mut self, core: Core, state: Box<responder::KeRecv>, peer: Identity) {
+        let Some(connection) = self.plan.shared(core.connection) else { return };
+        let (wanted, send) = (wanted_identity(&connection, core.path), connection.send_notifies);
+        let credential = format!("pre-shared key of {}", connection.name);
+        self.event(Event::AuthenticationFailed {
+            ike_sa: core.id,
+            connection: core.connection,
+            path: core.path,
+            peer: Some(peer),
+            wanted,
+            credential,
+            failure: Failure::WrongIdentity,
+        });
+        if let Some(notify_type) = notify::notify_of(&Failure::WrongIdentity).filter(|_| send) {
+            let chain = notify::about_isakmp(notify_type, core.cookies, Vec::new());
+            self.inform(&core, state.keys.isakmp(), &state.iv, &chain);
+            self.event(Event::NotifySent { path: core.path, notify: notify_type, protected: true });
+        }
+        self.fail_phase1(core.with(Phase::KeRecv(state)), Failure::WrongIdentity);
+    }
+}

@@ -1,0 +1,219 @@
+use crate::action::Direction;
+use crate::counters::count;
+use crate::error::DropReason;
+use crate::event::Event;
+use crate::flight::Request;
+use crate::identity::Identity;
+use crate::ids::{ConnectionId, Cookies, IkeSaId, Role};
+use crate::keys::{IsakmpKeys, IvChain};
+use crate::machine::Endpoint;
+use crate::machine::receive::Incoming;
+use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
+use crate::machine::send::Name;
+use crate::machine::timers::TimerKey;
+use crate::message::Opened;
+use crate::phase1::main::initiator;
+use crate::plan::{ConnectionPlan, RemoteIdentity};
+use crate::refused::Refused;
+use crate::transition::{self, Protection};
+use drive::{Instant, Path, Transmit, Verdict};
+use ipsec_wire::isakmp::{Body, Cookie};
+use ipsec_wire::registry::ExchangeType;
+use nat_t::Location;
+
+/// What became of a datagram.
+pub(super) type Taken = Result<Verdict<DropReason>, DropReason>;
+
+impl Endpoint {
+    /// Starts phase 1 as initiator: message 1 goes out.
+    pub(super) fn start_main(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        path: Path,
+        replaces: Option<IkeSaId>,
+    ) -> Option<IkeSaId> {
+        if self.table.len() >= self.plan.max_ike_sas {
+            count(&mut self.counters.acquire_phase1_start_failed);
+            return None;
+        }
+        let (state, chain) = initiator::SaSent::start(&*self.plan.shared(id)?);
+        let cookies = Cookies { initiator: self.draw_cookie(), responder: Cookie::ZERO };
+        let ike_sa = IkeSaId(self.next_id());
+        let mut core = Core::new(now, (ike_sa, Role::Initiator, id), cookies, path);
+        core.replaces = replaces;
+        self.event(Event::Phase1Started { ike_sa, role: Role::Initiator, connection: id, path, replaces });
+        let transmit = self.clear(core.envelope(), Name::main(1), &chain);
+        self.request(now, &mut core, transmit);
+        self.table.add(core.with(Phase::SaSent(state)));
+        Some(ike_sa)
+    }
+
+    pub(super) fn draw_cookie(&mut self) -> Cookie {
+        let mut cookie = Cookie::ZERO;
+        while cookie.is_zero() {
+            self.rng.fill_bytes(&mut cookie.0);
+        }
+        cookie
+    }
+
+    /// Sends a message of phase 1 that waits for its answer.
+    pub(super) fn request(&mut self, now: Instant, core: &mut Core, transmit: Transmit) {
+        let Some(connection) = self.plan.shared(core.connection) else { return };
+        let mut request = Request::new(transmit.clone(), connection.backoff);
+        let gap = request.gap().unwrap_or_default();
+        self.timers.set(TimerKey::Phase1(core.id), now + gap);
+        core.request = Some(request);
+        self.send(transmit);
+    }
+
+    /// Sends a message of phase 1 to a peer that has proven nothing, if what it sent allows as much.
+    pub(super) fn reply(&mut self, core: &mut Core, transmit: Transmit) -> Option<Transmit> {
+        if !core.budget.spend(transmit.payload.len()) {
+            count(&mut self.own.budget_refused);
+            return None;
+        }
+        self.send(transmit.clone());
+        Some(transmit)
+    }
+
+    /// Takes in a message of main mode.
+    pub(super) fn on_main(&mut self, now: Instant, incoming: &Incoming<'_>) -> Taken {
+        let known = if incoming.cookies.responder.is_zero() {
+            match self.table.with_first(incoming.cookies.initiator, incoming.path.remote) {
+                Some(id) => Some(id),
+                None => return self.on_main_1(now, incoming),
+            }
+        } else {
+            let unanswered = incoming.cookies.with_responder(Cookie::ZERO);
+            self.table.with_cookies(incoming.cookies).or_else(|| self.table.with_cookies(unanswered))
+        };
+        let Some(mut sa) = known.and_then(|id| self.table.take(id)) else {
+            count(&mut self.counters.rx_no_exchange_phase1);
+            return Err(DropReason::UnknownCookies);
+        };
+        if sa.is_half_open_responder() {
+            sa.core.budget.received(incoming.length);
+        }
+        if let Some(repeat) = self.phase1_repeat(&mut sa, incoming) {
+            self.table.put(sa);
+            return repeat;
+        }
+        let (sa, taken) = self.advance(now, sa, incoming);
+        if let Some(sa) = sa {
+            self.table.put(sa);
+        }
+        taken
+    }
+
+    /// Answers a repeat of the last message taken in, or of the last one refused.
+    fn phase1_repeat(&mut self, sa: &mut IkeSa, incoming: &Incoming<'_>) -> Option<Taken> {
+        let half_open = sa.is_half_open_responder();
+        let core = &mut sa.core;
+        for slot in [&mut core.answered, &mut core.refused] {
+            let Some(answered) = slot.as_mut().filter(|answered| answered.is_repeat(&incoming.fingerprint)) else {
+                continue;
+            };
+            if half_open && !core.budget.spend(answered.reply_length()) {
+                count(&mut self.own.budget_refused);
+                return Some(Err(DropReason::RepeatLimit));
+            }
+            return Some(Ok(self.answer_repeat(answered)));
+        }
+        None
+    }
+
+    /// Takes in a message of main mode that is new to its SA. The SA comes back unless it ended.
+    fn advance(&mut self, now: Instant, sa: IkeSa, incoming: &Incoming<'_>) -> (Option<IkeSa>, Taken) {
+        let IkeSa { core, phase } = sa;
+        let Some(row) = transition::row(ExchangeType::MAIN, core.role, phase.state_name()) else {
+            return (Some(core.with(phase)), Err(DropReason::Unexpected));
+        };
+        // Until both ends are proven the source is fixed, but for the move to the NAT-T port.
+        let may_move = matches!(phase, Phase::KeRecv(_)) && self.is_marked(incoming.path) && core.nat.is_nat();
+        if incoming.path != core.path && !may_move {
+            return (Some(core.with(phase)), Err(DropReason::WrongSource));
+        }
+        let payloads = match (incoming.body, row.protection) {
+            (Body::Clear(payloads), Protection::Clear) => {
+                let types = payloads.iter().map(|payload| payload.payload_type());
+                if let Err(reason) = transition::admit(row, Protection::Clear, types) {
+                    return (Some(core.with(phase)), Err(reason));
+                }
+                let from = Envelope { cookies: incoming.cookies, ..core.envelope() };
+                let name = Name::main(row.message);
+                self.trace(Direction::Inbound, from, name, &payloads, Protection::Clear, incoming.length);
+                payloads
+            }
+            (Body::Encrypted(body), Protection::Encrypted) => {
+                return match phase {
+                    Phase::KeRecv(state) => self.on_main_5(now, core, state, incoming, body, row),
+                    Phase::AuthSent(state) => self.on_main_6(now, core, state, incoming, body, row),
+                    Phase::SaSent(_) | Phase::SaRecv(_) | Phase::KeSent(_) | Phase::Up(_) => {
+                        (Some(core.with(phase)), Err(DropReason::Unexpected))
+                    }
+                };
+            }
+            (Body::Clear(_), Protection::Encrypted) => return (Some(core.with(phase)), Err(DropReason::ClearText)),
+            (Body::Encrypted(_), Protection::Clear) => return (Some(core.with(phase)), Err(DropReason::NoKeys)),
+        };
+        match phase {
+            Phase::SaSent(state) => self.on_main_2(now, core, state, incoming, &payloads),
+            Phase::SaRecv(state) => self.on_main_3(now, core, state, incoming, &payloads),
+            Phase::KeSent(state) => self.on_main_4(now, core, state, incoming, &payloads),
+            Phase::KeRecv(_) | Phase::AuthSent(_) | Phase::Up(_) => {
+                (Some(core.with(phase)), Err(DropReason::Unexpected))
+            }
+        }
+    }
+
+    /// Decrypts a message; its IV chain stays where it is.
+    pub(super) fn open(
+        &mut self,
+        incoming: &Incoming<'_>,
+        body: &[u8],
+        keys: &IsakmpKeys,
+        iv: &IvChain,
+    ) -> Result<Opened, DropReason> {
+        count(&mut self.counters.rx_decrypt_start);
+        Opened::new(&incoming.header, body, iv, keys.cipher())
+    }
+
+    /// Tells where NATs stand.
+    pub(super) fn tell_nat(&mut self, core: &Core) {
+        if let Some(version) = core.capabilities.nat_t {
+            self.event(Event::NatDetected { ike_sa: core.id, nat: core.nat, version, path: core.path });
+        }
+    }
+}
+
+/// Keeps an SA whose message was refused, and what that makes suspect: nothing else changes.
+pub(super) fn suspect(mut core: Core, phase: Phase, why: Refused) -> (Option<IkeSa>, Taken) {
+    if let Some(failure) = why.failure() {
+        core.suspicion = Some(failure.clone());
+    }
+    (Some(core.with(phase)), Err(why.drop))
+}
+
+/// Returns where NATs stand, this end counted as behind one if the plan wants encapsulation.
+pub(super) const fn found_nat(detected: Location, connection: &ConnectionPlan) -> Location {
+    match (detected, connection.force_encapsulation) {
+        (Location::None, true) => Location::Local,
+        (Location::Remote, true) => Location::Both,
+        (detected, _) => detected,
+    }
+}
+
+/// Returns who this end says it is.
+pub(super) fn local_identity(connection: &ConnectionPlan, path: Path) -> Identity {
+    connection.local_identity.clone().unwrap_or(Identity::Address(path.local.ip()))
+}
+
+/// Returns whom the peer must prove to be, `None` if anyone.
+pub(super) fn wanted_identity(connection: &ConnectionPlan, path: Path) -> Option<Identity> {
+    match &connection.remote_identity {
+        RemoteIdentity::Anyone => None,
+        RemoteIdentity::Exactly(identity) => Some(identity.clone()),
+        RemoteIdentity::PeerAddress => Some(Identity::Address(path.remote.ip())),
+    }
+}

@@ -1,0 +1,94 @@
+use crate::counters::count;
+use crate::defaults;
+use crate::error::DropReason;
+use crate::flight::Fingerprint;
+use crate::ids::Cookies;
+use crate::machine::Endpoint;
+use crate::message::NON_ESP_MARKER;
+use drive::{Datagram, Instant, Path, Verdict};
+use ipsec_wire::ErrorKind;
+use ipsec_wire::isakmp::{Body, Flags, Header, Message};
+use ipsec_wire::registry::ExchangeType;
+
+/// A message whose form is lawful; what it says is not looked at yet.
+pub(crate) struct Incoming<'a> {
+    pub(crate) header: Header,
+    pub(crate) cookies: Cookies,
+    pub(crate) body: Body<'a>,
+    pub(crate) path: Path,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) length: usize,
+}
+
+impl Incoming<'_> {
+    pub(crate) const fn message_id(&self) -> u32 {
+        self.header.message_id.0
+    }
+}
+
+impl Endpoint {
+    pub(super) fn receive(&mut self, now: Instant, datagram: Datagram<'_>) -> Verdict<DropReason> {
+        count(&mut self.counters.message_rx);
+        if self.closed {
+            return Verdict::Ignored(DropReason::Closed);
+        }
+        match self.form(&datagram) {
+            Ok(incoming) => self.dispatch(now, &incoming),
+            Err(reason) => Verdict::Ignored(reason),
+        }
+    }
+
+    /// Checks the form: marker, lengths, version, flags, cookies, and for a clear message its chain.
+    fn form<'a>(&mut self, datagram: &Datagram<'a>) -> Result<Incoming<'a>, DropReason> {
+        let payload = if self.is_marked(datagram.path) {
+            datagram.payload.strip_prefix(&NON_ESP_MARKER).ok_or(DropReason::NoMarker)?
+        } else {
+            datagram.payload
+        };
+        if payload.len() < Header::LEN || payload.len() > defaults::MAX_DATAGRAM {
+            return Err(DropReason::BadLength);
+        }
+        let version = payload.get(17).copied().unwrap_or(0);
+        let message = Message::parse(payload).map_err(|error| match (error.kind, error.field) {
+            (ErrorKind::Ikev2 | ErrorKind::MajorVersion | ErrorKind::MinorVersion, _) => DropReason::Version(version),
+            (_, "message length") => DropReason::InconsistentLength,
+            (_, "encrypted body") => DropReason::CiphertextLength,
+            _ => DropReason::Malformed,
+        })?;
+        let header = *message.header();
+        if header.flags.has_unknown() {
+            return Err(DropReason::Flags(header.flags.0));
+        }
+        if header.initiator_cookie.is_zero() || header.initiator_cookie == header.responder_cookie {
+            return Err(DropReason::BadCookies);
+        }
+        match message.body() {
+            Body::Clear(_) => count(&mut self.counters.rx_plain),
+            Body::Encrypted(_) => count(&mut self.counters.rx_encrypted),
+        }
+        Ok(Incoming {
+            header,
+            cookies: Cookies { initiator: header.initiator_cookie, responder: header.responder_cookie },
+            body: message.body(),
+            path: datagram.path,
+            fingerprint: Fingerprint::of(payload),
+            length: payload.len(),
+        })
+    }
+
+    /// Hands a message to its exchange, by exchange type and message id.
+    fn dispatch(&mut self, now: Instant, incoming: &Incoming<'_>) -> Verdict<DropReason> {
+        let exchange = incoming.header.exchange;
+        let commit_or_more = incoming.header.flags.contains(Flags::AUTHENTICATION_ONLY);
+        let result = match (exchange, incoming.message_id()) {
+            // RFC 2408 §3.1: messages that are authenticated only belong to informational exchanges.
+            _ if commit_or_more => Err(DropReason::Flags(incoming.header.flags.0)),
+            (ExchangeType::MAIN, 0) => self.on_main(now, incoming),
+            (ExchangeType::MAIN, id) | (ExchangeType::QUICK, id @ 0) => Err(DropReason::MessageId(id)),
+            (ExchangeType::QUICK, _) => self.on_quick(now, incoming),
+            (ExchangeType::INFORMATIONAL, _) => self.on_informational(now, incoming),
+            _ => Err(DropReason::ExchangeType(exchange.0)),
+        };
+        result.unwrap_or_else(Verdict::Ignored)
+    }
+}

@@ -1,0 +1,281 @@
+use crate::action::RemoveReason;
+use crate::defaults;
+use crate::error::Failure;
+use crate::flight::{Answered, Budget, Request};
+use crate::identity::Identity;
+use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
+use crate::informational::dpd::Dpd;
+use crate::keys::{IsakmpKeys, IvChain};
+use crate::phase1::main::{initiator, responder};
+use crate::proposal::{Phase1Transform, UdpEncapsulation};
+use crate::quick;
+use crate::ride_along::vendor::Capabilities;
+use crate::state_name::{IkeSaState, StateName};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use drive::{Instant, Path};
+use nat_t::Location;
+
+/// An ISAKMP SA, from its first message to its end.
+#[derive(Debug)]
+pub(crate) struct IkeSa {
+    pub(crate) core: Core,
+    pub(crate) phase: Phase,
+}
+
+/// What an SA has in every phase.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) id: IkeSaId,
+    pub(crate) role: Role,
+    pub(crate) connection: ConnectionId,
+    pub(crate) cookies: Cookies,
+    pub(crate) path: Path,
+    /// Where the peer was when the exchange began.
+    pub(crate) origin: SocketAddr,
+    pub(crate) created: Instant,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) nat: Location,
+    /// The SA that this one is to replace.
+    pub(crate) replaces: Option<IkeSaId>,
+    /// The message of phase 1 that waits for its answer.
+    pub(crate) request: Option<Request>,
+    /// The last message of phase 1 taken in.
+    pub(crate) answered: Option<Answered>,
+    /// The last message of phase 1 refused, and the notification sent for it.
+    pub(crate) refused: Option<Answered>,
+    /// Why the last one was refused: what the exchange fails with if nothing better comes.
+    pub(crate) suspicion: Option<Failure>,
+    /// The last unprotected notification.
+    pub(crate) hint: Option<u16>,
+    pub(crate) budget: Budget,
+    pub(crate) exchanges: BTreeMap<u32, Exchange>,
+    /// Requests that wait for phase 1.
+    pub(crate) waiting: Vec<Waiting>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        now: Instant,
+        (id, role, connection): (IkeSaId, Role, ConnectionId),
+        cookies: Cookies,
+        path: Path,
+    ) -> Self {
+        Self {
+            id,
+            role,
+            connection,
+            cookies,
+            path,
+            origin: path.remote,
+            created: now,
+            capabilities: Capabilities::default(),
+            nat: Location::Unknown,
+            replaces: None,
+            request: None,
+            answered: None,
+            refused: None,
+            suspicion: None,
+            hint: None,
+            budget: Budget::default(),
+            exchanges: BTreeMap::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn envelope(&self) -> Envelope {
+        Envelope { ike_sa: self.id, cookies: self.cookies, path: self.path }
+    }
+
+    pub(crate) const fn with(self, phase: Phase) -> IkeSa {
+        IkeSa { core: self, phase }
+    }
+
+    /// Returns how ESP is put in UDP, if a NAT or the plan asks for it.
+    pub(crate) fn udp(&self) -> Option<UdpEncapsulation> {
+        let version = self.capabilities.nat_t.filter(|_| self.nat.is_nat())?;
+        Some(if version.udp_tunnel_mode() == 3 { UdpEncapsulation::Rfc3947 } else { UdpEncapsulation::Drafts })
+    }
+}
+
+/// Where an SA stands, with what is known then.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Initiator, message 1 is sent.
+    SaSent(initiator::SaSent),
+    /// Initiator, message 3 is sent.
+    KeSent(Box<initiator::KeSent>),
+    /// Initiator, message 5 is sent.
+    AuthSent(Box<initiator::AuthSent>),
+    /// Responder, message 2 is sent.
+    SaRecv(responder::SaRecv),
+    /// Responder, message 4 is sent.
+    KeRecv(Box<responder::KeRecv>),
+    /// Both ends have proven who they are.
+    Up(Box<Up>),
+}
+
+impl Phase {
+    pub(crate) const fn state_name(&self) -> StateName {
+        match self {
+            Self::SaSent(_) => StateName::MainSaSent,
+            Self::KeSent(_) => StateName::MainKeSent,
+            Self::AuthSent(_) => StateName::MainAuthSent,
+            Self::SaRecv(_) => StateName::MainSaRecv,
+            Self::KeRecv(_) => StateName::MainKeRecv,
+            Self::Up(_) => StateName::MainUp,
+        }
+    }
+}
+
+/// What is known once phase 1 is done.
+#[derive(Debug)]
+pub(crate) struct Up {
+    pub(crate) keys: IsakmpKeys,
+    /// Where the IV chain of phase 1 ended.
+    pub(crate) iv: IvChain,
+    pub(crate) transform: Phase1Transform,
+    pub(crate) peer: Identity,
+    pub(crate) since: Instant,
+    pub(crate) lifetime: Duration,
+    pub(crate) soft: Instant,
+    pub(crate) hard: Instant,
+    pub(crate) dpd: Dpd,
+    pub(crate) replaced_by: Option<IkeSaId>,
+    pub(crate) negotiations: u64,
+    pub(crate) finished: Finished,
+}
+
+/// The message ids that were used up: a replay under one of them does nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Finished(VecDeque<u32>);
+
+impl Finished {
+    pub(crate) fn contains(&self, message_id: u32) -> bool {
+        self.0.contains(&message_id)
+    }
+
+    /// Remembers an id; the oldest is forgotten first.
+    pub(crate) fn insert(&mut self, message_id: u32) {
+        if self.0.len() >= defaults::MAX_FINISHED_IDS {
+            self.0.pop_front();
+        }
+        self.0.push_back(message_id);
+    }
+}
+
+/// A request for a pair of IPsec SAs that waits for phase 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) child: ChildId,
+    pub(crate) policy: PolicyId,
+    pub(crate) replaces: Option<ChildId>,
+}
+
+/// A quick mode.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) role: Role,
+    pub(crate) child: ChildId,
+    pub(crate) policy: PolicyId,
+    pub(crate) replaces: Option<ChildId>,
+    pub(crate) state: Quick,
+    pub(crate) iv: IvChain,
+    pub(crate) request: Option<Request>,
+    pub(crate) answered: Option<Answered>,
+    /// Its place among everything that this end began and finished.
+    pub(crate) began: u64,
+}
+
+/// Where a quick mode stands, with what is known then.
+#[derive(Debug)]
+pub(crate) enum Quick {
+    /// Initiator, the caller is asked for an SPI.
+    Starting(Ticket),
+    /// Initiator, message 1 is sent.
+    WaitHashSaNonce(Box<quick::initiator::WaitHashSaNonce>),
+    /// Responder, the caller is asked for an SPI.
+    SendingHashSaNonce(Ticket, Box<quick::responder::Request>),
+    /// Responder, message 2 is sent and the inbound half is in force.
+    WaitHash(Box<quick::responder::WaitHash>),
+    /// Kept to answer repeats.
+    Done,
+}
+
+impl Quick {
+    pub(crate) const fn state_name(&self) -> StateName {
+        match self {
+            Self::Starting(_) => StateName::QuickStarting,
+            Self::WaitHashSaNonce(_) => StateName::QuickWaitHashSaNonce,
+            Self::SendingHashSaNonce(..) => StateName::QuickSendingHashSaNonce,
+            Self::WaitHash(_) => StateName::QuickWaitHash,
+            Self::Done => StateName::DeleteDelay,
+        }
+    }
+}
+
+/// Where the messages of an SA go, and under which names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope {
+    pub(crate) ike_sa: IkeSaId,
+    pub(crate) cookies: Cookies,
+    pub(crate) path: Path,
+}
+
+/// A peer, as far as one may be taken for another: connection, proven identity and address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PeerKey {
+    pub(crate) connection: ConnectionId,
+    pub(crate) identity: Identity,
+    pub(crate) address: IpAddr,
+}
+
+impl IkeSa {
+    pub(crate) fn up(&self) -> Option<&Up> {
+        if let Phase::Up(up) = &self.phase { Some(up) } else { None }
+    }
+
+    pub(crate) fn up_mut(&mut self) -> Option<&mut Up> {
+        if let Phase::Up(up) = &mut self.phase { Some(up) } else { None }
+    }
+
+    /// Returns whether it can carry new exchanges and no newer one took its place.
+    pub(crate) fn is_current(&self) -> bool {
+        self.up().is_some_and(|up| up.replaced_by.is_none())
+    }
+
+    pub(crate) fn peer_key(&self) -> Option<PeerKey> {
+        let identity = self.up()?.peer.clone();
+        Some(PeerKey { connection: self.core.connection, identity, address: self.core.path.remote.ip() })
+    }
+
+    pub(crate) fn state(&self) -> IkeSaState {
+        match self.up() {
+            None => IkeSaState::Embryonic,
+            Some(up) if up.replaced_by.is_some() => IkeSaState::Expired,
+            Some(_) => IkeSaState::Active,
+        }
+    }
+
+    /// Returns whether its peer has proven nothing and this end answers only.
+    pub(crate) const fn is_half_open_responder(&self) -> bool {
+        matches!(self.phase, Phase::SaRecv(_) | Phase::KeRecv(_))
+    }
+}
+
+/// Returns the failure that a removal means for exchanges that it cuts short.
+pub(crate) const fn failure_of(reason: &RemoveReason) -> Failure {
+    match reason {
+        RemoveReason::PeerDead => Failure::PeerDead,
+        RemoveReason::DeletedLocally => Failure::Closed,
+        RemoveReason::Expired
+        | RemoveReason::Replaced
+        | RemoveReason::DeletedByPeer
+        | RemoveReason::InitialContact
+        | RemoveReason::IkeSaGone
+        | RemoveReason::Failed(_) => Failure::IkeSaGone,
+    }
+}

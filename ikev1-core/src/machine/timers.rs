@@ -1,0 +1,106 @@
+use crate::counters::count;
+use crate::error::Failure;
+use crate::event::Event;
+use crate::ids::{ChildId, IkeSaId, Role};
+use crate::machine::Endpoint;
+use crate::machine::sa::{IkeSa, Phase};
+use drive::Instant;
+use ipsec_wire::registry::ExchangeType;
+
+/// What falls due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TimerKey {
+    /// A message of phase 1 is sent again, or a half-open SA ends.
+    Phase1(IkeSaId),
+    /// A message of quick mode is sent again, or an exchange ends.
+    Exchange(IkeSaId, u32),
+    /// An ISAKMP SA is renewed.
+    IkeSoft(IkeSaId),
+    /// An ISAKMP SA ends.
+    IkeHard(IkeSaId),
+    /// An ISAKMP SA that was replaced is deleted.
+    IkeRetire(IkeSaId),
+    /// A silent peer is asked whether it lives.
+    Dpd(IkeSaId),
+    /// A NAT mapping is kept open.
+    Keepalive(IkeSaId),
+    /// A pair of IPsec SAs is renewed.
+    ChildSoft(ChildId),
+    /// A pair of IPsec SAs ends.
+    ChildHard(ChildId),
+    /// A pair of IPsec SAs that was replaced is deleted.
+    ChildRetire(ChildId),
+}
+
+impl TimerKey {
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Phase1(_) => "phase 1 resend or end",
+            Self::Exchange(..) => "phase 2 resend or end",
+            Self::IkeSoft(_) => "ISAKMP SA soft limit",
+            Self::IkeHard(_) => "ISAKMP SA hard limit",
+            Self::IkeRetire(_) => "replaced ISAKMP SA",
+            Self::Dpd(_) => "dead peer detection",
+            Self::Keepalive(_) => "NAT keepalive",
+            Self::ChildSoft(_) => "IPsec SA soft limit",
+            Self::ChildHard(_) => "IPsec SA hard limit",
+            Self::ChildRetire(_) => "replaced IPsec SA",
+        }
+    }
+}
+
+impl Endpoint {
+    /// Works through what is due. Each timer that fires is gone or is set to a later time, so the
+    /// work is bounded by the number of SAs and exchanges.
+    pub(super) fn expire_timers(&mut self, now: Instant) {
+        while let Some(key) = self.timers.pop_due(now) {
+            match key {
+                TimerKey::Phase1(id) => self.phase1_due(now, id),
+                TimerKey::Exchange(id, message_id) => self.exchange_due(now, id, message_id),
+                TimerKey::IkeSoft(id) => self.ike_soft_due(now, id),
+                TimerKey::IkeHard(id) => self.ike_hard_due(id),
+                TimerKey::IkeRetire(id) => self.ike_retire_due(id),
+                TimerKey::Dpd(id) => self.dpd_due(now, id),
+                TimerKey::Keepalive(id) => self.keepalive_due(now, id),
+                TimerKey::ChildSoft(id) => self.child_soft_due(now, id),
+                TimerKey::ChildHard(id) => self.child_hard_due(id),
+                TimerKey::ChildRetire(id) => self.child_retire_due(id),
+            }
+        }
+    }
+
+    /// Sends the last message of phase 1 again, or gives up.
+    fn phase1_due(&mut self, now: Instant, id: IkeSaId) {
+        let Some(mut sa) = self.table.take(id) else { return };
+        if sa.core.role == Role::Responder {
+            let failure = sa.core.suspicion.clone().unwrap_or(Failure::HalfOpenTimeout);
+            return self.fail_phase1(sa, failure);
+        }
+        let Some(request) = &mut sa.core.request else { return self.table.put(sa) };
+        let Some(gap) = request.gap() else {
+            let sendings = request.sendings();
+            count(&mut self.counters.tx_retry_timed_out);
+            let failure = timeout_failure(&sa, sendings);
+            return self.fail_phase1(sa, failure);
+        };
+        let (transmit, sendings, left) = (request.transmit().clone(), request.sendings(), request.resends_left());
+        count(&mut self.counters.tx_retry);
+        self.event(Event::Resent { ike_sa: id, exchange: ExchangeType::MAIN, message_id: 0, sendings, left });
+        self.send(transmit);
+        self.timers.set(TimerKey::Phase1(id), now + gap);
+        self.table.put(sa);
+    }
+}
+
+/// Returns why an initiator got no answer it could take: what was refused last, else silence.
+///
+/// Silence after message 5 is what a responder with another key looks like.
+fn timeout_failure(sa: &IkeSa, sendings: u32) -> Failure {
+    if let Some(suspicion) = &sa.core.suspicion {
+        return suspicion.clone();
+    }
+    if matches!(sa.phase, Phase::AuthSent(_)) {
+        return Failure::ProbablyWrongKey;
+    }
+    Failure::Timeout { sendings, hint: sa.core.hint }
+}
