@@ -249,8 +249,7 @@ impl Sad {
             return Err(DropReason::NotCarrying(SaState::Larval));
         };
         let tally = &mut live.tally;
-        let spent =
-            live.common.hard_at <= now || live.common.lifetime.hard.reached(tally.packets, tally.octets).is_some();
+        let spent = live.common.hard_at <= now || live.common.hard.reached(tally.packets, tally.octets).is_some();
         if !live.common.state.carries_traffic() || spent {
             tally.refused = tally.refused.saturating_add(1);
             let state = if spent { SaState::Dead } else { live.common.state };

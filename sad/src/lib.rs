@@ -30,6 +30,7 @@ mod entry;
 mod expiry;
 mod handle;
 mod inbound;
+mod install;
 mod lifetime;
 mod outbound;
 mod replay;

@@ -158,8 +158,7 @@ impl Sad {
             return Err(SealRefusal::OtherProtocol);
         }
         let tally = &mut found.tally;
-        let spent =
-            found.common.hard_at <= now || found.common.lifetime.hard.reached(tally.packets, tally.octets).is_some();
+        let spent = found.common.hard_at <= now || found.common.hard.reached(tally.packets, tally.octets).is_some();
         if !found.common.state.carries_traffic() || spent {
             tally.refused = tally.refused.saturating_add(1);
             let state = if spent { SaState::Dead } else { found.common.state };

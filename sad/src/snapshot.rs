@@ -64,7 +64,7 @@ impl Sad {
                 path: common.path,
                 flow: common.flow,
                 owner: common.owner,
-                lifetime: common.lifetime,
+                lifetime: common.lifetime(),
             },
             created: common.created,
             used: common.used,
@@ -169,7 +169,7 @@ fn restored(now: Instant, snapshot: &SaSnapshot, fits: bool) -> Result<Common, S
         return Err(SadError::Expired);
     }
     common.used = snapshot.used;
-    if common.lifetime.soft.reached(snapshot.packets, snapshot.octets).is_some() {
+    if common.soft.reached(snapshot.packets, snapshot.octets).is_some() {
         common.state = SaState::Dying;
     }
     Ok(common)
