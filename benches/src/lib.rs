@@ -5,6 +5,7 @@
 
 pub mod esp;
 pub mod handshake;
+pub mod l2tp;
 pub mod measure;
 pub mod sad;
 pub mod spd;
