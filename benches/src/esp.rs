@@ -298,14 +298,12 @@ impl Naive {
         let keymat = keymat(suite, 0);
         let (key, auth) = keymat.split_at_checked(suite.cipher().lengths().key)?;
         let keys = match suite.integrity() {
-            IntegrityAlgorithm::HmacSha1_96 => NaiveKeys::Sha1(Box::new((
-                aes::Aes128::new_from_slice(key).ok()?,
-                Hmac::new_from_slice(auth).ok()?,
-            ))),
-            IntegrityAlgorithm::HmacSha256_128 => NaiveKeys::Sha256(Box::new((
-                aes::Aes256::new_from_slice(key).ok()?,
-                Hmac::new_from_slice(auth).ok()?,
-            ))),
+            IntegrityAlgorithm::HmacSha1_96 => {
+                NaiveKeys::Sha1(Box::new((aes::Aes128::new_from_slice(key).ok()?, Hmac::new_from_slice(auth).ok()?)))
+            }
+            IntegrityAlgorithm::HmacSha256_128 => {
+                NaiveKeys::Sha256(Box::new((aes::Aes256::new_from_slice(key).ok()?, Hmac::new_from_slice(auth).ok()?)))
+            }
             _ => return None,
         };
         let text = (inner + 2).next_multiple_of(16);
@@ -314,7 +312,9 @@ impl Naive {
 
     fn seal_all(&mut self) {
         match &self.keys {
-            NaiveKeys::Sha1(keys) => each(&mut self.frames, |frame| seal_one(&keys.0, &keys.1, frame, self.text, self.icv)),
+            NaiveKeys::Sha1(keys) => {
+                each(&mut self.frames, |frame| seal_one(&keys.0, &keys.1, frame, self.text, self.icv))
+            }
             NaiveKeys::Sha256(keys) => {
                 each(&mut self.frames, |frame| seal_one(&keys.0, &keys.1, frame, self.text, self.icv));
             }
@@ -389,7 +389,7 @@ where
 
 #[cfg(feature = "anchors")]
 mod foreign {
-    use super::{Anchor, Duration, Instant, STRIDE, START, Suite, keymat};
+    use super::{Anchor, Duration, Instant, START, STRIDE, Suite, keymat};
     use bench_anchors::{Anchor as Library_, Layout, Library, Suite as Theirs};
     use esp_ah::IntegrityAlgorithm;
 

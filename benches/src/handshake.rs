@@ -74,7 +74,7 @@ impl Exponentiations {
 
 fn prime(group: DhGroup) -> Vec<u8> {
     let groups: serde_json::Value = serde_json::from_str(GROUPS).expect("the table of groups is JSON");
-    let group = groups["modp"].as_array().into_iter().flatten().find(|row| row["id"] == group.number());
+    let group = groups["modp"].as_array().into_iter().flatten().find(|row| row["id"] == group.number().0);
     let prime = group.and_then(|row| row["p"].as_str()).expect("the table holds every group");
     hex::decode(prime).expect("the table is in hex")
 }

@@ -69,6 +69,12 @@ impl Report {
     }
 }
 
+/// Returns the median nanoseconds of a call, for what has a bound and no anchor.
+pub fn nanoseconds<T>(mut work: impl FnMut() -> T) -> f64 {
+    let calls = calls_per_round(&mut work);
+    median((0..ROUNDS).map(|_| time(&mut work, calls)))
+}
+
 fn calls_per_round<T>(work: &mut impl FnMut() -> T) -> u32 {
     let mut calls = 1u32;
     loop {

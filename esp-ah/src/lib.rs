@@ -16,6 +16,7 @@ pub mod ah;
 mod cipher;
 mod esp;
 mod integrity;
+pub mod ipcomp;
 mod keys;
 pub mod mode;
 mod packet;

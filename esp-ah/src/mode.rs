@@ -6,6 +6,7 @@
 
 mod beet;
 mod ecn;
+mod fragment;
 mod overhead;
 mod path_mtu;
 mod transport;
@@ -14,6 +15,7 @@ mod udp;
 
 pub use beet::{BEET_PSEUDO_HEADER, BeetAddresses, BeetPayload, beet_enter, beet_leave};
 pub use ecn::{Ecn, EcnOutward};
+pub use fragment::{Fragment, Fragments, fragments};
 pub use overhead::Encapsulation;
 pub use path_mtu::{MIN_MTU_V4, MIN_MTU_V6, PathMtu, too_big_reply};
 pub use transport::{TransportSplit, transport_split};

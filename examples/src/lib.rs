@@ -2,4 +2,5 @@
 
 pub mod dissect;
 pub mod gatewayd;
+pub mod l2tp;
 pub mod two_sites;

@@ -80,3 +80,13 @@ fn without_a_common_proposal_each_refusal_has_its_reason() {
     assert!(!outcome.is_success);
     assert!(text.contains("no proposal chosen") && text.contains("wanted"), "{text}");
 }
+
+#[test]
+fn the_scenario_of_bad_weather_is_sound_and_a_fifth_lost_stops_nobody() {
+    let scenario = Scenario::parse(include_str!("../scenarios/bad-weather.toml")).unwrap();
+    for seed in 1..=5 {
+        let (text, outcome) = told(&scenario, seed);
+        assert!(outcome.is_success, "seed {seed}\n{text}");
+        assert!(text.contains("keepalive"), "{text}");
+    }
+}

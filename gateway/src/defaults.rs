@@ -18,3 +18,7 @@ pub const TRAFFIC_REPORT: Duration = Duration::from_secs(1);
 pub const MAX_ACTIONS_PER_CALL: usize = 100_000;
 /// The most actions that wait for the caller; then the oldest event is dropped, and counted.
 pub const MAX_ACTIONS: usize = 65_536;
+/// How long a renewed pair waits to send, if this end began its negotiation: the peer may install its half
+/// only when the last message arrives, and that message may be lost or overtaken. Its first packet ends
+/// the wait; so does the end of the pair that is replaced.
+pub const SWITCH_DELAY: Duration = Duration::from_secs(10);

@@ -184,16 +184,19 @@ impl Gateway {
             return Inbound::Dropped(DropReason::Outside);
         };
         let (local_port, remote_port) = ports(key.upper).unzip();
+        let policy = pair.policy;
         let wanted = holds(&pair.local, key.local, key.protocol, local_port)
             && holds(&pair.remote, key.remote, key.protocol, remote_port);
         if !wanted {
             count(&mut self.counters.in_outside);
+            self.count_policy(policy, |counters| &mut counters.in_pol_select_match_fail);
             return Inbound::Dropped(DropReason::Outside);
         }
-        let arrival = Arrival::Protected { policy: pair.policy };
+        let arrival = Arrival::Protected { policy };
         match self.policies.inbound(INTERFACE, &key, arrival) {
             Ok(_) => {
                 count(&mut self.counters.in_opened);
+                self.count_policy(policy, |counters| &mut counters.in_process_done);
                 Inbound::Deliver { child }
             }
             Err(refusal) => {

@@ -1,6 +1,6 @@
 //! From a clear packet to a datagram: policy, association, protection.
 
-use crate::acquire::{Admission, Lost};
+use crate::acquire::Admission;
 use crate::action::{Action, Event};
 use crate::counters::count;
 use crate::defaults;
@@ -96,6 +96,7 @@ impl<'b> OutPacket<'b> {
 #[derive(Clone, Copy)]
 struct Chosen {
     child: ChildId,
+    policy: spd::PolicyId,
     association: SaHandle,
     path: Path,
     next_header: u8,
@@ -108,6 +109,7 @@ impl Gateway {
     /// within bounds, and its negotiation is started. Drain the actions afterwards.
     pub fn seal_batch(&mut self, now: Instant, packets: &mut [OutPacket<'_>]) {
         let now = self.clock.observe(now);
+        self.counters.out_packets = self.counters.out_packets.saturating_add(packets.len() as u64);
         for lot in packets.chunks_mut(LOT) {
             self.seal_lot(now, lot);
         }
@@ -118,6 +120,7 @@ impl Gateway {
     /// [`seal_batch`](Self::seal_batch).
     pub fn handle_packet(&mut self, now: Instant, packet: &[u8]) -> Outcome {
         let now = self.clock.observe(now);
+        count(&mut self.counters.out_packets);
         let outcome = self.seal_copy(now, packet);
         self.drain(now);
         outcome
@@ -154,7 +157,6 @@ impl Gateway {
     fn seal_lot(&mut self, now: Instant, lot: &mut [OutPacket<'_>]) {
         let mut chosen: [Option<Chosen>; LOT] = [None; LOT];
         for (item, chosen) in lot.iter_mut().zip(&mut chosen) {
-            count(&mut self.counters.out_packets);
             match self.decide(now, item.packet.octets()) {
                 Ok(found) => *chosen = Some(found),
                 Err(outcome) => item.outcome = outcome,
@@ -184,11 +186,13 @@ impl Gateway {
                     // The range came out of this very buffer.
                     let _ = item.packet.set_range(range);
                     count(&mut self.counters.out_sealed);
+                    self.count_policy(chosen.policy, |counters| &mut counters.out_process_done);
                     self.sent(now, chosen.child);
                     Outbound::Send(chosen.path)
                 }
                 Err(refusal) => {
                     count(&mut self.counters.out_unsealed);
+                    self.count_policy(chosen.policy, |counters| &mut counters.out_process_fail);
                     Outbound::Dropped(refusal.into())
                 }
             };
@@ -231,30 +235,30 @@ impl Gateway {
             && let Some(association) = pair.outbound
         {
             let next_header = if key.local.is_ipv4() { IPV4 } else { IPV6 };
-            return Ok(Chosen { child, association, path: pair.path, next_header });
+            return Ok(Chosen { child, policy: pair.policy, association, path: pair.path, next_header });
         }
         Err(self.wait(now, template, packet))
     }
 
     /// Puts a packet to wait, and starts the negotiation it waits for.
     fn wait(&mut self, now: Instant, template: TemplateId, packet: &[u8]) -> Outbound {
-        let Some((connection, policy)) = self.routes.of(template).map(|route| (route.connection, route.policy)) else {
-            return Outbound::Dropped(OutboundDrop::Discard);
-        };
+        let route = self.routes.of(template).map(|route| (route.connection, route.policy, route.spd));
+        let Some((connection, policy, spd)) = route else { return Outbound::Dropped(OutboundDrop::Discard) };
+        self.count_policy(spd, |counters| &mut counters.out_no_bundle);
         match self.waiting.admit(now, template, packet) {
             Admission::Resting => {
                 count(&mut self.counters.out_resting);
+                self.count_policy(spd, |counters| &mut counters.out_no_bundle_fail);
                 Outbound::Dropped(OutboundDrop::Resting)
             }
             Admission::Waits { lost, start } => {
                 count(&mut self.counters.out_waited);
                 if let Some(reason) = lost {
                     count(&mut self.counters.waiting_dropped);
-                    if reason == Lost::PolicyQueueFull || reason == Lost::QueueFull {
-                        self.news(Event::WaitingLost { connection, policy, packets: 1, reason });
-                    }
+                    self.news(Event::WaitingLost { connection, policy, packets: 1, reason });
                 }
                 if start {
+                    self.count_policy(spd, |counters| &mut counters.setup_started);
                     self.news(Event::Acquiring { connection, policy });
                     let acquire = ikev1_core::Command::Acquire { connection, policy, packet: None };
                     if self.ike.handle_command(now, acquire).is_err() {
@@ -264,6 +268,17 @@ impl Gateway {
                 }
                 Outbound::Waits
             }
+        }
+    }
+
+    /// Counts one for a policy.
+    pub(crate) fn count_policy(
+        &mut self,
+        policy: spd::PolicyId,
+        counter: impl FnOnce(&mut spd::PolicyCounters) -> &mut u64,
+    ) {
+        if let Some(counters) = self.policies.policy_counters_mut(policy) {
+            count(counter(counters));
         }
     }
 

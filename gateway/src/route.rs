@@ -75,27 +75,39 @@ impl Routes {
         (0..).map(TemplateId).zip(&self.routes)
     }
 
-    /// Puts a pair in front: it is the newest that may send.
+    /// Adds a pair that may send: in front of all others, or behind the one it replaces.
     pub(crate) fn attach(
         &mut self,
         template: TemplateId,
         child: ChildId,
         local: TrafficSelector,
         remote: TrafficSelector,
+        behind: Option<ChildId>,
     ) {
-        let route = usize::try_from(template.0).ok().and_then(|index| self.routes.get_mut(index));
-        if let Some(route) = route {
-            route.carriers.retain(|carrier| carrier.child != child);
-            route.carriers.insert(0, Carrier { child, local, remote });
-        }
+        let Some(route) = self.of_mut(template) else { return };
+        route.carriers.retain(|carrier| carrier.child != child);
+        let replaced = behind.and_then(|old| route.carriers.iter().position(|carrier| carrier.child == old));
+        let place = replaced.map_or(0, |index| index.saturating_add(1));
+        route.carriers.insert(place, Carrier { child, local, remote });
+    }
+
+    /// Puts a pair in front of all others.
+    pub(crate) fn promote(&mut self, template: TemplateId, child: ChildId) {
+        let Some(route) = self.of_mut(template) else { return };
+        let Some(index) = route.carriers.iter().position(|carrier| carrier.child == child) else { return };
+        let carrier = route.carriers.remove(index);
+        route.carriers.insert(0, carrier);
     }
 
     /// Takes a pair away: it may not send any more.
     pub(crate) fn detach(&mut self, template: TemplateId, child: ChildId) {
-        let route = usize::try_from(template.0).ok().and_then(|index| self.routes.get_mut(index));
-        if let Some(route) = route {
+        if let Some(route) = self.of_mut(template) {
             route.carriers.retain(|carrier| carrier.child != child);
         }
+    }
+
+    fn of_mut(&mut self, template: TemplateId) -> Option<&mut Route> {
+        self.routes.get_mut(usize::try_from(template.0).ok()?)
     }
 }
 
@@ -192,17 +204,35 @@ mod tests {
         let mut routes = routes();
         let template = TemplateId(0);
         let local = subnet([10, 1, 0, 0], 16);
-        routes.attach(template, ChildId(1), local, subnet([10, 2, 0, 0], 16));
-        routes.attach(template, ChildId(2), local, subnet([10, 2, 7, 0], 24));
+        routes.attach(template, ChildId(1), local, subnet([10, 2, 0, 0], 16), None);
+        routes.attach(template, ChildId(2), local, subnet([10, 2, 7, 0], 24), None);
         let carrier = |routes: &Routes, remote| routes.of(template).unwrap().carrier(&key([10, 1, 0, 1], remote));
         assert_eq!(carrier(&routes, [10, 2, 7, 1]), Some(ChildId(2)));
         assert_eq!(carrier(&routes, [10, 2, 8, 1]), Some(ChildId(1)));
         assert_eq!(carrier(&routes, [10, 3, 0, 1]), None);
         routes.detach(template, ChildId(2));
         assert_eq!(carrier(&routes, [10, 2, 7, 1]), Some(ChildId(1)));
-        routes.attach(template, ChildId(1), local, subnet([10, 2, 0, 0], 16));
+        routes.attach(template, ChildId(1), local, subnet([10, 2, 0, 0], 16), None);
         routes.detach(template, ChildId(1));
         assert_eq!(carrier(&routes, [10, 2, 7, 1]), None);
+    }
+
+    #[test]
+    fn a_renewed_pair_waits_behind_the_one_it_replaces_until_promoted() {
+        let mut routes = routes();
+        let template = TemplateId(0);
+        let (local, remote) = (subnet([10, 1, 0, 0], 16), subnet([10, 2, 0, 0], 16));
+        routes.attach(template, ChildId(1), local, remote, None);
+        routes.attach(template, ChildId(2), local, remote, Some(ChildId(1)));
+        let carrier = |routes: &Routes| routes.of(template).unwrap().carrier(&key([10, 1, 0, 1], [10, 2, 0, 1]));
+        assert_eq!(carrier(&routes), Some(ChildId(1)));
+        routes.promote(template, ChildId(2));
+        assert_eq!(carrier(&routes), Some(ChildId(2)));
+        routes.attach(template, ChildId(3), local, remote, Some(ChildId(9)));
+        assert_eq!(carrier(&routes), Some(ChildId(3)), "the one it replaces is gone already");
+        routes.detach(template, ChildId(3));
+        routes.detach(template, ChildId(2));
+        assert_eq!(carrier(&routes), Some(ChildId(1)));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{Side, Sites};
+use common::{LEFT, Side, Sites};
 use core::time::Duration;
 use gateway::{Command, Event, Outcome};
 use ikev1_core::Event as Ike;
+use simnet::Link;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,6 +37,38 @@ fn renewing_the_pair_under_traffic_loses_no_packet() {
     assert!(sites.machine(sites.left).snapshot(sites.net.now()).ipsec.len() <= 2);
 }
 
+/// Returns the SPIs of the ESP packets that the left sent since the capture began, in order.
+fn spis_sent(sites: &Sites) -> Vec<u32> {
+    let packets = sites.net.world.capture().unwrap().packets().iter().map(|(_, packet)| packet);
+    let sent = packets.filter(|packet| packet.path.protocol == 50 && packet.path.local.ip() == LEFT);
+    sent.map(|packet| u32::from_be_bytes(packet.payload[..4].try_into().unwrap())).collect()
+}
+
+/// A peer may install its half of a renewed pair only when the last message arrives, so packets must not
+/// overtake that message.
+#[test]
+fn a_renewed_pair_sends_once_the_peer_has_used_it_or_has_had_time() {
+    for peer_answers in [true, false] {
+        let mut sites = Sites::plain(4);
+        sites.up();
+        let child = sites.machine(sites.left).snapshot(sites.net.now()).ipsec[0].status.child;
+        sites.net.command(sites.left, Command::RekeyChild { child }).unwrap().unwrap();
+        sites.run(SECOND);
+        let pairs = sites.machine(sites.left).snapshot(sites.net.now()).ipsec;
+        let [old, new] = [0, 1].map(|index: usize| pairs[index].status.outbound_spi);
+        sites.net.world.start_capture();
+        if !peer_answers {
+            sites.net.world.set_link(sites.right, Link::cut());
+        }
+        let _ = sites.ping(sites.left, 1);
+        sites.run(SECOND);
+        let _ = sites.ping(sites.left, 2);
+        sites.run(10 * SECOND);
+        let _ = sites.ping(sites.left, 3);
+        assert_eq!(spis_sent(&sites), if peer_answers { [old, new, new] } else { [old, old, new] });
+    }
+}
+
 #[test]
 fn renewing_the_isakmp_sa_under_traffic_keeps_the_pair() {
     let mut sites = Sites::plain(2);
@@ -56,7 +89,7 @@ fn a_pair_that_is_not_renewed_ends_with_its_lifetime() {
     let right = Side { lifetime: Duration::from_secs(20), ..Side::right() };
     let mut sites = Sites::new(3, left.plan(), right.plan());
     sites.up();
-    sites.net.world.set_links(simnet::Link::cut());
+    sites.net.world.set_links(Link::cut());
     sites.run(60 * SECOND);
     assert!(!sites.has_tunnel(sites.left) && !sites.has_tunnel(sites.right));
 }

@@ -1,19 +1,17 @@
-use crate::auth::PreSharedKey;
-use crate::crypto::DhGroup;
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
-use crate::identity::Identity;
-use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Plan, PolicyPlan, RemoteIdentity, SpiSource};
-use crate::proposal::{AuthenticationMethod, Mode, Phase1Transform, Protection};
-use crate::selector::TrafficSelector;
-use alloc::format;
-use alloc::string::{String, ToString};
+use crate::plan::{ConnectionPlan, Plan, SpiSource};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
-use drive::{Backoff, Schedule};
+
+mod connection;
+mod policy;
+
+pub use connection::ConnectionConfig;
+pub use policy::PolicyConfig;
 
 /// The settings of an endpoint in the operator's words; [`build`](Self::build) checks them all.
 ///
@@ -154,40 +152,6 @@ impl Config {
     }
 }
 
-/// One connection: the peer, how both prove who they are, and the traffic to protect.
-#[derive(Debug)]
-pub struct ConnectionConfig {
-    name: String,
-    peer: Peer,
-    peer_port: u16,
-    peer_nat_t_port: u16,
-    local: Option<IpAddr>,
-    local_identity: Option<Identity>,
-    remote_identity: Option<RemoteIdentity>,
-    psk: Option<PreSharedKey>,
-    phase1: Vec<Phase1Transform>,
-    exponent_bits: Option<u32>,
-    lifetime: Duration,
-    schedule: Schedule,
-    retries: u32,
-    delete_delay: Duration,
-    dpd: DpdMode,
-    dpd_idle: Duration,
-    dead_peer: DeadPeerAction,
-    nat_traversal: bool,
-    force_encapsulation: bool,
-    keepalive: Duration,
-    initial_contact: bool,
-    send_deletes: bool,
-    send_notifies: bool,
-    trust_unprotected_errors: bool,
-    children_end_with_ike: bool,
-    soft_per_mille: (u32, u32),
-    jitter_per_mille: u32,
-    weak: bool,
-    policies: Vec<PolicyConfig>,
-}
-
 macro_rules! setters {
     ($($(#[$meta:meta])* $setter:ident($field:ident: $type:ty);)*) => {
         $($(#[$meta])*
@@ -199,284 +163,7 @@ macro_rules! setters {
     };
 }
 
-impl ConnectionConfig {
-    /// Returns a connection with safe settings and no key, peer at any address.
-    pub fn new(name: &str) -> Self {
-        Self {
-            name: name.to_string(),
-            peer: Peer::Any,
-            peer_port: defaults::IKE_PORT,
-            peer_nat_t_port: defaults::NAT_T_PORT,
-            local: None,
-            local_identity: None,
-            remote_identity: None,
-            psk: None,
-            phase1: defaults::phase1_offer(),
-            exponent_bits: None,
-            lifetime: defaults::IKE_LIFETIME,
-            schedule: Schedule::Incremental(defaults::MESSAGE_TIMEOUT),
-            retries: defaults::MESSAGE_RETRIES,
-            delete_delay: defaults::DELETE_DELAY,
-            dpd: DpdMode::Both,
-            dpd_idle: defaults::DPD_IDLE,
-            dead_peer: DeadPeerAction::Clear,
-            nat_traversal: true,
-            force_encapsulation: false,
-            keepalive: defaults::NAT_KEEPALIVE,
-            initial_contact: true,
-            send_deletes: true,
-            send_notifies: true,
-            trust_unprotected_errors: false,
-            children_end_with_ike: false,
-            soft_per_mille: (defaults::INITIATOR_SOFT_PER_MILLE, defaults::RESPONDER_SOFT_PER_MILLE),
-            jitter_per_mille: defaults::SOFT_JITTER_PER_MILLE,
-            weak: false,
-            policies: Vec::new(),
-        }
-    }
-
-    setters! {
-        /// Sets who may be at the other end.
-        peer(peer: Peer);
-        /// Sets the peer's port of ISAKMP.
-        peer_port(peer_port: u16);
-        /// Sets the peer's port of NAT-T.
-        peer_nat_t_port(peer_nat_t_port: u16);
-        /// Sets the address on this machine; to start an exchange it must be known.
-        local(local: IpAddr);
-        /// Sets who this end says it is; without it, its address.
-        local_identity(local_identity: Identity);
-        /// Sets whom the peer must prove to be.
-        remote_identity(remote_identity: RemoteIdentity);
-        /// Sets the pre-shared key.
-        pre_shared_key(psk: PreSharedKey);
-        /// Sets the transforms of phase 1, best first.
-        phase1(phase1: Vec<Phase1Transform>);
-        /// Sets the length of private exponents in bits, for every group.
-        exponent_bits(exponent_bits: u32);
-        /// Sets the life of the ISAKMP SA.
-        lifetime(lifetime: Duration);
-        /// Sets how the gap between resends grows.
-        resend_schedule(schedule: Schedule);
-        /// Sets the number of resends, 0 to 1024.
-        resends(retries: u32);
-        /// Sets how long the sender of a last message keeps the exchange to answer repeats, 0 to 30 s.
-        delete_delay(delete_delay: Duration);
-        /// Sets how far this end takes part in liveness checks.
-        dpd(dpd: DpdMode);
-        /// Sets how long a peer is silent before it is asked, 1 to 86400 s.
-        dpd_idle(dpd_idle: Duration);
-        /// Sets what happens when the peer is dead.
-        dead_peer(dead_peer: DeadPeerAction);
-        /// Sets whether NATs are looked for.
-        nat_traversal(nat_traversal: bool);
-        /// Sets whether ESP goes in UDP even without a NAT.
-        force_encapsulation(force_encapsulation: bool);
-        /// Sets how often a NAT mapping is kept open, 1 to 3600 s.
-        keepalive(keepalive: Duration);
-        /// Sets whether INITIAL-CONTACT is sent with the first SA to a peer.
-        initial_contact(initial_contact: bool);
-        /// Sets whether Deletes are sent.
-        send_deletes(send_deletes: bool);
-        /// Sets whether error notifications are sent.
-        send_notifies(send_notifies: bool);
-        /// Sets whether an unprotected error ends an exchange at once: anyone on the path can forge one.
-        dangerously_trust_unprotected_errors(trust_unprotected_errors: bool);
-        /// Sets whether IPsec SAs end when the peer deletes their ISAKMP SA.
-        children_end_with_ike(children_end_with_ike: bool);
-        /// Sets the parts of a life, in thousandths, after which its initiator and its responder renew it.
-        soft_per_mille(soft_per_mille: (u32, u32));
-        /// Sets the largest random part of a life, in thousandths, taken off the soft limit.
-        jitter_per_mille(jitter_per_mille: u32);
-        /// Allows weak algorithms (DES, MD5, MODP 768 and 1024), which old routers need.
-        dangerously_allow_weak_algorithms(weak: bool);
-    }
-
-    /// Adds a phase 2 policy.
-    #[must_use]
-    pub fn policy(mut self, policy: PolicyConfig) -> Self {
-        self.policies.push(policy);
-        self
-    }
-
-    fn build(self) -> Result<ConnectionPlan, ConfigError> {
-        let name = self.name;
-        check_name(&name)?;
-        let field = |field: &str| format!("{name}.{field}");
-        let Some(psk) = self.psk else { return Err(wrong(&field("pre_shared_key"), ConfigProblem::Missing)) };
-        within(&field("pre_shared_key"), psk.len() as u64, 1..=1_024)?;
-        within(&field("peer_port"), self.peer_port.into(), 1..=65_535)?;
-        within(&field("peer_nat_t_port"), self.peer_nat_t_port.into(), 1..=65_535)?;
-        if let (Peer::Address(peer), Some(local)) = (self.peer, self.local)
-            && peer.is_ipv4() != local.is_ipv4()
-        {
-            return Err(wrong(&field("local"), ConfigProblem::Family));
-        }
-        within(&field("phase1"), self.phase1.len() as u64, 1..=MAX_TRANSFORMS)?;
-        for transform in &self.phase1 {
-            if transform.is_weak() && !self.weak {
-                return Err(wrong(&field("phase1"), ConfigProblem::Weak(transform.to_string())));
-            }
-            if transform.authentication != AuthenticationMethod::PreSharedKey {
-                return Err(wrong(
-                    &field("phase1"),
-                    ConfigProblem::Unsupported("authentication without a pre-shared key"),
-                ));
-            }
-            if let Some(bits) = self.exponent_bits {
-                let range = transform.group.exponent_bits();
-                within(&field("exponent_bits"), bits.into(), (*range.start()).into()..=(*range.end()).into())?;
-            }
-        }
-        within(&field("lifetime"), self.lifetime.as_secs(), LIFETIME)?;
-        within(&field("resends"), self.retries.into(), 0..=1_024)?;
-        let backoff = Backoff::new(self.schedule, self.retries).map_err(|_| {
-            wrong(&field("resend_schedule"), ConfigProblem::Conflict("gaps must be above zero and must not shrink"))
-        })?;
-        within(&field("delete_delay"), self.delete_delay.as_secs(), 0..=30)?;
-        within(&field("dpd_idle"), self.dpd_idle.as_secs(), 1..=86_400)?;
-        within(&field("keepalive"), self.keepalive.as_secs(), 1..=3_600)?;
-        for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
-            within(&field("soft_per_mille"), part.into(), 100..=999)?;
-        }
-        within(&field("jitter_per_mille"), self.jitter_per_mille.into(), 0..=99)?;
-        if self.force_encapsulation && !self.nat_traversal {
-            let conflict = ConfigProblem::Conflict("encapsulation in UDP needs nat_traversal");
-            return Err(wrong(&field("force_encapsulation"), conflict));
-        }
-        let remote_identity = self.remote_identity.unwrap_or(match self.peer {
-            Peer::Address(_) => RemoteIdentity::PeerAddress,
-            Peer::Any => RemoteIdentity::Anyone,
-        });
-        within(&field("policies"), self.policies.len() as u64, 0..=MAX_POLICIES)?;
-        let mut policies: Vec<PolicyPlan> = Vec::new();
-        for policy in self.policies {
-            if policies.iter().any(|other| other.name == policy.name) {
-                return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
-            }
-            policies.push(policy.build(&name, self.weak)?);
-        }
-        Ok(ConnectionPlan {
-            peer: self.peer,
-            peer_port: self.peer_port,
-            peer_nat_t_port: self.peer_nat_t_port,
-            local: self.local,
-            local_identity: self.local_identity,
-            remote_identity,
-            psk,
-            phase1: self.phase1,
-            exponent_bits: self.exponent_bits,
-            lifetime: self.lifetime,
-            backoff,
-            delete_delay: self.delete_delay,
-            dpd: self.dpd,
-            dpd_idle: self.dpd_idle,
-            dead_peer: self.dead_peer,
-            nat_traversal: self.nat_traversal,
-            force_encapsulation: self.force_encapsulation,
-            keepalive: self.keepalive,
-            initial_contact: self.initial_contact,
-            send_deletes: self.send_deletes,
-            send_notifies: self.send_notifies,
-            trust_unprotected_errors: self.trust_unprotected_errors,
-            children_end_with_ike: self.children_end_with_ike,
-            soft_per_mille: self.soft_per_mille,
-            jitter_per_mille: self.jitter_per_mille,
-            policies,
-            name,
-        })
-    }
-}
-
-/// One phase 2 policy: which traffic, and how it is protected.
-#[derive(Clone, Debug)]
-pub struct PolicyConfig {
-    name: String,
-    local: Option<TrafficSelector>,
-    remote: Option<TrafficSelector>,
-    mode: Mode,
-    suites: Vec<Protection>,
-    pfs: Option<DhGroup>,
-    lifetime: Duration,
-    kilobytes: Option<u64>,
-    accept_narrower: bool,
-}
-
-impl PolicyConfig {
-    /// Returns a tunnel policy with safe settings and no traffic.
-    pub fn new(name: &str) -> Self {
-        Self {
-            name: name.to_string(),
-            local: None,
-            remote: None,
-            mode: Mode::Tunnel,
-            suites: defaults::phase2_offer(),
-            pfs: None,
-            lifetime: defaults::CHILD_LIFETIME,
-            kilobytes: None,
-            accept_narrower: false,
-        }
-    }
-
-    setters! {
-        /// Sets the traffic on this side.
-        local(local: TrafficSelector);
-        /// Sets the traffic on the peer's side.
-        remote(remote: TrafficSelector);
-        /// Sets tunnel or transport.
-        mode(mode: Mode);
-        /// Sets the protocols and algorithms, best first.
-        suites(suites: Vec<Protection>);
-        /// Sets the group of perfect forward secrecy.
-        pfs(pfs: DhGroup);
-        /// Sets the life of the IPsec SAs.
-        lifetime(lifetime: Duration);
-        /// Sets the life of the IPsec SAs in kilobytes.
-        kilobytes(kilobytes: u64);
-        /// Sets whether a responder takes selectors that are part of its own.
-        accept_narrower(accept_narrower: bool);
-    }
-
-    fn build(self, connection: &str, weak_allowed: bool) -> Result<PolicyPlan, ConfigError> {
-        check_name(&self.name)?;
-        let field = |field: &str| format!("{connection}.{}.{field}", self.name);
-        let Some(local) = self.local else { return Err(wrong(&field("local"), ConfigProblem::Missing)) };
-        let Some(remote) = self.remote else { return Err(wrong(&field("remote"), ConfigProblem::Missing)) };
-        if local.first().is_ipv4() != remote.first().is_ipv4() {
-            return Err(wrong(&field("remote"), ConfigProblem::Family));
-        }
-        within(&field("suites"), self.suites.len() as u64, 1..=MAX_TRANSFORMS)?;
-        for suite in &self.suites {
-            if suite.is_weak() && !weak_allowed {
-                return Err(wrong(&field("suites"), ConfigProblem::Weak(suite.to_string())));
-            }
-            if !suite.is_lawful() {
-                return Err(wrong(&field("suites"), ConfigProblem::Conflict("its parts cannot stand together")));
-            }
-        }
-        if let Some(group) = self.pfs
-            && group.is_weak()
-            && !weak_allowed
-        {
-            return Err(wrong(&field("pfs"), ConfigProblem::Weak(group.name().to_string())));
-        }
-        within(&field("lifetime"), self.lifetime.as_secs(), LIFETIME)?;
-        if let Some(kilobytes) = self.kilobytes {
-            within(&field("kilobytes"), kilobytes, 1..=u32::MAX.into())?;
-        }
-        Ok(PolicyPlan {
-            local,
-            remote,
-            mode: self.mode,
-            suites: self.suites,
-            pfs: self.pfs,
-            lifetime: self.lifetime,
-            kilobytes: self.kilobytes,
-            accept_narrower: self.accept_narrower,
-            name: self.name,
-        })
-    }
-}
+pub(crate) use setters;
 
 fn wrong(field: &str, problem: ConfigProblem) -> ConfigError {
     ConfigError { field: field.to_string(), problem }
@@ -493,4 +180,118 @@ fn within(field: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), Con
 fn check_name(name: &str) -> Result<(), ConfigError> {
     let fits = (1..=24).contains(&name.chars().count()) && name.chars().all(|c| !c.is_control());
     if fits { Ok(()) } else { Err(wrong(name, ConfigProblem::Name)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::PreSharedKey;
+    use crate::crypto::{CipherAlgorithm, DhGroup};
+    use crate::plan::Peer;
+    use crate::proposal::{EspCipher, Integrity, Phase1Transform, Protection};
+    use crate::selector::TrafficSelector;
+    use alloc::string::String;
+    use alloc::{format, vec};
+
+    fn net(third: u8) -> TrafficSelector {
+        TrafficSelector::subnet([10, 10, third, 0].into(), 24).unwrap()
+    }
+
+    fn policy() -> PolicyConfig {
+        PolicyConfig::new("lan").local(net(1)).remote(net(2))
+    }
+
+    fn connection() -> ConnectionConfig {
+        let address: core::net::IpAddr = [192, 0, 2, 2].into();
+        ConnectionConfig::new("site-b").peer(Peer::Address(address)).pre_shared_key(PreSharedKey::copied(b"k"))
+    }
+
+    fn refusal(connection: ConnectionConfig) -> String {
+        Config::new().connection(connection).build().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_safe_and_complete() {
+        let plan = Config::new().connection(connection().policy(policy())).build().unwrap();
+        let id = plan.connection_named("site-b").unwrap();
+        let site = plan.connection(id).unwrap();
+        assert!(site.phase1.iter().all(|transform| !transform.is_weak()));
+        let policy = site.policy(site.policy_named("lan").unwrap()).unwrap();
+        assert!(policy.suites.iter().all(|suite| !suite.is_weak()));
+        assert_eq!((plan.ike_port(), plan.nat_t_port()), (500, 4500));
+        assert!(site.nat_traversal && !site.trust_unprotected_errors);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert_eq!(refusal(ConnectionConfig::new("site-b")), "site-b.pre_shared_key: must be given");
+        assert_eq!(refusal(connection().policy(PolicyConfig::new("lan"))), "site-b.lan.local: must be given");
+        let half = PolicyConfig::new("lan").local(net(1));
+        assert_eq!(refusal(connection().policy(half)), "site-b.lan.remote: must be given");
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_with_the_range() {
+        let second = Duration::from_secs(1);
+        assert_eq!(refusal(connection().lifetime(second)), "site-b.lifetime: 1 is not within 2 to 31449600");
+        assert_eq!(refusal(connection().resends(1_025)), "site-b.resends: 1025 is not within 0 to 1024");
+        assert_eq!(refusal(connection().delete_delay(second * 31)), "site-b.delete_delay: 31 is not within 0 to 30");
+        assert_eq!(refusal(connection().dpd_idle(Duration::ZERO)), "site-b.dpd_idle: 0 is not within 1 to 86400");
+        assert_eq!(
+            refusal(connection().soft_per_mille((875, 1_000))),
+            "site-b.soft_per_mille: 1000 is not within 100 to 999"
+        );
+        assert_eq!(refusal(connection().phase1(Vec::new())), "site-b.phase1: 0 is not within 1 to 255");
+        let too_many = policy().lifetime(second * 40_000_000);
+        assert_eq!(refusal(connection().policy(too_many)), "site-b.lan.lifetime: 40000000 is not within 2 to 31449600");
+    }
+
+    #[test]
+    fn weak_algorithms_need_the_dangerous_word() {
+        let mut weak = crate::defaults::phase1_offer();
+        weak.push(Phase1Transform { cipher: CipherAlgorithm::Des, group: DhGroup::Modp768, ..*weak.first().unwrap() });
+        let text = refusal(connection().phase1(weak.clone()));
+        assert!(text.starts_with("site-b.phase1: DES-CBC") && text.contains("dangerously_"), "{text}");
+        let allowed = connection().phase1(weak).dangerously_allow_weak_algorithms(true);
+        assert!(Config::new().connection(allowed).build().is_ok());
+        let md5 = vec![Protection::Esp { cipher: EspCipher::TripleDes, integrity: Some(Integrity::HmacMd5) }];
+        assert!(refusal(connection().policy(policy().suites(md5))).starts_with("site-b.lan.suites: "));
+        assert!(refusal(connection().policy(policy().pfs(DhGroup::Modp1024))).starts_with("site-b.lan.pfs: "));
+    }
+
+    #[test]
+    fn esp_that_does_nothing_is_refused_even_when_weak_is_allowed() {
+        let nothing = vec![Protection::Esp { cipher: EspCipher::Null, integrity: None }];
+        let text = refusal(connection().dangerously_allow_weak_algorithms(true).policy(policy().suites(nothing)));
+        assert_eq!(text, "site-b.lan.suites: its parts cannot stand together");
+    }
+
+    #[test]
+    fn families_names_and_ports_must_agree() {
+        let v6: core::net::IpAddr = core::net::Ipv6Addr::LOCALHOST.into();
+        assert_eq!(refusal(connection().local(v6)), "site-b.local: address families differ");
+        let mixed = PolicyConfig::new("lan").local(net(1)).remote(TrafficSelector::host(v6));
+        assert_eq!(refusal(connection().policy(mixed)), "site-b.lan.remote: address families differ");
+        assert_eq!(refusal(connection().policy(policy()).policy(policy())), "site-b.lan: used twice");
+        let twice = Config::new().connection(connection()).connection(connection()).build();
+        assert_eq!(twice.unwrap_err().to_string(), "site-b: used twice");
+        let long = "a name of more than 24 characters";
+        assert_eq!(refusal(ConnectionConfig::new(long)), format!("{long}: a name has 1 to 24 printable characters"));
+        let same = Config::new().ports(500, 500).build().unwrap_err();
+        assert_eq!(same.to_string(), "nat_t_port: the NAT-T port is the ISAKMP port");
+    }
+
+    #[test]
+    fn a_schedule_that_shrinks_is_refused() {
+        let zero = drive::Schedule::Constant(Duration::ZERO);
+        let text = refusal(connection().resend_schedule(zero));
+        assert_eq!(text, "site-b.resend_schedule: gaps must be above zero and must not shrink");
+    }
+
+    #[test]
+    fn no_debug_output_shows_the_key() {
+        let secret = connection().pre_shared_key(PreSharedKey::copied(b"hogehoge"));
+        let plan = Config::new().connection(secret).build().unwrap();
+        assert!(!format!("{plan:?}").contains("hogehoge"));
+    }
 }

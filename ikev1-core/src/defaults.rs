@@ -42,8 +42,9 @@ pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(4);
 pub const MESSAGE_RETRIES: u32 = 8;
 /// How long the sender of a last message keeps the exchange to answer repeats.
 pub const DELETE_DELAY: Duration = Duration::from_secs(30);
-/// How long a responder keeps an ISAKMP SA whose initiator has proven nothing.
-pub const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a responder waits for each next message of an initiator that has proven nothing: five
+/// sendings of the default schedule, so that one link in a thousand that loses a third gives up here.
+pub const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a question to the caller may stay without answer.
 pub const TICKET_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -116,15 +116,23 @@ impl fmt::Display for StateName {
 impl StateName {
     /// Returns the phase 1 status that a SEIL router shows, `None` outside phase 1.
     pub const fn seil_phase1(self) -> Option<&'static str> {
-        Some(match self {
-            Self::MainIdle => "spawn",
-            Self::MainSaSent => "start",
-            Self::MainSaRecv => "1st message received",
-            Self::MainKeSent => "2nd message sent",
-            Self::MainKeRecv | Self::MainAuthSent | Self::MainAuthRecv => "3rd message received",
-            Self::MainUp => "established",
-            _ => return None,
-        })
+        if matches!(self, Self::MainIdle | Self::AggressiveIdle) {
+            Some("spawn")
+        } else if matches!(self, Self::MainSaSent | Self::AggressiveSaKeSent) {
+            Some("start")
+        } else if matches!(self, Self::MainSaRecv | Self::AggressiveSaKeRecv) {
+            Some("1st message received")
+        } else if matches!(self, Self::MainKeSent | Self::AggressiveSaKeAuthSent | Self::AggressiveSaKeAuthRecv) {
+            Some("2nd message sent")
+        } else if matches!(self, Self::MainKeRecv | Self::MainAuthSent | Self::MainAuthRecv)
+            || matches!(self, Self::AggressiveAuthSent | Self::AggressiveAuthRecv)
+        {
+            Some("3rd message received")
+        } else if matches!(self, Self::MainUp | Self::AggressiveUp) {
+            Some("established")
+        } else {
+            None
+        }
     }
 
     /// Returns the name that Cisco's displays have for the exchange or SA in this state.

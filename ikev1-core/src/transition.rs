@@ -297,6 +297,18 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
+    /// The table as a person reads it; a change of the protocol's rules shows here.
+    #[test]
+    fn the_table_prints_itself() {
+        let text: Vec<_> = TABLE.iter().map(alloc::string::ToString::to_string).collect();
+        assert_eq!(
+            text[0],
+            "Identity Protection (Main Mode) responder IDLE message 1 clear: SA [Vendor ID x64] -> message 2 -> SARECV \
+             (half-open) RFC 2409 §5.4"
+        );
+        assert_eq!(text.len(), 10);
+    }
+
     #[test]
     fn each_state_takes_at_most_one_message() {
         for (at, row) in TABLE.iter().enumerate() {

@@ -81,7 +81,11 @@ fn every_protection_of_phase_2_works_with_and_without_pfs() {
 #[test]
 fn the_first_acceptable_transform_of_several_is_chosen_and_the_others_are_explained() {
     let offered = vec![
-        Phase1Transform { cipher: CipherAlgorithm::Aes256, hash: HashAlgorithm::Sha2_512, ..transform(DhGroup::Modp1024) },
+        Phase1Transform {
+            cipher: CipherAlgorithm::Aes256,
+            hash: HashAlgorithm::Sha2_512,
+            ..transform(DhGroup::Modp1024)
+        },
         Phase1Transform { cipher: CipherAlgorithm::TripleDes, ..transform(DhGroup::Modp768) },
         transform(DhGroup::Modp768),
     ];
@@ -380,7 +384,10 @@ fn the_status_names_the_state_of_each_exchange_as_it_runs() {
     }
     let (left, right): (Vec<_>, Vec<_>) = names.into_iter().unzip();
     use StateName as S;
-    assert_eq!(left, [S::MainSaSent, S::MainSaSent, S::MainKeSent, S::MainKeSent, S::MainAuthSent, S::MainAuthSent].map(Some));
+    assert_eq!(
+        left,
+        [S::MainSaSent, S::MainSaSent, S::MainKeSent, S::MainKeSent, S::MainAuthSent, S::MainAuthSent].map(Some)
+    );
     assert_eq!(
         right,
         [None, Some(S::MainSaRecv), Some(S::MainSaRecv), Some(S::MainKeRecv), Some(S::MainKeRecv), Some(S::MainUp)]
@@ -396,4 +403,25 @@ fn no_debug_output_of_any_action_holds_a_key() {
         assert!(keys.iter().all(|key| !line.contains(key.as_str())));
         assert!(!line.contains("psk for the interop lab"));
     }
+}
+
+/// Each message lands where its row of the transition table says.
+#[test]
+fn every_message_of_main_mode_lands_in_the_state_its_row_names() {
+    use ikev1_core::Role;
+    use ikev1_core::transition::{TABLE, row};
+    let mut pair = Pair::ordinary();
+    pair.initiate();
+    for message in 1..=6u8 {
+        let to_right = message % 2 == 1;
+        let role = if to_right { Role::Responder } else { Role::Initiator };
+        let end = if to_right { &pair.right } else { &pair.left };
+        let before = end.endpoint.status().ike_sas.first().map_or(StateName::MainIdle, |sa| sa.exchange_state);
+        let row = row(ExchangeType::MAIN, role, before).expect("the state has a row");
+        assert_eq!(row.message, message);
+        pair.step();
+        let end = if to_right { &pair.right } else { &pair.left };
+        assert_eq!(end.endpoint.status().ike_sas[0].exchange_state, row.next, "{row}");
+    }
+    assert_eq!(TABLE.iter().filter(|row| row.exchange == ExchangeType::MAIN).count(), 6);
 }

@@ -30,7 +30,7 @@ fn outcome(seed: u64, link: Link) -> Result<Instant, Failure> {
     let (mut harness, ours, theirs) = harness(seed, link);
     harness.command(ours, Command::Initiate { connection: SITE }).unwrap().unwrap();
     let failed = |harness: &Harness<Endpoint>| {
-        events(harness, ours).find_map(|event| match event {
+        events(harness, ours).chain(events(harness, theirs)).find_map(|event| match event {
             Event::Phase1Failed { failure, .. } | Event::Phase2Failed { failure, .. } => Some(failure.clone()),
             _ => None,
         })
@@ -65,9 +65,8 @@ fn twenty_percent_loss_both_ways_completes_or_fails_by_its_own_limits_for_200_se
 
 #[test]
 fn doubled_reordered_and_bursty_links_complete() {
-    for seed in 0..40 {
-        let _ = outcome(seed, Link::hostile(Duration::from_millis(30)));
-    }
+    let completed = (0..40).filter(|seed| outcome(*seed, Link::hostile(Duration::from_millis(30))).is_ok()).count();
+    assert!(completed >= 36, "{completed} of 40");
     let doubling = Link { duplicate: Chance::ALWAYS, jitter: Duration::from_millis(40), ..Link::default() };
     for seed in 0..40 {
         assert!(outcome(seed, doubling).is_ok(), "seed {seed}");
@@ -81,7 +80,9 @@ fn a_cut_link_fails_after_292_seconds() {
     harness.run_to_end().unwrap();
     assert_eq!(harness.now(), Instant::from_secs(292));
     let silent = Failure::Timeout { sendings: 9, hint: None };
-    assert!(events(&harness, ours).any(|event| matches!(event, Event::Phase1Failed { failure, .. } if *failure == silent)));
+    assert!(
+        events(&harness, ours).any(|event| matches!(event, Event::Phase1Failed { failure, .. } if *failure == silent))
+    );
 }
 
 #[test]

@@ -118,7 +118,8 @@ fn other_ports_than_500_and_4500_work_on_both_ends() {
 
 #[test]
 fn the_end_behind_the_nat_sends_a_keepalive_every_20_seconds_and_the_other_none() {
-    let (mut harness, inside, outside, _) = natted(1, behind_nat().dpd_idle(Duration::from_secs(1_000)), hub().dpd_idle(Duration::from_secs(1_000)));
+    let (mut harness, inside, outside, _) =
+        natted(1, behind_nat().dpd_idle(Duration::from_secs(1_000)), hub().dpd_idle(Duration::from_secs(1_000)));
     harness.start_record();
     harness.run_for(Duration::from_secs(65)).unwrap();
     let keepalives = |node| {
@@ -158,9 +159,10 @@ fn renewal_of_the_isakmp_sa_behind_a_nat_begins_on_port_4500() {
     harness.run_for(Duration::from_secs(120)).unwrap();
     let adopted = |action: &Action| matches!(action, Action::Event(Event::SasAdopted { count: 1, .. }));
     assert!(has(&harness, inside, adopted) && has(&harness, outside, adopted));
-    let on_500 = harness.record().iter().any(|entry| {
-        matches!(&entry.what, simnet::What::Sent(packet) if packet.path.local.port() == 500)
-    });
+    let on_500 = harness
+        .record()
+        .iter()
+        .any(|entry| matches!(&entry.what, simnet::What::Sent(packet) if packet.path.local.port() == 500));
     assert!(!on_500);
 }
 

@@ -48,9 +48,7 @@ fn a_wrong_key_is_named_on_both_ends_and_leaves_nothing() {
     assert!(failed_with(&pair.right, &Failure::ProbablyWrongKey));
     assert!(sent(&pair.right, NotifyType::PAYLOAD_MALFORMED));
     assert!(received(&pair.left, NotifyType::PAYLOAD_MALFORMED, false));
-    let named = |event: &Event| {
-        matches!(event, Event::AuthenticationFailed { credential, .. } if credential == "pre-shared key of site")
-    };
+    let named = |event: &Event| matches!(event, Event::AuthenticationFailed { credential, .. } if credential == "pre-shared key of site");
     assert_eq!(pair.right.count(named), 1);
 }
 
@@ -66,9 +64,8 @@ fn an_unacceptable_phase_1_offer_is_refused_with_the_reason_per_transform() {
     };
     let text = pair.right.events.iter().find_map(text).unwrap();
     assert_eq!(text, "transform 1 against policy 1: hash SHA-1, wanted SHA2-256");
-    let timeout = |event: &Event| {
-        matches!(event, Event::Phase1Failed { failure: Failure::Timeout { hint: Some(14), .. }, .. })
-    };
+    let timeout =
+        |event: &Event| matches!(event, Event::Phase1Failed { failure: Failure::Timeout { hint: Some(14), .. }, .. });
     assert!(pair.left.has(timeout));
 }
 
@@ -85,7 +82,8 @@ fn a_trusted_unprotected_error_ends_phase_1_at_once() {
 
 #[test]
 fn an_unacceptable_phase_2_offer_is_refused_under_protection_and_phase_1_stays() {
-    let other = Protection::Esp { cipher: EspCipher::AesCbc(AesKey::Bits256), integrity: Some(Integrity::HmacSha2_256) };
+    let other =
+        Protection::Esp { cipher: EspCipher::AesCbc(AesKey::Bits256), integrity: Some(Integrity::HmacSha2_256) };
     let theirs = connection(B, A).policy(policy([10, 10, 2, 0], [10, 10, 1, 0]).suites(vec![other]));
     let pair = refused(left(), theirs, 1);
     assert!(failed_with(&pair.right, &Failure::NoProposalChosen));

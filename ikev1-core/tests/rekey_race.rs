@@ -7,8 +7,7 @@ use core::time::Duration;
 use ikev1_core::{ChildId, Command, ConnectionConfig, Direction, Event, IkeSaState, PolicyConfig, RemoveReason};
 
 fn short(local: [u8; 4], peer: [u8; 4], ike: u64, child: u64) -> ConnectionConfig {
-    let (from, to) =
-        if local == A { ([10, 10, 1, 0], [10, 10, 2, 0]) } else { ([10, 10, 2, 0], [10, 10, 1, 0]) };
+    let (from, to) = if local == A { ([10, 10, 1, 0], [10, 10, 2, 0]) } else { ([10, 10, 2, 0], [10, 10, 1, 0]) };
     let policy = policy(from, to).lifetime(Duration::from_secs(child));
     connection(local, peer).lifetime(Duration::from_secs(ike)).policy(policy)
 }
@@ -194,7 +193,10 @@ fn initial_contact_touches_no_sa_of_another_peer() {
                     .phase1(vec![common::transform(ikev1_core::crypto::DhGroup::Modp768)])
                     .dangerously_allow_weak_algorithms(true)
                     .policy(
-                        PolicyConfig::new("net").local(net([10, 10, 2, 0])).remote(net([10, 10, 3, 0])).suites(vec![esp()]),
+                        PolicyConfig::new("net")
+                            .local(net([10, 10, 2, 0]))
+                            .remote(net([10, 10, 3, 0]))
+                            .suites(vec![esp()]),
                     ),
             )
             .build()

@@ -1,9 +1,11 @@
 use crate::counters::{InboundTally, OutboundTally};
+use crate::lifetime::UseLimits;
 use crate::{
     FlowId, Lifetime, LimitKind, OwnerId, ReplayWindow, SaHandle, SaProtocol, SaState, SequenceCounter, Spi, WindowSize,
 };
 use drive::{Instant, Path};
-use esp_ah::{CipherAlgorithm, OpenKey, SealKey, SequenceBits, Suite};
+use esp_ah::ah::AhKey;
+use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenKey, SealKey, SequenceBits, Suite};
 
 /// How packets are put into an association, RFC 4301 §4.1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,7 +54,8 @@ pub(crate) struct Common {
     pub path: Path,
     pub flow: FlowId,
     pub owner: OwnerId,
-    pub lifetime: Lifetime,
+    pub soft: UseLimits,
+    pub hard: UseLimits,
     pub created: Instant,
     pub used: Option<Instant>,
     /// When its time is over; no packet passes from then on, whether or not anybody called the timer.
@@ -60,6 +63,9 @@ pub(crate) struct Common {
     pub soft_at: Instant,
     /// The association of the other direction that was agreed with it.
     pub pair: Option<SaHandle>,
+    /// The association around it in its bundle, and the one within.
+    pub outer: Option<SaHandle>,
+    pub inner: Option<SaHandle>,
 }
 
 impl Common {
@@ -74,24 +80,33 @@ impl Common {
             path,
             flow,
             owner,
-            lifetime,
+            soft: UseLimits::new(&lifetime.soft),
+            hard: UseLimits::new(&lifetime.hard),
             created: now,
             used: None,
             hard_at: after(lifetime.hard.time),
             soft_at: after(lifetime.soft.time),
             pair: None,
+            outer: None,
+            inner: None,
         }
+    }
+
+    /// Returns the limits; those of time as they are now.
+    pub fn lifetime(&self) -> Lifetime {
+        let time = |at: Instant| (at != Instant::MAX).then(|| at - self.created);
+        Lifetime { soft: self.soft.with_time(time(self.soft_at)), hard: self.hard.with_time(time(self.hard_at)) }
     }
 
     /// Returns the limit of use that is reached first: hard before soft, none if neither.
     pub fn limit_reached(&self, packets: u64, octets: u64) -> Option<(Hardness, LimitKind)> {
-        if let Some(kind) = self.lifetime.hard.reached(packets, octets) {
+        if let Some(kind) = self.hard.reached(packets, octets) {
             return Some((Hardness::Hard, kind));
         }
         if self.state != SaState::Mature {
             return None;
         }
-        self.lifetime.soft.reached(packets, octets).map(|kind| (Hardness::Soft, kind))
+        self.soft.reached(packets, octets).map(|kind| (Hardness::Soft, kind))
     }
 }
 
@@ -104,41 +119,51 @@ pub(crate) enum Hardness {
 /// The keys of an association that carries received packets.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "ESP is the rule, and a box would cost every packet a load")]
 pub enum InboundKeys {
     /// Those of ESP.
     Esp(OpenKey),
+    /// That of AH.
+    Ah(AhKey),
 }
 
 /// The keys of an association that carries packets sent.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "ESP is the rule, and a box would cost every packet a load")]
 pub enum OutboundKeys {
     /// Those of ESP.
     Esp(SealKey),
+    /// That of AH.
+    Ah(AhKey),
 }
 
 impl InboundKeys {
     pub(crate) const fn protocol(&self) -> SaProtocol {
         match self {
             Self::Esp(_) => SaProtocol::Esp,
+            Self::Ah(_) => SaProtocol::Ah,
         }
     }
 
-    pub(crate) const fn suite(&self) -> Suite {
+    /// The algorithms: a suite of ESP, or the one algorithm of AH.
+    pub(crate) const fn algorithms(&self) -> (Option<Suite>, Option<IntegrityAlgorithm>) {
         match self {
-            Self::Esp(key) => key.suite(),
+            Self::Esp(key) => (Some(key.suite()), None),
+            Self::Ah(key) => (None, Some(key.algorithm())),
         }
     }
 
     pub(crate) const fn sequence_bits(&self) -> SequenceBits {
         match self {
             Self::Esp(key) => key.sequence_bits(),
+            Self::Ah(key) => key.sequence_bits(),
         }
     }
 
     /// Returns whether the same keys may be used again with the same sequence numbers.
     pub(crate) fn may_be_manual(&self) -> bool {
-        survives_reuse(self.suite().cipher())
+        self.algorithms().0.is_none_or(|suite| survives_reuse(suite.cipher()))
     }
 }
 
@@ -146,23 +171,27 @@ impl OutboundKeys {
     pub(crate) const fn protocol(&self) -> SaProtocol {
         match self {
             Self::Esp(_) => SaProtocol::Esp,
+            Self::Ah(_) => SaProtocol::Ah,
         }
     }
 
-    pub(crate) const fn suite(&self) -> Suite {
+    /// The algorithms: a suite of ESP, or the one algorithm of AH.
+    pub(crate) const fn algorithms(&self) -> (Option<Suite>, Option<IntegrityAlgorithm>) {
         match self {
-            Self::Esp(key) => key.suite(),
+            Self::Esp(key) => (Some(key.suite()), None),
+            Self::Ah(key) => (None, Some(key.algorithm())),
         }
     }
 
     pub(crate) const fn sequence_bits(&self) -> SequenceBits {
         match self {
             Self::Esp(key) => key.sequence_bits(),
+            Self::Ah(key) => key.sequence_bits(),
         }
     }
 
     pub(crate) fn may_be_manual(&self) -> bool {
-        survives_reuse(self.suite().cipher())
+        self.algorithms().0.is_none_or(|suite| survives_reuse(suite.cipher()))
     }
 }
 

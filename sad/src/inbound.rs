@@ -4,7 +4,8 @@ use crate::entry::{Inbound, InboundKeys};
 use crate::table::Occupant;
 use crate::{Action, FlowId, ReplayError, SaHandle, SaMode, SaProtocol, SaState, Sad, Side, Spi};
 use drive::{Instant, Path};
-use esp_ah::{OpenError, OpenJob, Packet, SequenceBits, decrypt_batch, verify_batch};
+use esp_ah::ah::AhError;
+use esp_ah::{OpenError, OpenJob, Packet, decrypt_batch, verify_batch};
 use thiserror::Error;
 
 /// Packets that are worked on together; a longer batch is worked on in lots of so many.
@@ -38,9 +39,18 @@ pub enum DropReason {
     /// The sequence number was seen before, or cannot be told from one that was.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The association stands within others of a bundle, and the packet did not come through them.
+    #[error("not first through the outer associations of the bundle")]
+    NotFirstInBundle,
+    /// The association is not the next of the bundle that the packet came through.
+    #[error("not the next association of the bundle")]
+    NotNextInBundle,
     /// The ICV, the lengths or the padding are wrong.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The ICV, the length or what is around the Authentication Header are wrong.
+    #[error(transparent)]
+    Ah(#[from] AhError),
     /// It was authentic and held nothing, on purpose.
     #[error("a dummy packet")]
     Dummy,
@@ -70,13 +80,22 @@ pub struct Incoming<'b> {
     pub path: Path,
     /// The ESP packet, and afterwards its payload.
     pub packet: Packet<'b>,
+    /// The association the packet came through before, in a bundle.
+    pub through: Option<SaHandle>,
     outcome: Result<Opened, DropReason>,
 }
 
 impl<'b> Incoming<'b> {
     /// Returns a packet to open.
     pub const fn new(path: Path, packet: Packet<'b>) -> Self {
-        Self { path, packet, outcome: Err(DropReason::NotRun) }
+        Self { path, packet, through: None, outcome: Err(DropReason::NotRun) }
+    }
+
+    /// Returns the packet with the association it came through before, in a bundle.
+    #[must_use]
+    pub const fn with_through(mut self, association: SaHandle) -> Self {
+        self.through = Some(association);
+        self
     }
 
     /// Returns what the packet turned out to be.
@@ -90,10 +109,10 @@ impl<'b> Incoming<'b> {
 
 /// What the first pass found out about a packet.
 #[derive(Clone, Copy)]
-struct Found {
-    slot: u32,
-    generation: u32,
-    sequence: u64,
+pub(crate) struct Found {
+    pub slot: u32,
+    pub generation: u32,
+    pub sequence: u64,
 }
 
 impl Found {
@@ -103,7 +122,7 @@ impl Found {
 }
 
 impl Sad {
-    /// How many wrong ICVs in a row make the upper half of extended numbers doubtful: from then on each
+    /// How many wrong ICVs in a row make the upper half of extended numbers doubtful: from that one on each
     /// packet that fails is tried once more, RFC 4303 appendix A3.
     pub const RESYNCHRONISE_AFTER: u32 = 64;
 
@@ -130,7 +149,7 @@ impl Sad {
     fn open_lot(&mut self, now: Instant, lot: &mut [Incoming<'_>]) {
         let mut found: [Option<Found>; LOT] = [None; LOT];
         for (item, found) in lot.iter_mut().zip(&mut found) {
-            match self.admit_inbound(now, item) {
+            match self.admit_esp(now, item) {
                 Ok(admitted) => *found = Some(admitted),
                 Err(reason) => item.outcome = Err(reason),
             }
@@ -155,7 +174,8 @@ impl Sad {
             for ((item, found), job) in lot.iter_mut().zip(&*found).zip(&mut jobs) {
                 let Some(at) = found else { continue };
                 let Some(keys) = slots.get(at.slot as usize).and_then(|slot| slot.keys.as_deref()) else { continue };
-                let InboundKeys::Esp(key) = keys;
+                // The look-up asked for ESP.
+                let InboundKeys::Esp(key) = keys else { continue };
                 *job = Some(OpenJob::new(key, item.packet.reborrow(), at.sequence));
             }
             let jobs = jobs.get_mut(..count).unwrap_or_default();
@@ -196,22 +216,31 @@ impl Sad {
         }
     }
 
-    /// Finds the association and checks what can be checked before the ICV.
-    fn admit_inbound(&mut self, now: Instant, item: &Incoming<'_>) -> Result<Found, DropReason> {
-        let Some(([a, b, c, d], rest)) = item.packet.octets().split_first_chunk() else {
+    /// Reads SPI and sequence number, and admits the packet.
+    fn admit_esp(&mut self, now: Instant, item: &Incoming<'_>) -> Result<Found, DropReason> {
+        let Some([a, b, c, d, e, f, g, h]) = item.packet.octets().first_chunk().copied() else {
             self.counters.too_short = self.counters.too_short.saturating_add(1);
             return Err(DropReason::TooShort);
         };
-        let spi = u32::from_be_bytes([*a, *b, *c, *d]);
-        let Some(low) = rest.first_chunk().map(|low| u32::from_be_bytes(*low)) else {
-            self.counters.too_short = self.counters.too_short.saturating_add(1);
-            return Err(DropReason::TooShort);
-        };
+        let shown = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+        self.admit_inbound(now, SaProtocol::Esp, shown, item.path, item.through)
+    }
+
+    /// Finds the association of a packet that shows this SPI and lower half of a sequence number, and
+    /// checks what can be checked before the ICV.
+    pub(crate) fn admit_inbound(
+        &mut self,
+        now: Instant,
+        protocol: SaProtocol,
+        (spi, low): (u32, u32),
+        path: Path,
+        through: Option<SaHandle>,
+    ) -> Result<Found, DropReason> {
         if Spi::new(spi).is_none() {
             self.counters.reserved_spi = self.counters.reserved_spi.saturating_add(1);
             return Err(DropReason::ReservedSpi(spi));
         }
-        let Some(handle) = self.find(spi, item.path.local.ip(), SaProtocol::Esp) else {
+        let Some(handle) = self.find(spi, path.local.ip(), protocol) else {
             self.counters.find_failed = self.counters.find_failed.saturating_add(1);
             return Err(DropReason::UnknownSpi(spi));
         };
@@ -220,16 +249,22 @@ impl Sad {
             return Err(DropReason::NotCarrying(SaState::Larval));
         };
         let tally = &mut live.tally;
-        let spent =
-            live.common.hard_at <= now || live.common.lifetime.hard.reached(tally.packets, tally.octets).is_some();
+        let spent = live.common.hard_at <= now || live.common.hard.reached(tally.packets, tally.octets).is_some();
         if !live.common.state.carries_traffic() || spent {
             tally.refused = tally.refused.saturating_add(1);
             let state = if spent { SaState::Dead } else { live.common.state };
             return Err(DropReason::NotCarrying(state));
         }
-        if live.source == SourceCheck::Peer && live.common.path.remote.ip() != item.path.remote.ip() {
+        if live.source == SourceCheck::Peer && live.common.path.remote.ip() != path.remote.ip() {
             tally.refused = tally.refused.saturating_add(1);
             return Err(DropReason::WrongSource);
+        }
+        if live.common.outer != through {
+            tally.refused = tally.refused.saturating_add(1);
+            return Err(match through {
+                None => DropReason::NotFirstInBundle,
+                Some(_) => DropReason::NotNextInBundle,
+            });
         }
         let checked = match live.window.extend(low) {
             Some(number) => live.window.check(number).map(|()| number),
@@ -247,21 +282,20 @@ impl Sad {
     /// Tries the next upper half of an extended sequence number once, after many packets in a row failed:
     /// more than 2^32 packets may have been lost, RFC 4303 appendix A3.
     fn resynchronise(&mut self, now: Instant, item: &mut Incoming<'_>, first: Found) {
-        let Some(live) = live(&mut self.occupants, first.slot) else { return };
-        let doubtful =
-            live.window.bits() == SequenceBits::Bits64 && live.icv_failures_in_row >= Self::RESYNCHRONISE_AFTER;
-        let Some(sequence) = first.sequence.checked_add(1 << 32).filter(|_| doubtful) else { return };
+        let Some(next) = self.doubted(first) else { return };
         // The packet is counted once, by what the second try finds.
-        live.tally.icv_invalid = live.tally.icv_invalid.saturating_sub(1);
+        if let Some(live) = live(&mut self.occupants, first.slot) {
+            live.tally.icv_invalid = live.tally.icv_invalid.saturating_sub(1);
+        }
         let mut found = [None; LOT];
         if let Some(found) = found.first_mut() {
-            *found = Some(Found { sequence, ..first });
+            *found = Some(next);
         }
         self.run_inbound(now, core::slice::from_mut(item), &mut found);
     }
 
     /// Counts what became of a packet, and acts on limits that were reached.
-    fn account_inbound(
+    pub(crate) fn account_inbound(
         &mut self,
         now: Instant,
         found: Found,
@@ -274,7 +308,7 @@ impl Sad {
         let (next_header, newest) = match opened {
             Ok(opened) => opened,
             Err(reason) => {
-                if reason == DropReason::Open(OpenError::Icv) {
+                if is_wrong_icv(reason) {
                     live.icv_failures_in_row = live.icv_failures_in_row.saturating_add(1);
                 }
                 count_drop(tally, reason);
@@ -308,18 +342,22 @@ impl Sad {
 }
 
 /// The live association of a slot that was just found.
-fn live(occupants: &mut [Option<Occupant>], slot: u32) -> Option<&mut Inbound> {
+pub(crate) fn live(occupants: &mut [Option<Occupant>], slot: u32) -> Option<&mut Inbound> {
     match occupants.get_mut(slot as usize)?.as_mut()? {
         Occupant::Live(inbound) => Some(inbound),
         Occupant::Larval(_) => None,
     }
 }
 
+fn is_wrong_icv(reason: DropReason) -> bool {
+    matches!(reason, DropReason::Open(OpenError::Icv) | DropReason::Ah(AhError::Icv))
+}
+
 fn count_drop(tally: &mut InboundTally, reason: DropReason) {
     if let DropReason::Replay(error) = reason {
         return count_replay(tally, error);
     }
-    let counter = if reason == DropReason::Open(OpenError::Icv) {
+    let counter = if is_wrong_icv(reason) {
         &mut tally.icv_invalid
     } else if matches!(reason, DropReason::Open(OpenError::PadLength | OpenError::PadOctets)) {
         &mut tally.padding_invalid

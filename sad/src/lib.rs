@@ -23,15 +23,19 @@
 extern crate alloc;
 
 mod action;
+mod ah;
+mod bundle;
 mod counters;
 mod entry;
 mod expiry;
 mod handle;
 mod inbound;
+mod install;
 mod lifetime;
 mod outbound;
 mod replay;
 mod sequence;
+mod snapshot;
 mod spi;
 mod state;
 mod status;
@@ -47,6 +51,7 @@ pub use lifetime::{Lifetime, LimitKind, Limits, SoftRule};
 pub use outbound::{Outgoing, SealRefusal};
 pub use replay::{ReplayError, ReplayWindow, WindowSize};
 pub use sequence::{SequenceCounter, SequenceExhausted};
+pub use snapshot::SaSnapshot;
 pub use spi::Spi;
 pub use state::SaState;
 pub use status::{SaDetail, SaStatus};

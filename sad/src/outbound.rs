@@ -1,7 +1,8 @@
 use crate::entry::{Hardness, OutboundKeys};
 use crate::sequence::max_sequence;
-use crate::{LimitKind, SaHandle, SaState, Sad};
+use crate::{Action, LimitKind, SaHandle, SaProtocol, SaState, Sad, SequenceExhausted};
 use drive::Instant;
+use esp_ah::ah::AhError;
 use esp_ah::{Packet, SealError, SealJob, SequenceBits, seal_batch};
 use thiserror::Error;
 
@@ -24,9 +25,18 @@ pub enum SealRefusal {
     /// The sequence numbers are used up; the association is dead.
     #[error("the sequence numbers are used up")]
     SequenceExhausted,
+    /// The sequence numbers of the last snapshot are used up: take the next one.
+    #[error("the next snapshot is due")]
+    SnapshotDue,
+    /// The association is not of the protocol asked for.
+    #[error("the association is of another protocol")]
+    OtherProtocol,
     /// No room, or too long.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// AH cannot be put into this packet.
+    #[error(transparent)]
+    Ah(#[from] AhError),
 }
 
 /// One packet to send through an association.
@@ -67,10 +77,10 @@ impl<'b> Outgoing<'b> {
 
 /// What the first pass found out about a packet.
 #[derive(Clone, Copy)]
-struct Admitted {
-    sequence: u64,
-    spi: u32,
-    octets: u64,
+pub(crate) struct Admitted {
+    pub sequence: u64,
+    pub spi: u32,
+    pub octets: u64,
 }
 
 impl Sad {
@@ -97,7 +107,7 @@ impl Sad {
     fn seal_lot(&mut self, now: Instant, lot: &mut [Outgoing<'_>]) {
         let mut admitted: [Option<Admitted>; LOT] = [None; LOT];
         for (item, admitted) in lot.iter_mut().zip(&mut admitted) {
-            match self.admit(now, item) {
+            match self.admit(now, item.association, SaProtocol::Esp, item.packet.len() as u64) {
                 Ok(found) => *admitted = Some(found),
                 Err(refusal) => item.outcome = Err(refusal),
             }
@@ -131,50 +141,70 @@ impl Sad {
                 }
                 Err(error) => Err(error.into()),
             };
-            self.account(item, admitted);
+            self.account(item.association, admitted, item.outcome.err());
         }
     }
 
     /// Checks the association and takes a sequence number; counts the packet as carried.
-    fn admit(&mut self, now: Instant, item: &Outgoing<'_>) -> Result<Admitted, SealRefusal> {
-        let found = self.outbound_mut(item.association).ok_or(SealRefusal::Stale)?;
+    pub(crate) fn admit(
+        &mut self,
+        now: Instant,
+        association: SaHandle,
+        protocol: SaProtocol,
+        octets: u64,
+    ) -> Result<Admitted, SealRefusal> {
+        let found = self.outbound_mut(association).ok_or(SealRefusal::Stale)?;
+        if found.common.protocol != protocol {
+            return Err(SealRefusal::OtherProtocol);
+        }
         let tally = &mut found.tally;
-        let spent =
-            found.common.hard_at <= now || found.common.lifetime.hard.reached(tally.packets, tally.octets).is_some();
+        let spent = found.common.hard_at <= now || found.common.hard.reached(tally.packets, tally.octets).is_some();
         if !found.common.state.carries_traffic() || spent {
             tally.refused = tally.refused.saturating_add(1);
             let state = if spent { SaState::Dead } else { found.common.state };
             return Err(SealRefusal::NotCarrying(state));
         }
-        let Ok(sequence) = found.sequence.take() else {
-            tally.sequence_exhausted = tally.sequence_exhausted.saturating_add(1);
-            self.reach(item.association, Hardness::Hard, LimitKind::Sequence);
-            return Err(SealRefusal::SequenceExhausted);
+        let sequence = match found.sequence.take() {
+            Ok(sequence) => sequence,
+            Err(SequenceExhausted::Reserve) => {
+                tally.refused = tally.refused.saturating_add(1);
+                return Err(SealRefusal::SnapshotDue);
+            }
+            Err(SequenceExhausted::End) => {
+                tally.sequence_exhausted = tally.sequence_exhausted.saturating_add(1);
+                self.reach(association, Hardness::Hard, LimitKind::Sequence);
+                return Err(SealRefusal::SequenceExhausted);
+            }
         };
-        let octets = item.packet.len() as u64;
         tally.packets = tally.packets.saturating_add(1);
         tally.octets = tally.octets.saturating_add(octets);
         found.common.used = Some(now);
-        Ok(Admitted { sequence, spi: found.common.spi.get(), octets })
+        let spi = found.common.spi.get();
+        if found.sequence.is_due(sequence) {
+            self.actions.push_back(Action::SnapshotDue { association });
+        }
+        Ok(Admitted { sequence, spi, octets })
     }
 
     /// Takes a failed packet back out of the count, and acts on limits that were reached.
-    fn account(&mut self, item: &Outgoing<'_>, admitted: Admitted) {
-        let Some(found) = self.outbound_mut(item.association) else { return };
+    pub(crate) fn account(&mut self, association: SaHandle, admitted: Admitted, refusal: Option<SealRefusal>) {
+        let Some(found) = self.outbound_mut(association) else { return };
         let tally = &mut found.tally;
-        if item.outcome.is_err() {
+        if let Some(refusal) = refusal {
             tally.packets = tally.packets.saturating_sub(1);
             tally.octets = tally.octets.saturating_sub(admitted.octets);
-            tally.refused = tally.refused.saturating_add(1);
+            let fragment = refusal == SealRefusal::Ah(AhError::Fragment);
+            let counter = if fragment { &mut tally.fragments } else { &mut tally.refused };
+            *counter = counter.saturating_add(1);
             return;
         }
         let limit = found.common.limit_reached(tally.packets, tally.octets);
         let nearly_used_up =
             found.common.state == SaState::Mature && admitted.sequence >= soft_sequence(found.sequence.bits());
         if let Some((hardness, kind)) = limit {
-            self.reach(item.association, hardness, kind);
+            self.reach(association, hardness, kind);
         } else if nearly_used_up {
-            self.reach(item.association, Hardness::Soft, LimitKind::Sequence);
+            self.reach(association, Hardness::Soft, LimitKind::Sequence);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 use alloc::boxed::Box;
 use core::time::Duration;
 use drive::{Instant, Path};
-use esp_ah::Suite;
+use esp_ah::{IntegrityAlgorithm, Suite};
 
 /// One association as it is now: a copy, to be shown.
 #[derive(Clone, Debug)]
@@ -39,8 +39,10 @@ pub struct SaDetail {
     pub flow: FlowId,
     /// The association of the other direction that was agreed with it.
     pub pair: Option<SaHandle>,
-    /// Its algorithms; none once it is dead.
+    /// Its algorithms, if it is of ESP; none once it is dead.
     pub suite: Option<Suite>,
+    /// Its algorithm, if it is of AH; none once it is dead.
+    pub integrity: Option<IntegrityAlgorithm>,
     /// Its limits.
     pub lifetime: Lifetime,
     /// How long it lasts still, if time limits it.
@@ -79,16 +81,16 @@ impl Sad {
                 }),
                 Occupant::Live(live) => {
                     let keys = self.slots.get(association.slot as usize).and_then(|slot| slot.keys.as_deref());
-                    let suite = keys.map(InboundKeys::suite);
+                    let algorithms = keys.map(InboundKeys::algorithms).unwrap_or_default();
                     let counters = SaCounters::inbound(live.common.protocol, live.tally);
-                    Some(self.describe(association, &live.common, suite, counters, Progress::Window(&live.window)))
+                    Some(self.describe(association, &live.common, algorithms, counters, Progress::Window(&live.window)))
                 }
             },
             Side::Outbound => {
                 let live = self.outbound(association)?;
-                let suite = live.keys.as_ref().map(OutboundKeys::suite);
+                let algorithms = live.keys.as_ref().map(OutboundKeys::algorithms).unwrap_or_default();
                 let counters = SaCounters::outbound(live.common.protocol, live.tally);
-                Some(self.describe(association, &live.common, suite, counters, Progress::Counter(&live.sequence)))
+                Some(self.describe(association, &live.common, algorithms, counters, Progress::Counter(&live.sequence)))
             }
         }
     }
@@ -97,11 +99,12 @@ impl Sad {
         &self,
         association: SaHandle,
         common: &Common,
-        suite: Option<Suite>,
+        (suite, integrity): (Option<Suite>, Option<IntegrityAlgorithm>),
         counters: SaCounters,
         progress: Progress<'_>,
     ) -> SaStatus {
-        let hard = common.lifetime.hard;
+        let lifetime = common.lifetime();
+        let hard = lifetime.hard;
         let (bits, last_sequence, window, bitmap) = match progress {
             Progress::Counter(counter) => (counter.bits(), counter.last(), None, Box::default()),
             Progress::Window(window) => {
@@ -114,7 +117,8 @@ impl Sad {
             flow: common.flow,
             pair: common.pair,
             suite,
-            lifetime: common.lifetime,
+            integrity,
+            lifetime,
             time_left: (common.hard_at != Instant::MAX).then(|| common.hard_at - self.clock.latest()),
             octets_left: hard.octets.map(|limit| limit.saturating_sub(counters.octets())),
             packets_left: hard.packets.map(|limit| limit.saturating_sub(counters.packets())),

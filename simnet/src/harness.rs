@@ -1,9 +1,11 @@
-use crate::{Arrival, NodeId, World};
+use crate::handler::Order;
+use crate::record::verdict_text;
+use crate::{Arrival, Entry, Handler, Mailbox, NodeId, Orders, RunError, What, World};
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
-use drive::{Datagram, Instant, IntoTransmit, Machine, Timers, Transmit, Verdict};
-use std::collections::{BTreeMap, VecDeque};
+use drive::{Datagram, Instant, IntoTransmit, Machine, Timers, Transmit};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How many steps one run may take unless [`Harness::set_step_limit`] says otherwise.
@@ -11,187 +13,8 @@ const DEFAULT_STEP_LIMIT: usize = 100_000;
 /// How many actions one call may lead to: a machine that gives more never ends.
 const ACTION_LIMIT: usize = 100_000;
 
-/// Takes the actions that are not datagrams: the caller's part of the loop.
-///
-/// Closures of the same shape are handlers. What it wants done it puts into the [`Orders`].
-pub trait Handler<M: Machine> {
-    /// Takes one action of the machine on `node`.
-    fn on_action(&mut self, now: Instant, node: NodeId, action: M::Action, orders: &mut Orders<M>);
-
-    /// Sees a packet that `node` is about to send; `packet` is as the node sees it.
-    fn on_sent(&mut self, now: Instant, node: NodeId, packet: &Transmit) {
-        let _ = (now, node, packet);
-    }
-
-    /// Sees a packet that reached `node`, and what its machine thinks of it, before what follows from it.
-    fn on_received(&mut self, now: Instant, node: NodeId, packet: &Transmit, verdict: &Verdict<M::DropReason>) {
-        let _ = (now, node, packet, verdict);
-    }
-}
-
-impl<M: Machine, F: FnMut(Instant, NodeId, M::Action, &mut Orders<M>)> Handler<M> for F {
-    fn on_action(&mut self, now: Instant, node: NodeId, action: M::Action, orders: &mut Orders<M>) {
-        self(now, node, action, orders);
-    }
-}
-
-/// The handler that only collects: every action with its time, to be looked at afterwards.
-pub struct Mailbox<M: Machine> {
-    actions: BTreeMap<NodeId, Vec<(Instant, M::Action)>>,
-}
-
-impl<M: Machine> Default for Mailbox<M> {
-    fn default() -> Self {
-        Self { actions: BTreeMap::new() }
-    }
-}
-
-impl<M: Machine> Mailbox<M> {
-    /// Returns what the machine on `node` asked for so far.
-    pub fn actions(&self, node: NodeId) -> &[(Instant, M::Action)] {
-        self.actions.get(&node).map_or(&[], Vec::as_slice)
-    }
-
-    /// Returns the same and forgets it.
-    pub fn take(&mut self, node: NodeId) -> Vec<(Instant, M::Action)> {
-        self.actions.remove(&node).unwrap_or_default()
-    }
-}
-
-impl<M: Machine> Handler<M> for Mailbox<M> {
-    fn on_action(&mut self, now: Instant, node: NodeId, action: M::Action, _: &mut Orders<M>) {
-        self.actions.entry(node).or_default().push((now, action));
-    }
-}
-
-/// What a handler wants done next, in order, at the same instant.
-pub struct Orders<M: Machine> {
-    queue: VecDeque<(NodeId, Order<M>)>,
-}
-
-type Call<M> = Box<dyn FnOnce(Instant, &mut M)>;
-
-enum Order<M: Machine> {
-    Command(M::Command),
-    Call(Call<M>),
-    Send(Transmit),
-}
-
-impl<M: Machine> Default for Orders<M> {
-    fn default() -> Self {
-        Self { queue: VecDeque::new() }
-    }
-}
-
-impl<M: Machine> Orders<M> {
-    /// Gives a command to the machine on `node`. If it is refused, [`Harness::refusals`] says so.
-    pub fn command(&mut self, node: NodeId, command: M::Command) {
-        self.queue.push_back((node, Order::Command(command)));
-    }
-
-    /// Calls the machine on `node`, for what is not a command; its actions are drained afterwards.
-    pub fn call(&mut self, node: NodeId, call: impl FnOnce(Instant, &mut M) + 'static) {
-        self.queue.push_back((node, Order::Call(Box::new(call))));
-    }
-
-    /// Sends a packet from `node`.
-    pub fn send(&mut self, node: NodeId, packet: Transmit) {
-        self.queue.push_back((node, Order::Send(packet)));
-    }
-}
-
 /// What a machine says to a command.
 pub type Answer<M> = Result<<M as Machine>::Handle, <M as Machine>::CommandError>;
-
-/// One line of the record of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// When it happened.
-    pub at: Instant,
-    /// On which node.
-    pub node: NodeId,
-    /// What happened.
-    pub what: What,
-}
-
-/// What can happen on a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// It sent a packet.
-    Sent(Transmit),
-    /// A packet arrived, and this is the verdict on it.
-    Received(Transmit, String),
-    /// Its timer fell due, for this reason.
-    Timeout(&'static str),
-    /// It was given a command, and refused it for a reason or did not.
-    Command(Option<String>),
-    /// It asked for this.
-    Action(String),
-}
-
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>13} #{} ", self.at.to_string(), self.node.index())?;
-        match &self.what {
-            What::Sent(packet) => write!(f, "sent     {} ({} octets)", packet.path, packet.payload.len()),
-            What::Received(packet, verdict) => {
-                write!(f, "received {} ({} octets): {verdict}", packet.path, packet.payload.len())
-            }
-            What::Timeout(reason) => write!(f, "timeout  {reason}"),
-            What::Command(None) => f.write_str("command  taken"),
-            What::Command(Some(error)) => write!(f, "command  refused: {error}"),
-            What::Action(action) => write!(f, "action   {action}"),
-        }
-    }
-}
-
-/// Why a run was given up. Each is a fault of a machine or a handler, and tests unwrap it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The run did not come to its end.
-    #[error("seed {seed}: the run was still going after {steps} steps, at {at}")]
-    StepLimit {
-        /// The seed of the world.
-        seed: u64,
-        /// The steps taken.
-        steps: usize,
-        /// The time reached.
-        at: Instant,
-    },
-    /// A machine that was told that time passed wants the same time again: it would spin for ever.
-    #[error("seed {seed}: after its timeout at {at}, {node} wants to be called at {wanted} ({reason})")]
-    TimerNotLater {
-        /// The seed of the world.
-        seed: u64,
-        /// The name of the node.
-        node: String,
-        /// The reason the machine gives.
-        reason: &'static str,
-        /// The time of the call.
-        at: Instant,
-        /// The time wanted.
-        wanted: Instant,
-    },
-    /// There is no machine on the node.
-    #[error("there is no machine on node {node}")]
-    NoMachine {
-        /// The name of the node.
-        node: String,
-    },
-    /// One call led to more actions than any machine has reason for.
-    #[error("seed {seed}: {node} gave {actions} actions in one call, at {at}")]
-    ActionLimit {
-        /// The seed of the world.
-        seed: u64,
-        /// The name of the node.
-        node: String,
-        /// The actions drained.
-        actions: usize,
-        /// The time of the call.
-        at: Instant,
-    },
-}
 
 /// Machines on the nodes of a world, driven by the one loop until there is nothing to do.
 ///
@@ -518,14 +341,6 @@ where
 
     fn step_limit_reached(&self) -> RunError {
         RunError::StepLimit { seed: self.world.seed(), steps: self.step_limit, at: self.now() }
-    }
-}
-
-fn verdict_text<R: fmt::Debug>(verdict: &Verdict<R>) -> String {
-    match verdict {
-        Verdict::Accepted => "accepted".to_owned(),
-        Verdict::Duplicate => "duplicate".to_owned(),
-        Verdict::Ignored(reason) => format!("ignored, {reason:?}"),
     }
 }
 

@@ -32,18 +32,26 @@
 
 mod clock;
 mod entropy;
+mod failure;
+mod handler;
 mod harness;
+mod incident;
 mod link;
 pub mod nat;
 mod pcap;
+mod record;
 pub mod tamper;
 mod world;
 
 pub use clock::Clock;
 pub use entropy::Entropy;
-pub use harness::{Answer, Entry, Handler, Harness, Mailbox, Orders, RunError, What};
+pub use failure::RunError;
+pub use handler::{Handler, Mailbox, Orders};
+pub use harness::{Answer, Harness};
+pub use incident::{Counters, Incident};
 pub use link::{Chance, GilbertElliott, Link, Loss, Oversize};
 pub use nat::{Nat, NatConfig, NatDrop};
 pub use pcap::{Capture, ip_packet};
+pub use record::{Entry, What};
 pub use tamper::Tamper;
-pub use world::{Arrival, Counters, Incident, NatId, NodeId, Realm, Tap, World};
+pub use world::{Arrival, NatId, NodeId, Realm, Tap, World};

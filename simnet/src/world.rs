@@ -1,9 +1,8 @@
 use crate::link::{Carried, Carrier, Copied};
-use crate::nat::{Nat, NatConfig, NatDrop};
+use crate::nat::{Nat, NatConfig};
 use crate::pcap::{Capture, header_length, payload_limit};
 use crate::tamper::{self, Outbox, Tamper};
-use crate::{Clock, Entropy, Link};
-use core::fmt;
+use crate::{Clock, Counters, Entropy, Incident, Link};
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Instant, Transmit};
@@ -54,67 +53,6 @@ pub struct Arrival {
     pub node: NodeId,
     /// The packet with the ends as the node sees them: `local` is its own.
     pub packet: Transmit,
-}
-
-/// What the network did to a packet, other than carry it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Incident {
-    /// The link lost it.
-    Lost,
-    /// The link carried it twice.
-    Duplicated,
-    /// The link held it back, so that later packets may overtake it.
-    HeldBack,
-    /// The link flipped a bit of it.
-    Corrupted,
-    /// It was larger than the MTU of a link that does not fragment, or than any IP packet.
-    TooBig,
-    /// The attacker let it not travel.
-    Stopped,
-    /// A NAT dropped it.
-    Nat(NatDrop),
-    /// Nobody has its destination.
-    NoRoute,
-    /// Its source is not an address of the node that sent it.
-    ForeignSource,
-}
-
-impl fmt::Display for Incident {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Lost => "lost",
-            Self::Duplicated => "duplicated",
-            Self::HeldBack => "held back",
-            Self::Corrupted => "corrupted",
-            Self::TooBig => "too big",
-            Self::Stopped => "stopped by the attacker",
-            Self::Nat(NatDrop::NoMapping) => "dropped by the NAT: no mapping",
-            Self::Nat(NatDrop::Filtered) => "dropped by the NAT: filtered",
-            Self::Nat(NatDrop::Protocol) => "dropped by the NAT: protocol",
-            Self::Nat(NatDrop::Full) => "dropped by the NAT: table full",
-            Self::NoRoute => "no route",
-            Self::ForeignSource => "foreign source address",
-        })
-    }
-}
-
-/// How many packets the network took in, gave out, and did what to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets that nodes sent.
-    pub sent: u64,
-    /// Packets that reached a node.
-    pub delivered: u64,
-    /// Incidents by kind.
-    pub incidents: BTreeMap<Incident, u64>,
-}
-
-impl Counters {
-    /// Returns how often `incident` happened.
-    pub fn of(&self, incident: Incident) -> u64 {
-        self.incidents.get(&incident).copied().unwrap_or(0)
-    }
 }
 
 struct Node {

@@ -128,6 +128,25 @@ fn a_handler_can_answer_with_commands_and_hears_of_refusals() {
     assert_eq!(answers, asks);
 }
 
+#[test]
+fn a_failing_test_leaves_its_capture_named_for_the_seed() {
+    let name = format!("simnet-evidence-{}", std::process::id());
+    let folder = std::env::var_os("SIMNET_EVIDENCE").map_or_else(std::env::temp_dir, std::path::PathBuf::from);
+    let path = folder.join(format!("{name}-seed-31.pcap"));
+    let failing = std::panic::catch_unwind(|| {
+        let (mut harness, left, _) = pair(31, Link::default());
+        harness.keep_evidence(&name);
+        harness.command(left, Ask(self::path())).unwrap().unwrap();
+        harness.run_to_end().unwrap();
+        assert!(harness.actions(left).is_empty(), "it is not");
+    });
+    assert!(failing.is_err());
+    let file = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let mut reader = pcap_file::pcap::PcapReader::new(&file[..]).unwrap();
+    assert_eq!(&reader.next_packet().unwrap().unwrap().data[28..], b"ask");
+}
+
 /// Notes the path and the length of everything that passes.
 #[derive(Default)]
 struct Observer(Vec<(NodeId, &'static str, usize)>);

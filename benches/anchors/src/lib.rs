@@ -117,9 +117,7 @@ impl Anchor {
                 Library::IpsecMb => {
                     anchor_mb_new(cipher, hash, key.as_ptr(), key_len, auth.as_ptr(), auth_len, salt.as_ptr())
                 }
-                Library::OpenSsl => {
-                    anchor_ssl_new(cipher, hash, key.as_ptr(), auth.as_ptr(), auth_len, salt.as_ptr())
-                }
+                Library::OpenSsl => anchor_ssl_new(cipher, hash, key.as_ptr(), auth.as_ptr(), auth_len, salt.as_ptr()),
             }
         };
         assert!(!state.is_null(), "the library gives no association");

@@ -39,6 +39,8 @@ pub struct Daemon {
     /// How far packets may come out of order: 32, 64, 128, 256, 512, 1024, 2048 or 4096.
     #[serde(default = "replay_window")]
     pub replay_window: u32,
+    /// How long a peer may take for each next message before it has proven who it is.
+    pub half_open: Option<Span>,
     /// Whether to open raw sockets for ESP directly over IPv4.
     #[serde(default)]
     pub raw_esp: bool,
@@ -168,7 +170,7 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyAction {
-    /// They pass in clear.
+    /// They pass in clear. Known so that it can be refused with a reason: a TUN device has no other way out.
     Bypass,
     /// They are dropped.
     Discard,
@@ -290,6 +292,10 @@ impl File {
         }
         for (index, policy) in self.policy.iter().enumerate() {
             prefixes(&format!("policy[{index}]"), policy.local, policy.remote)?;
+            if policy.action == PolicyAction::Bypass {
+                let reason = "nothing passes a TUN device by: keep such traffic off it by routes";
+                return Err(FileError::refused(format!("policy[{index}].action"), reason));
+            }
         }
         for (index, connection) in self.connection.iter().enumerate() {
             connection.check(&format!("connection[{index}]"), &self.daemon)?;
@@ -447,6 +453,17 @@ mod tests {
         assert!(error.starts_with("connection[0].start: "), "{error}");
         let error = refusal("\nlocal = \"10.10.1.0/24\"", "\nlocal = \"10.10.1.1/24\"");
         assert!(error.starts_with("connection[0].child[0].local: "), "{error}");
+    }
+
+    #[test]
+    fn a_policy_may_discard_but_not_bypass() {
+        let policy = |action: &str| {
+            let lines = ["[[policy]]", "name = \"x\"", "local = \"10.0.0.0/8\"", "remote = \"10.0.0.0/8\"", action];
+            File::parse(format!("{SAMPLE}\n{}\n", lines.join("\n")).as_bytes())
+        };
+        assert!(policy("action = \"discard\"").is_ok());
+        let error = policy("action = \"bypass\"").unwrap_err().to_string();
+        assert!(error.starts_with("policy[0].action: ") && error.contains("routes"), "{error}");
     }
 
     #[test]

@@ -24,6 +24,9 @@ impl File {
             .ports(self.daemon.ike_port, self.daemon.nat_t_port)
             .trace(self.daemon.log == LogLevel::Trace)
             .dangerously_log_keys(self.daemon.dangerously_keylog_dir.is_some());
+        if let Some(timeout) = self.daemon.half_open {
+            ike = ike.half_open_timeout(timeout.0);
+        }
         for (index, connection) in self.connection.iter().enumerate() {
             ike = ike.connection(connection.plan(&format!("connection[{index}]"))?);
         }

@@ -33,12 +33,12 @@ impl Page {
 
     /// Writes a line: the time, the site, a word for what happened, and the rest.
     pub fn line(&mut self, at: Instant, site: &str, what: &str, text: impl Display) {
-        _ = writeln!(self.text, "{:>11}  {site:<6} {what:<9} {text}", at.to_string());
+        _ = writeln!(self.text, "{:>11}  {site:<6} {what:<10} {text}", at.to_string());
     }
 
     /// Writes what belongs to the line above, in its last column.
     pub fn more(&mut self, text: impl Display) {
-        _ = writeln!(self.text, "{}", format!("{:>29} {text}", "|").trim_end());
+        _ = writeln!(self.text, "{}", format!("{:>30} {text}", "|").trim_end());
     }
 
     /// Returns what was written since the last call.
@@ -58,7 +58,7 @@ mod tests {
         page.more("text");
         let written = page.take();
         let columns: Vec<_> = written.lines().map(|line| line.find("text")).collect();
-        assert_eq!(columns, [Some(30), Some(30)]);
+        assert_eq!(columns, [Some(31), Some(31)]);
         assert_eq!(page.take(), "");
     }
 }

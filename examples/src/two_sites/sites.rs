@@ -23,6 +23,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
             ike_port: 500,
             nat_t_port: 4500,
             replay_window: 64,
+            half_open: None,
             raw_esp: true,
             control: None,
             log: LogLevel::Trace,
@@ -32,7 +33,29 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
         policy: Vec::new(),
         connection: vec![connection(scenario, side)],
     };
-    file.plan().map_err(|error| FileError::refused(side.name(), error.to_string()))
+    file.plan().map_err(|error| refusal(side, &error.to_string()))
+}
+
+/// Returns a refusal of the engine under the name that the field has in the scenario.
+fn refusal(side: Side, text: &str) -> FileError {
+    let of_connection = text.strip_prefix(&format!("{}.", connection_name(side))).unwrap_or(text);
+    for (engine, ours) in [
+        ("phase1: ", "ike"),
+        ("lifetime: ", "ike_lifetime"),
+        ("pre_shared_key: ", "psk"),
+        ("lans.suites: ", "esp"),
+        ("lans.pfs: ", "esp"),
+        ("lans.lifetime: ", "esp_lifetime"),
+    ] {
+        if let Some(reason) = of_connection.strip_prefix(engine) {
+            return FileError::refused(format!("{}.{ours}", side.name()), reason);
+        }
+    }
+    FileError::refused(side.name(), text)
+}
+
+fn connection_name(side: Side) -> String {
+    format!("to-{}", side.other().name())
 }
 
 fn connection(scenario: &Scenario, side: Side) -> Connection {
@@ -41,7 +64,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
     // An address behind a NAT proves nothing to the other end, so both give names there.
     let name = |side: Side| scenario.active_nat().map(|_| Identity::Fqdn(format!("{}.two-sites.example", side.name())));
     Connection {
-        name: format!("to-{}", side.other().name()),
+        name: connection_name(side),
         local: scenario.own_address(side).into(),
         remote: Remote::Address(remote.into()),
         local_id: name(side),
@@ -130,4 +153,26 @@ pub fn picture(scenario: &Scenario) -> Vec<String> {
         link.latency_ms, link.jitter_ms, link.loss_percent, link.duplicate_percent, link.reorder_percent, link.mtu
     ));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenario::BUILT_IN;
+    use super::*;
+
+    #[test]
+    fn what_the_engine_refuses_is_named_as_in_the_scenario() {
+        for (from, to, field) in [
+            ("aes256-sha512-modp3072", "des-sha1-modp2048", "left.ike: "),
+            ("aes256-sha512-modp2048", "aes128-md5-modp2048", "left.esp: "),
+            ("ike_lifetime = \"8h\"", "ike_lifetime = \"1s\"", "left.ike_lifetime: "),
+            ("esp_lifetime = \"1h\"", "esp_lifetime = \"1s\"", "left.esp_lifetime: "),
+        ] {
+            assert!(BUILT_IN.contains(from), "the built-in scenario no longer contains {from}");
+            let scenario = Scenario::parse(&BUILT_IN.replacen(from, to, 1)).unwrap();
+            let error = plan(&scenario, Side::Left, false).unwrap_err().to_string();
+            assert!(error.starts_with(field), "{error}");
+            assert!(plan(&scenario, Side::Right, false).is_ok());
+        }
+    }
 }

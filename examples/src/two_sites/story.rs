@@ -8,7 +8,7 @@ use crate::gatewayd::log::Log;
 use bytes::Bytes;
 use drive::{Instant, Path, Transmit, Verdict};
 use gateway::{Action, Event, Gateway, Outcome};
-use ikev1_core::{Direction, Event as Ike, KeyLogLine, MessageTrace};
+use ikev1_core::{Direction, Event as Ike, KeyLogLine, MessageTrace, Role};
 use ipsec_wire::esp::EspPacket;
 use ipsec_wire::registry::ExchangeType;
 use nat_t::demux::{self, Content};
@@ -37,7 +37,7 @@ pub struct Story {
     pub keys: Vec<KeyLogLine>,
     /// How many pairs of IPsec SAs and how many ISAKMP SAs were renewed, as the ends saw it.
     pub renewals: usize,
-    /// How many exchanges failed.
+    /// How many exchanges were given up by the end that began them.
     pub failures: usize,
     /// The messages of the exchanges that were sent, to know one that is sent again.
     sent: BTreeSet<(NodeId, Bytes)>,
@@ -69,7 +69,7 @@ impl Story {
 
     /// Writes what the network did.
     pub fn incident(&mut self, at: Instant, incident: Incident, packet: &Transmit) {
-        let text = format!("{}, {} octets, {}", content(packet), packet.payload.len(), packet.path);
+        let text = format!("{}, {}", content(packet), packet.path);
         self.page.line(at, "wire", &incident.to_string(), text);
     }
 
@@ -106,7 +106,9 @@ impl Story {
         }
         match event {
             Event::Ike(Ike::SaRekeyed { .. } | Ike::SasAdopted { .. }) => self.renewals += 1,
-            Event::Ike(Ike::Phase1Failed { .. } | Ike::Phase2Failed { .. }) => self.failures += 1,
+            Event::Ike(Ike::Phase1Failed { role, .. } | Ike::Phase2Failed { role, .. }) if *role == Role::Initiator => {
+                self.failures += 1;
+            }
             _ => {}
         }
         if let Event::Ike(Ike::Resent { exchange: of, message_id, sendings, left, .. }) = event {
@@ -166,7 +168,7 @@ impl Handler<Gateway> for Story {
             Kind::Esp(_) => self.page.line(now, name, "esp", format_args!("{}, {}", content(packet), packet.path)),
             Kind::Keepalive => self.page.line(now, name, "keepalive", packet.path),
             Kind::Ike if !self.sent.insert((node, packet.payload.clone())) => {
-                self.page.line(now, name, "resend", format_args!("{} octets, {}", packet.payload.len(), packet.path));
+                self.page.line(now, name, "resend", format_args!("{}, {}", content(packet), packet.path));
             }
             Kind::Ike | Kind::Other => {}
         }
@@ -222,13 +224,13 @@ fn kind(packet: &Transmit) -> Kind<'_> {
 /// Returns what a packet on the wire is, in a few words.
 fn content(packet: &Transmit) -> String {
     match kind(packet) {
-        Kind::Ike => "IKE message".to_owned(),
+        Kind::Ike => format!("IKE message of {} octets", packet.payload.len()),
         Kind::Esp(esp) => match EspPacket::new_checked(esp) {
             Ok(view) => format!("SPI {:#010x} number {}, {} octets", view.spi(), view.sequence(), esp.len()),
             Err(error) => error.to_string(),
         },
         Kind::Keepalive => "keepalive".to_owned(),
-        Kind::Other => "something else".to_owned(),
+        Kind::Other => format!("something else of {} octets", packet.payload.len()),
     }
 }
 

@@ -221,7 +221,7 @@ fn perform(ends: &mut [End; 2], now: &mut Instant, operation: Operation) {
         }
         Operation::Connect { right } => {
             let command = Command::Connect { peer: PeerId(0), path: None };
-            drop(ends[usize::from(right)].endpoint.handle_command(*now, command));
+            let _ = ends[usize::from(right)].endpoint.handle_command(*now, command);
         }
         Operation::Open { right, circuit, outgoing } => {
             let end = &mut ends[usize::from(right)];
@@ -242,7 +242,7 @@ fn perform(ends: &mut [End; 2], now: &mut Instant, operation: Operation) {
             let end = &mut ends[usize::from(right)];
             for status in end.endpoint.connection_statuses(*now) {
                 let command = Command::Disconnect { connection: status.connection, result: StopResult::CLEARED };
-                drop(end.endpoint.handle_command(*now, command));
+                let _ = end.endpoint.handle_command(*now, command);
             }
         }
     }
@@ -259,7 +259,7 @@ fn session(end: &mut End, now: Instant, which: u8, what: u8) {
         3 => Command::CallPlaced { session, outcome: Ok(()) },
         _ => Command::Accept { session, circuit: Box::default() },
     };
-    drop(end.endpoint.handle_command(now, command));
+    let _ = end.endpoint.handle_command(now, command);
     if status.state == "established" && status.circuits.1 {
         let mut buffer = [0; 80];
         if end.endpoint.session_status(now, session).is_some_and(|status| status.circuits.1) {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod l2tp;
+pub mod negotiate;
 pub mod wire;
 
 /// The body of a target.
@@ -35,6 +36,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("payload_nat_oa", wire::payload_nat_oa),
     ("payload_fragment", wire::payload_fragment),
     ("payload_group_key", wire::payload_group_key),
+    ("negotiate_phase1", negotiate::phase1),
+    ("negotiate_phase2", negotiate::phase2),
+    ("public_value", negotiate::public_value),
+    ("certificate", negotiate::certificate),
     ("l2tp_message", l2tp::message),
     ("l2tp_avps", l2tp::avps),
     ("l2tp_hidden", l2tp::hidden),

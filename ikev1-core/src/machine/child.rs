@@ -26,8 +26,10 @@ pub(crate) struct Child {
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
     pub(crate) lifetimes: Lifetimes,
-    /// When its quick mode began, as this end saw it.
-    pub(crate) started: Instant,
+    /// The places of the beginning and the end of its quick mode among everything that this end
+    /// began and finished.
+    pub(crate) began: u64,
+    pub(crate) finished: u64,
     pub(crate) since: Instant,
     pub(crate) replaces: Option<ChildId>,
     /// Both directions are installed.
@@ -51,7 +53,7 @@ impl Child {
     /// the higher of the lower SPIs decides, which both ends know.
     pub(crate) fn prevails_over(&self, older: &Self) -> bool {
         let low = |child: &Self| child.inbound_spi.min(child.outbound_spi);
-        self.started >= older.since || low(self) > low(older)
+        self.began > older.finished || low(self) > low(older)
     }
 
     pub(crate) const fn removal(&self, reason: RemoveReason) -> RemoveSa {

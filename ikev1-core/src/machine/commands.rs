@@ -1,4 +1,4 @@
-use crate::action::{Encapsulation, RemoveReason};
+use crate::action::RemoveReason;
 use crate::command::{Command, Handle};
 use crate::counters::count;
 use crate::defaults;
@@ -196,7 +196,7 @@ impl Endpoint {
     }
 
     /// Starts a quick mode under an SA that is up, or lets it wait for one that is not.
-    fn quick_or_wait(
+    pub(super) fn quick_or_wait(
         &mut self,
         now: Instant,
         ike_sa: IkeSaId,
@@ -220,45 +220,6 @@ impl Endpoint {
         }
         self.table.put(sa);
         Ok(child)
-    }
-
-    /// Renews a pair of IPsec SAs, unless that is at work; phase 1 first if there is none.
-    pub(super) fn renew_child(&mut self, now: Instant, id: ChildId) -> Option<ChildId> {
-        let child = self.table.child(id)?;
-        let (connection, policy, peer) = (child.peer.connection, child.policy, child.peer.clone());
-        let encapsulation = child.encapsulation;
-        let ends = (child.local_end, child.remote_end);
-        let renewal = |sa: &IkeSa| {
-            let exchange = sa
-                .core
-                .exchanges
-                .values()
-                .find(|exchange| exchange.replaces == Some(id) && !matches!(exchange.state, Quick::Done));
-            let waiting = sa.core.waiting.iter().find(|waiting| waiting.replaces == Some(id));
-            exchange.map(|exchange| exchange.child).or(waiting.map(|waiting| waiting.child))
-        };
-        if let Some(at_work) = self.table.of_connection(connection).find_map(renewal) {
-            return Some(at_work);
-        }
-        let ike_sa = match self.table.current(&peer) {
-            Some(current) => current,
-            None => {
-                let plan = self.plan.shared(connection)?;
-                let path = match encapsulation {
-                    Encapsulation::Udp(path) => path,
-                    Encapsulation::Native => {
-                        Path::new(SocketAddr::new(ends.0, self.plan.ike_port), SocketAddr::new(ends.1, plan.peer_port))
-                    }
-                };
-                let coming = self
-                    .table
-                    .of_connection(connection)
-                    .find(|sa| sa.core.role == Role::Initiator && sa.up().is_none())
-                    .map(|sa| sa.core.id);
-                coming.or_else(|| self.start_main(now, connection, path, None))?
-            }
-        };
-        self.quick_or_wait(now, ike_sa, policy, Some(id)).ok()
     }
 
     fn provide_spi(&mut self, now: Instant, ticket: Ticket, spi: Option<u32>) -> Result<Handle, CommandError> {

@@ -53,7 +53,8 @@ impl Endpoint {
             local: agreement.local,
             remote: agreement.remote,
             lifetimes: Lifetimes { soft, hard, soft_kilobytes, hard_kilobytes: kilobytes },
-            started: exchange.started,
+            began: exchange.began,
+            finished: 0,
             since: now,
             replaces: exchange.replaces,
             complete: false,
@@ -108,7 +109,9 @@ impl Endpoint {
 
     /// Both directions of a pair are installed: it takes over from older ones.
     pub(super) fn complete(&mut self, now: Instant, id: ChildId) {
+        let finished = self.next_id();
         let Some(child) = self.table.child_mut(id) else { return };
+        child.finished = finished;
         child.complete = true;
         child.since = now;
         let (soft, hard) = child.limits();

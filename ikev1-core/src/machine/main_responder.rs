@@ -91,7 +91,12 @@ impl Endpoint {
         why: Refused,
         incoming: &Incoming<'_>,
     ) -> DropReason {
-        let Some(failure) = why.failure else { return why.drop };
+        let drop = why.drop;
+        if why.failure().is_none() {
+            return drop;
+        }
+        let why = why.into_why();
+        let failure = why.failure;
         let notify_type = notify::notify_of(&failure);
         let send = self.plan.connection(connection).is_some_and(|connection| connection.send_notifies);
         if let Some(notify_type) = notify_type.filter(|_| send) {
@@ -115,7 +120,7 @@ impl Endpoint {
             failure,
             refusals: why.refusals,
         });
-        why.drop
+        drop
     }
 
     /// Returns the connections a peer at this address may use: fixed ones before any.
@@ -133,6 +138,7 @@ impl Endpoint {
     /// Message 3: the initiator's half of the exchange.
     pub(super) fn on_main_3(
         &mut self,
+        now: Instant,
         mut core: Core,
         state: responder::SaRecv,
         incoming: &Incoming<'_>,
@@ -149,6 +155,8 @@ impl Endpoint {
             Ok(checked) => checked,
             Err(why) => return suspect(core, Phase::SaRecv(state), why),
         };
+        // Each step of the exchange has the whole time for itself.
+        self.timers.set(TimerKey::Phase1(core.id), now + self.plan.half_open_timeout);
         core.nat = found_nat(received.nat, &connection);
         let (next, chain) = state.commit(received, agreed, &connection, core.path);
         self.log_isakmp_key(core.cookies, next.keys.isakmp());
@@ -184,6 +192,7 @@ impl Endpoint {
             Ok(checked) => checked,
             Err(why) => return self.refuse_main_5(core, state, incoming, why),
         };
+        count(&mut self.counters.rx_decrypt_good);
         // From here on the peer has proven that it knows the key.
         state.iv.commit(opened.next_iv());
         core.path = incoming.path;
@@ -237,7 +246,7 @@ impl Endpoint {
         incoming: &Incoming<'_>,
         why: Refused,
     ) -> (Option<IkeSa>, Taken) {
-        let failure = why.failure.clone().unwrap_or(Failure::ProbablyWrongKey);
+        let failure = why.failure().cloned().unwrap_or(Failure::ProbablyWrongKey);
         let Some(connection) = self.plan.shared(core.connection) else {
             return suspect(core, Phase::KeRecv(state), why);
         };

@@ -159,7 +159,7 @@ impl Endpoint {
         };
         match phase {
             Phase::SaSent(state) => self.on_main_2(now, core, state, incoming, &payloads),
-            Phase::SaRecv(state) => self.on_main_3(core, state, incoming, &payloads),
+            Phase::SaRecv(state) => self.on_main_3(now, core, state, incoming, &payloads),
             Phase::KeSent(state) => self.on_main_4(now, core, state, incoming, &payloads),
             Phase::KeRecv(_) | Phase::AuthSent(_) | Phase::Up(_) => {
                 (Some(core.with(phase)), Err(DropReason::Unexpected))
@@ -189,8 +189,8 @@ impl Endpoint {
 
 /// Keeps an SA whose message was refused, and what that makes suspect: nothing else changes.
 pub(super) fn suspect(mut core: Core, phase: Phase, why: Refused) -> (Option<IkeSa>, Taken) {
-    if let Some(failure) = why.failure {
-        core.suspicion = Some(failure);
+    if let Some(failure) = why.failure() {
+        core.suspicion = Some(failure.clone());
     }
     (Some(core.with(phase)), Err(why.drop))
 }

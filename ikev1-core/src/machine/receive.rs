@@ -5,7 +5,6 @@ use crate::flight::Fingerprint;
 use crate::ids::Cookies;
 use crate::machine::Endpoint;
 use crate::message::NON_ESP_MARKER;
-use crate::transition::Protection;
 use drive::{Datagram, Instant, Path, Verdict};
 use ipsec_wire::ErrorKind;
 use ipsec_wire::isakmp::{Body, Flags, Header, Message};
@@ -22,13 +21,6 @@ pub(crate) struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
-    pub(crate) const fn protection(&self) -> Protection {
-        match self.body {
-            Body::Clear(_) => Protection::Clear,
-            Body::Encrypted(_) => Protection::Encrypted,
-        }
-    }
-
     pub(crate) const fn message_id(&self) -> u32 {
         self.header.message_id.0
     }

@@ -186,7 +186,8 @@ pub(crate) struct Exchange {
     pub(crate) iv: IvChain,
     pub(crate) request: Option<Request>,
     pub(crate) answered: Option<Answered>,
-    pub(crate) started: Instant,
+    /// Its place among everything that this end began and finished.
+    pub(crate) began: u64,
 }
 
 /// Where a quick mode stands, with what is known then.

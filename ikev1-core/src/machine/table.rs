@@ -2,7 +2,6 @@ use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId};
 use crate::machine::child::Child;
 use crate::machine::sa::{Core, IkeSa, PeerKey};
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use ipsec_wire::isakmp::Cookie;
 
@@ -109,10 +108,6 @@ impl Table {
 
     pub(crate) fn sas(&self) -> impl Iterator<Item = &IkeSa> {
         self.sas.values()
-    }
-
-    pub(crate) fn ids(&self) -> Vec<IkeSaId> {
-        self.sas.keys().copied().collect()
     }
 
     /// Returns the SAs of a connection, oldest first; one that is taken out is not among them.

@@ -1,5 +1,5 @@
 use super::{Order, Reason, Refusal, Refusals, Rules};
-use crate::proposal::{IpsecTransform, OfferedIpsec, UdpEncapsulation};
+use crate::proposal::{IpsecTransform, Lifetime, OfferedIpsec, UdpEncapsulation};
 use alloc::vec;
 use alloc::vec::Vec;
 use ipsec_wire::isakmp::payload::{
@@ -233,7 +233,10 @@ impl Fitting<'_> {
     ) -> Result<(IpsecTransform, Option<UdpEncapsulation>), Reason> {
         let offered = OfferedIpsec::read(protocol, transform)?;
         offered.compare(part, self.udp)?;
-        let lifetime = self.rules.settle(offered.lifetime, part.lifetime)?;
+        // A lifetime that is not said has a default (RFC 2407 §4.5).
+        let unsaid = offered.lifetime == Lifetime::default();
+        let lifetime = if unsaid { Lifetime::seconds(Lifetime::DEFAULT_SECONDS) } else { offered.lifetime };
+        let lifetime = self.rules.settle(lifetime, part.lifetime)?;
         let udp = offered.encapsulation.and_then(UdpEncapsulation::of);
         Ok((IpsecTransform { lifetime, ..*part }, udp))
     }

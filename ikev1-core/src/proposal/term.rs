@@ -67,6 +67,8 @@ impl fmt::Display for Term {
             Self::Authentication(method) => named(f, method.map(|number| (number.name(), number.0))),
             Self::Group(group) | Self::PfsGroup(group) => match group {
                 None => f.write_str("none"),
+                // No registry has it: old routers call the 512-bit group so among themselves.
+                Some(Group(0)) => f.write_str("0 (MODP-512)"),
                 Some(group) => match group.name() {
                     Some(name) => write!(f, "{} ({name})", group.0),
                     None => write!(f, "{}", group.0),

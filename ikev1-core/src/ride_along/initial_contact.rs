@@ -21,11 +21,15 @@ pub(crate) fn contribute(cookies: Cookies, chain: &mut ChainBuilder) {
 }
 
 /// Returns whether the peer says that it knows no other SA with this end. It must be read from a
-/// message that proved authentic only.
-pub(crate) fn absorb(payloads: &Payloads<'_>) -> bool {
+/// message that proved authentic only; since HASH_I and HASH_R of phase 1 do not cover it, it must name
+/// the SA by its cookies, or no SA.
+pub(crate) fn absorb(cookies: Cookies, payloads: &Payloads<'_>) -> bool {
+    let named = cookies_spi(cookies);
     payloads
         .iter()
         .filter(|payload| payload.payload_type() == PayloadType::NOTIFICATION)
         .filter_map(|payload| Notification::parse(payload).ok())
+        .filter(|notification| notification.protocol == ProtocolId::ISAKMP)
+        .filter(|notification| notification.spi.is_empty() || notification.spi == named)
         .any(|notification| notification.notify_type == NotifyType::INITIAL_CONTACT)
 }

@@ -5,6 +5,7 @@ use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{
     AesKey, AuthenticationMethod, Compression, EspCipher, Icv, Integrity, Lifetime, Phase1Transform, Protection,
 };
+use ipsec_wire::isakmp::payload::{Emit, Offer, SecurityAssociation};
 use serde_json::Value;
 use std::path::Path;
 
@@ -28,6 +29,25 @@ pub fn octets(value: &Value, key: &str) -> Vec<u8> {
 /// Reads a cookie under a key.
 pub fn cookie(value: &Value, key: &str) -> [u8; 8] {
     octets(value, key).try_into().unwrap()
+}
+
+/// A suite that nobody need be ashamed of.
+pub const STRONG: Phase1Transform = Phase1Transform {
+    cipher: CipherAlgorithm::Aes256,
+    hash: HashAlgorithm::Sha2_256,
+    group: DhGroup::Modp2048,
+    authentication: AuthenticationMethod::PreSharedKey,
+    lifetime: Lifetime::seconds(3600),
+};
+
+/// Returns the body of an SA payload.
+pub fn body(offer: &Offer) -> Vec<u8> {
+    offer.to_body().unwrap()
+}
+
+/// Reads the body of an SA payload.
+pub fn sa(body: &[u8]) -> SecurityAssociation<'_> {
+    SecurityAssociation::parse(body).unwrap()
 }
 
 /// Returns every suite that phase 1 can be configured for.

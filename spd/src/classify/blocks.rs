@@ -13,36 +13,44 @@ pub(crate) struct Blocks<A> {
     len: usize,
 }
 
-const WORDS: usize = 8;
-const BLOCK: usize = WORDS * 64;
+/// The words of the widest row, and of narrower ones for blocks of few entries.
+const WORDS: [usize; 3] = [2, 4, 8];
+const BLOCK: usize = 8 * 64;
 /// Blocks of so few entries have no rows: asking them all is quicker.
 const PLAIN: usize = 12;
 /// The most nibbles a block has rows for; what they leave over is asked.
 const MAX_NIBBLES: usize = 28;
-/// The rows that are joined between two looks at whether anything is left.
+/// The rows that are joined between two looks at what is left.
 const STRIDE: usize = 4;
 
-type Row = [u64; WORDS];
-
-/// Four bits of a key: of the local address, the remote one, or the rest.
+/// Four bits of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Nibble {
+    /// Where they are in the words of a flat key.
+    word: u8,
+    word_shift: u8,
+    /// What they are part of, and how far from its end.
     field: Field,
-    shift: u32,
+    shift: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     Local,
     Remote,
-    Rest,
+    LocalPort,
+    RemotePort,
+    Protocol,
+    Kind,
 }
 
 #[derive(Clone, Debug)]
 struct Block<A> {
     entries: Vec<Entry<A>>,
     nibbles: Vec<Nibble>,
-    rows: Vec<[Row; 16]>,
+    /// For each nibble sixteen rows of `words` words each.
+    rows: Vec<u64>,
+    words: usize,
     /// How many entries there were when the nibbles were chosen.
     chosen_at: usize,
 }
@@ -143,7 +151,7 @@ impl<A: Address> Blocks<A> {
         let block = |block: &Block<A>| {
             size_of::<Block<A>>()
                 + block.entries.capacity() * size_of::<Entry<A>>()
-                + block.rows.capacity() * size_of::<[Row; 16]>()
+                + block.rows.capacity() * size_of::<u64>()
                 + block.nibbles.capacity() * size_of::<Nibble>()
         };
         self.blocks.iter().map(block).sum()
@@ -152,7 +160,7 @@ impl<A: Address> Blocks<A> {
 
 impl<A: Address> Block<A> {
     fn new(entries: Vec<Entry<A>>) -> Self {
-        let mut block = Self { entries, nibbles: Vec::new(), rows: Vec::new(), chosen_at: 0 };
+        let mut block = Self { entries, nibbles: Vec::new(), rows: Vec::new(), words: 0, chosen_at: 0 };
         block.choose();
         block
     }
@@ -163,28 +171,36 @@ impl<A: Address> Block<A> {
 
     #[inline]
     fn find(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
-        let hit = |entry: &&Entry<A>| entry.matches(key) && (entry.exact || ask(entry.slot));
-        if self.rows.is_empty() {
-            return self.entries.iter().find(hit);
+        match self.words {
+            0 => self.entries.iter().find(|entry| entry.matches(key) && (entry.exact || ask(entry.slot))),
+            2 => self.find_in_rows::<2>(key, ask),
+            4 => self.find_in_rows::<4>(key, ask),
+            _ => self.find_in_rows::<8>(key, ask),
         }
-        let mut left: Row = [u64::MAX; WORDS];
-        for (nibbles, rows) in self.nibbles.chunks(STRIDE).zip(self.rows.chunks(STRIDE)) {
-            for (nibble, values) in nibbles.iter().zip(rows) {
+    }
+
+    #[inline]
+    fn find_in_rows<const W: usize>(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
+        let (rows, _) = self.rows.as_chunks::<W>();
+        let mut left = [u64::MAX; W];
+        for (nibbles, rows) in self.nibbles.chunks(STRIDE).zip(rows.chunks(STRIDE * 16)) {
+            for (nibble, values) in nibbles.iter().zip(rows.chunks_exact(16)) {
                 if let Some(row) = values.get(nibble.of(key)) {
                     for (left, row) in left.iter_mut().zip(row) {
                         *left &= row;
                     }
                 }
             }
-            if left.iter().fold(0, |all, word| all | word) == 0 {
-                return None;
+            // Once no word has two bits left, asking is quicker than joining more rows.
+            if left.iter().fold(0, |two, word| two | word & word.wrapping_sub(1)) == 0 {
+                break;
             }
         }
         for (word, bits) in left.into_iter().enumerate() {
             let mut bits = bits;
             while bits != 0 {
-                let entry = self.entries.get(word * 64 + bits.trailing_zeros() as usize);
-                if let Some(entry) = entry.filter(hit) {
+                let entry = self.entries.get(word * 64 + bits.trailing_zeros() as usize)?;
+                if entry.matches(key) && (entry.exact || ask(entry.slot)) {
                     return Some(entry);
                 }
                 bits &= bits - 1;
@@ -196,12 +212,14 @@ impl<A: Address> Block<A> {
     fn insert(&mut self, entry: Entry<A>) {
         let at = self.entries.partition_point(|other| other.label <= entry.label);
         self.entries.insert(at, entry);
-        if self.entries.len() > PLAIN && self.entries.len() >= 2 * self.chosen_at {
+        let outgrown = self.words > 0 && self.entries.len() > self.words * 64;
+        if outgrown || self.entries.len() > PLAIN && self.entries.len() >= 2 * self.chosen_at {
             return self.choose();
         }
-        for (nibble, values) in self.nibbles.iter().zip(&mut self.rows) {
+        let Self { nibbles, rows, words, .. } = self;
+        for (nibble, values) in nibbles.iter().zip(rows.chunks_exact_mut((*words * 16).max(1))) {
             let values_of_entry = nibble.values(&entry);
-            for (value, row) in values.iter_mut().enumerate() {
+            for (value, row) in values.chunks_exact_mut(*words).enumerate() {
                 insert_bit(row, at, values_of_entry >> value & 1 != 0);
             }
         }
@@ -209,7 +227,7 @@ impl<A: Address> Block<A> {
 
     fn remove(&mut self, at: usize) {
         self.entries.remove(at);
-        for row in self.rows.iter_mut().flatten() {
+        for row in self.rows.chunks_exact_mut(self.words.max(1)) {
             remove_bit(row, at);
         }
     }
@@ -219,9 +237,12 @@ impl<A: Address> Block<A> {
         self.chosen_at = self.entries.len();
         self.nibbles.clear();
         self.rows.clear();
+        self.words = 0;
         if self.entries.len() <= PLAIN {
             return;
         }
+        let words = WORDS.into_iter().find(|words| self.entries.len() <= words * 64).unwrap_or(BLOCK / 64);
+        self.words = words;
         let most = self.entries.len() * 16;
         let mut weighed: Vec<_> = Nibble::all::<A>()
             .map(|nibble| {
@@ -233,11 +254,12 @@ impl<A: Address> Block<A> {
         weighed.sort_by_key(|(weight, _)| *weight);
         weighed.truncate(MAX_NIBBLES);
         self.nibbles.extend(weighed.into_iter().map(|(_, nibble)| nibble));
-        self.rows.resize(self.nibbles.len(), [[0; WORDS]; 16]);
-        for (nibble, values) in self.nibbles.iter().zip(&mut self.rows) {
+        self.rows.resize(self.nibbles.len() * 16 * words, 0);
+        self.rows.shrink_to_fit();
+        for (nibble, values) in self.nibbles.iter().zip(self.rows.chunks_exact_mut(words * 16)) {
             for (at, entry) in self.entries.iter().enumerate() {
                 let values_of_entry = nibble.values(entry);
-                for (value, row) in values.iter_mut().enumerate() {
+                for (value, row) in values.chunks_exact_mut(words).enumerate() {
                     if let Some(word) = row.get_mut(at / 64) {
                         *word |= u64::from(values_of_entry >> value & 1) << (at % 64);
                     }
@@ -250,30 +272,43 @@ impl<A: Address> Block<A> {
 impl Nibble {
     /// Every nibble of a key.
     fn all<A: Address>() -> impl Iterator<Item = Self> {
-        let of = |field, bits: u32| (0..bits).step_by(4).map(move |shift| Self { field, shift });
-        let rest = of(Field::Rest, 64).filter(|nibble| !(16..32).contains(&nibble.shift) && nibble.shift != 4);
-        of(Field::Local, A::BITS).chain(of(Field::Remote, A::BITS)).chain(rest)
+        let rest = Flat::<A>::REST as u32 * 64;
+        let (local, remote) = if A::BITS == 32 { (32, 0) } else { (0, 128) };
+        [
+            (Field::Local, local, A::BITS),
+            (Field::Remote, remote, A::BITS),
+            (Field::LocalPort, rest + 48, 16),
+            (Field::RemotePort, rest + 32, 16),
+            (Field::Protocol, rest + 8, 8),
+            (Field::Kind, rest, 4),
+        ]
+        .into_iter()
+        .flat_map(|(field, start, bits)| {
+            (0..bits).step_by(4).map(move |shift| {
+                // An address of 128 bits has its upper word first.
+                let at = start + if bits == 128 { shift ^ 64 } else { shift };
+                Self { word: (at / 64) as u8, word_shift: (at % 64) as u8, field, shift: shift as u8 }
+            })
+        })
     }
 
     #[inline(always)]
     fn of<A: Address>(self, key: &Flat<A>) -> usize {
-        match self.field {
-            Field::Local => key.local.nibble(self.shift),
-            Field::Remote => key.remote.nibble(self.shift),
-            Field::Rest => (key.rest >> (self.shift & 63)) as usize & 15,
-        }
+        let word = key.words.get(usize::from(self.word & 7)).copied().unwrap_or(0);
+        (word >> (self.word_shift & 63)) as usize & 15
     }
 
     /// Which of the sixteen values a key can have that matches `entry`: one bit each.
     fn values<A: Address>(self, entry: &Entry<A>) -> u16 {
-        let (low, high, shift) = match (self.field, self.shift) {
-            (Field::Local, shift) => (entry.local.0.bits(), entry.local.1.bits(), shift),
-            (Field::Remote, shift) => (entry.remote.0.bits(), entry.remote.1.bits(), shift),
-            (Field::Rest, shift @ 48..) => (entry.local_port.0.into(), entry.local_port.1.into(), shift - 48),
-            (Field::Rest, shift @ 32..) => (entry.remote_port.0.into(), entry.remote_port.1.into(), shift - 32),
-            (Field::Rest, shift @ 8..) => (entry.protocol.0.into(), entry.protocol.1.into(), shift - 8),
-            (Field::Rest, _) => return entry.kinds,
+        let (low, high): (u128, u128) = match self.field {
+            Field::Local => (entry.local.0.bits(), entry.local.1.bits()),
+            Field::Remote => (entry.remote.0.bits(), entry.remote.1.bits()),
+            Field::LocalPort => (entry.local_port.0.into(), entry.local_port.1.into()),
+            Field::RemotePort => (entry.remote_port.0.into(), entry.remote_port.1.into()),
+            Field::Protocol => (entry.protocol.0.into(), entry.protocol.1.into()),
+            Field::Kind => return entry.kinds,
         };
+        let shift = u32::from(self.shift);
         let above = (high >> shift >> 4) - (low >> shift >> 4);
         let (first, last) = ((low >> shift) as u32 & 15, (high >> shift) as u32 & 15);
         let (from_first, to_last) = (u16::MAX << first, u16::MAX >> (15 - last));
@@ -286,7 +321,7 @@ impl Nibble {
 }
 
 /// Moves the bits of a row from `at` one up and puts `bit` there.
-fn insert_bit(row: &mut Row, at: usize, bit: bool) {
+fn insert_bit(row: &mut [u64], at: usize, bit: bool) {
     let (mut from, mut carry) = (at % 64, u64::from(bit));
     for word in row.iter_mut().skip(at / 64) {
         let below = (1u64 << from) - 1;
@@ -297,7 +332,7 @@ fn insert_bit(row: &mut Row, at: usize, bit: bool) {
 }
 
 /// Takes the bit at `at` out of a row and moves those above one down.
-fn remove_bit(row: &mut Row, at: usize) {
+fn remove_bit(row: &mut [u64], at: usize) {
     let (mut words, mut carry) = (row.iter_mut().skip(at / 64).rev().peekable(), 0);
     while let Some(word) = words.next() {
         let first = words.peek().is_none();
@@ -323,7 +358,7 @@ mod tests {
             bit in any::<bool>(),
         ) {
             let row = |bits: &[bool]| {
-                let mut row = [0u64; WORDS];
+                let mut row = [0u64; 8];
                 for (index, bit) in bits.iter().enumerate() {
                     row[index / 64] |= u64::from(*bit) << (index % 64);
                 }
@@ -341,7 +376,7 @@ mod tests {
         }
 
         #[test]
-        fn a_nibble_has_the_values_that_some_number_of_the_range_has(low in any::<u16>(), length in 0u16..2000, shift in 0u32..4) {
+        fn a_nibble_has_the_values_that_some_number_of_the_range_has(low in any::<u16>(), length in 0u16..2000, shift in 0u8..4) {
             let high = low.saturating_add(length);
             let entry = Entry::<u32> {
                 label: 0,
@@ -356,7 +391,7 @@ mod tests {
                 exact: true,
             };
             let expected = (low..=high).fold(0u16, |all, number| all | 1 << (number >> (4 * shift) & 15));
-            let nibble = Nibble { field: Field::Rest, shift: 48 + 4 * shift };
+            let nibble = Nibble { word: 4, word_shift: 0, field: Field::LocalPort, shift: 4 * shift };
             prop_assert_eq!(nibble.values(&entry), expected);
         }
     }

@@ -257,3 +257,21 @@ fn a_key_of_two_families_is_answered_as_the_linear_scan_does() {
     let expected = database.explain(WAN, Direction::Outbound, &key).decision;
     assert_eq!(database.decide(WAN, Direction::Outbound, &key), expected);
 }
+
+#[test]
+fn a_list_that_tables_do_not_help_stands_in_blocks_and_equals_the_linear_scan() {
+    let mut database = database(Sizes { large: 100, small: 50 });
+    let mut dice = Dice(ChaCha8Rng::seed_from_u64(3));
+    let mut ids = Vec::new();
+    for local in 0..=32u8 {
+        for remote in (0..=32u8).step_by(2) {
+            let prefix = |length| AddressSelector::prefix([10, 0, 0, 1].into(), length).unwrap().into();
+            let selector = Selector { local: prefix(local), remote: prefix(remote), ..Selector::default() };
+            let policy = Policy::new(&format!("{local}-{remote}"), selector, Action::Bypass).unwrap();
+            ids.push(database.insert(WAN, Position::At(1), policy).unwrap());
+        }
+    }
+    check(&mut database, &mut dice, &ids, 500);
+    // 33 * 17 policies: blocks alone cost so much at most.
+    assert!(database.index_octets(WAN) / ids.len() < 256, "{}", database.index_octets(WAN) / ids.len());
+}

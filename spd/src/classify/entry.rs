@@ -19,7 +19,8 @@ pub(crate) trait Address: Copy + Ord + Debug {
 
     fn from_bits(bits: u128) -> Self;
     fn bits(self) -> u128;
-    fn nibble(self, shift: u32) -> usize;
+    /// Both addresses as the first words of a flat key, the local one first, its first bit the highest.
+    fn words(local: Self, remote: Self) -> [u64; 4];
     /// The mask of the first `length` bits.
     fn prefix(length: u32) -> Self;
     fn and(self, mask: Self) -> Self;
@@ -45,8 +46,8 @@ impl Address for u32 {
     }
 
     #[inline(always)]
-    fn nibble(self, shift: u32) -> usize {
-        (self >> (shift & 31)) as usize & 15
+    fn words(local: Self, remote: Self) -> [u64; 4] {
+        [Self::join(local, remote), 0, 0, 0]
     }
 
     fn prefix(length: u32) -> Self {
@@ -89,8 +90,8 @@ impl Address for u128 {
     }
 
     #[inline(always)]
-    fn nibble(self, shift: u32) -> usize {
-        (self >> (shift & 127)) as usize & 15
+    fn words(local: Self, remote: Self) -> [u64; 4] {
+        [(local >> 64) as u64, local as u64, (remote >> 64) as u64, remote as u64]
     }
 
     fn prefix(length: u32) -> Self {
@@ -142,9 +143,14 @@ pub(crate) struct Flat<A> {
     pub remote: A,
     /// Local port, remote port, protocol, 4 zero bits, kind: from the highest bit down.
     pub rest: u64,
+    /// The same again, to take nibbles from: the words of the addresses, then the rest.
+    pub words: [u64; 8],
 }
 
 impl<A: Address> Flat<A> {
+    /// The word of [`words`](Self::words) that is the rest.
+    pub const REST: usize = 4;
+
     pub fn new(direction: Direction, key: &PacketKey) -> Self {
         let (kind, local, remote) = match (key.protocol, key.upper) {
             (None, _) => (kind::PROTOCOL_HIDDEN, 0, 0),
@@ -155,11 +161,11 @@ impl<A: Address> Flat<A> {
         };
         let kind = kind + if direction == Direction::Inbound { kind::COUNT } else { 0 };
         let [ports, protocol] = [u64::from(local) << 16 | u64::from(remote), u64::from(key.protocol.unwrap_or(0))];
-        Self {
-            local: A::from_bits(right_aligned(key.local)),
-            remote: A::from_bits(right_aligned(key.remote)),
-            rest: ports << 32 | protocol << 8 | u64::from(kind),
-        }
+        let local = A::from_bits(right_aligned(key.local));
+        let remote = A::from_bits(right_aligned(key.remote));
+        let rest = ports << 32 | protocol << 8 | u64::from(kind);
+        let [a, b, c, d] = A::words(local, remote);
+        Self { local, remote, rest, words: [a, b, c, d, rest, 0, 0, 0] }
     }
 
     #[inline(always)]

@@ -2,7 +2,8 @@
 //!
 //! One per interface and family. A short list stands in blocks of bits. A longer one stands in hash
 //! tables, with a per-field index that says which tables to ask, and what hashing cannot tell apart
-//! stands in blocks beside them. The linear scan of [`Database::explain`](crate::Database::explain) is
+//! stands in blocks beside them. A list made so that hashing is of no use stands in blocks, however
+//! long. The linear scan of [`Database::explain`](crate::Database::explain) is
 //! the oracle.
 
 mod blocks;
@@ -38,19 +39,27 @@ pub(crate) struct Classifier<A> {
     /// The whole list while it is short, else what the tables refused.
     blocks: Blocks<A>,
     large: bool,
+    /// From how many entries on tables are tried: later, if they proved useless before.
+    large_at: usize,
     sizes: Sizes,
 }
 
 impl<A: Address> Default for Classifier<A> {
     fn default() -> Self {
-        Self { tables: Tables::default(), blocks: Blocks::default(), large: false, sizes: Sizes::USUAL }
+        Self {
+            tables: Tables::default(),
+            blocks: Blocks::default(),
+            large: false,
+            large_at: Sizes::USUAL.large,
+            sizes: Sizes::USUAL,
+        }
     }
 }
 
 impl<A: Address> Classifier<A> {
     pub fn insert(&mut self, policy: &crate::Policy, label: u64, slot: u32) {
         for entry in entries::<A>(policy, label, slot) {
-            if !self.large && self.blocks.len() >= self.sizes.large {
+            if !self.large && self.blocks.len() >= self.large_at {
                 self.enlarge();
             }
             self.place(entry);
@@ -64,8 +73,11 @@ impl<A: Address> Classifier<A> {
             }
         }
         self.blocks.remove(label);
-        if self.large && self.len() < self.sizes.small {
-            self.shrink();
+        if self.len() < self.sizes.small {
+            self.large_at = self.sizes.large;
+            if self.large {
+                self.shrink();
+            }
         }
     }
 
@@ -103,6 +115,7 @@ impl<A: Address> Classifier<A> {
     #[cfg(test)]
     pub fn set_sizes(&mut self, sizes: Sizes) {
         self.sizes = sizes;
+        self.large_at = sizes.large;
     }
 
     fn place(&mut self, entry: Entry<A>) {
@@ -110,12 +123,19 @@ impl<A: Address> Classifier<A> {
         if let Err(entry) = refused {
             self.blocks.insert(entry);
         }
+        if self.large && self.tables.is_scattered() {
+            self.large_at = self.len() * 2;
+            self.shrink();
+        }
     }
 
     fn enlarge(&mut self) {
         self.large = true;
         for entry in core::mem::take(&mut self.blocks).iter() {
             self.place(*entry);
+        }
+        if !self.large {
+            self.large_at = self.len() * 2;
         }
     }
 

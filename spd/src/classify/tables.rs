@@ -21,6 +21,8 @@ pub(crate) struct Tables<A> {
 const NIL: u32 = u32::MAX;
 /// One bit of a word each.
 const MAX_TABLES: usize = 64;
+/// A table of fewer entries costs a look-up as much as a block of bits with them does.
+const SCATTERED: usize = 256;
 /// The longest chain: what a look-up asks of one table at most.
 const MAX_CHAIN: usize = 16;
 
@@ -89,6 +91,12 @@ impl<A: Address> Tables<A> {
     /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.entries.len() - self.free.len()
+    }
+
+    /// Returns whether there are as many tables as there may be, with so few entries each that asking
+    /// blocks of them all is quicker.
+    pub fn is_scattered(&self) -> bool {
+        self.tables.len() == MAX_TABLES && self.len() < MAX_TABLES * SCATTERED
     }
 
     /// Takes an entry in, unless its chains are full.

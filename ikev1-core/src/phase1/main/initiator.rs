@@ -169,7 +169,7 @@ impl AuthSent {
             return Err(DropReason::WrongHash.into());
         }
         let peer = phase1::peer_identity(payloads)?;
-        Ok(Authenticated { peer, initial_contact: initial_contact::absorb(payloads) })
+        Ok(Authenticated { peer, initial_contact: initial_contact::absorb(self.said.cookies, payloads) })
     }
 
     /// Ends phase 1; the IV chain must be past message 6.

@@ -57,11 +57,6 @@ impl SaRecv {
         (Self { cookies, transform: choice.transform, sai_b, capabilities }, built(chain))
     }
 
-    /// Returns the transform in force.
-    pub(crate) const fn transform(&self) -> &Phase1Transform {
-        &self.transform
-    }
-
     /// Checks message 3: nothing is computed yet.
     pub(crate) fn check(&self, path: Path, payloads: &Payloads<'_>) -> Result<Received, Refused> {
         let ni_b = phase1::peer_nonce(payloads, &[])?.to_vec();
@@ -162,7 +157,7 @@ impl KeRecv {
             return Err(DropReason::WrongHash.into());
         }
         let peer = phase1::peer_identity(payloads)?;
-        Ok(Authenticated { peer, initial_contact: initial_contact::absorb(payloads) })
+        Ok(Authenticated { peer, initial_contact: initial_contact::absorb(self.said.cookies, payloads) })
     }
 
     /// Builds message 6: `HDR*, IDir, HASH_R`, to be encrypted with the chain past message 5.

@@ -1,0 +1,171 @@
+//! Policy look-up and change against a vectorised linear scan, on generated lists.
+
+mod rules;
+mod scan;
+
+use crate::measure::{Report, nanoseconds};
+use rules::{Kind, Probe, Rule, mask, probes, rules};
+use scan::Scan;
+use spd::{
+    Action, AddressSelector, Database, Decision, Direction, InterfaceId, PacketKey, Policy, PolicyId, PortSet,
+    Position, ProtocolSelector, Selector, Upper, WhenEmpty,
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const WAN: InterfaceId = InterfaceId(0);
+/// Packets of a trace: many more than any branch predictor learns.
+const TRACE: usize = 1 << 16;
+
+/// The lists that real networks have.
+const REALISTIC: [(&str, Kind); 4] =
+    [("tunnels", Kind::Tunnels), ("acl", Kind::Acl), ("firewall", Kind::Firewall), ("mixture", Kind::Mixture)];
+
+const HOSTILE: [(&str, Kind); 2] = [("hostile-masks", Kind::HostileMasks), ("hostile-ports", Kind::HostilePorts)];
+
+/// Measures look-ups, growth, changes and memory.
+pub fn run(report: &mut Report) {
+    for v6 in [false, true] {
+        for (name, kind) in REALISTIC {
+            let growth_target = if kind == Kind::Tunnels { 4.0 } else { 7.0 };
+            let family = if v6 { "ipv6 " } else { "" };
+            let mut small = None;
+            for count in [100, 1_000, 10_000, 100_000] {
+                let bench = Bench::new(kind, count, v6);
+                bench.lookup(report, &format!("spd {family}{name} {count} vs scan"), 1.0);
+                let small = small.get_or_insert_with(|| Bench::new(kind, count, v6));
+                if count == 100_000 {
+                    bench.growth(report, &format!("spd {family}{name} growth 100 to 100000"), small, growth_target);
+                    bench.octets(report, &format!("spd {family}{name} octets a policy"), 128.0);
+                }
+            }
+        }
+    }
+    for (name, kind) in HOSTILE {
+        for count in [1_000, 10_000] {
+            let bench = Bench::new(kind, count, false);
+            bench.lookup(report, &format!("spd {name} {count} vs scan"), 1.5);
+            bench.octets(report, &format!("spd {name} {count} octets a policy"), 512.0);
+        }
+    }
+    for (name, kind) in REALISTIC {
+        Bench::new(kind, 100_000, false).change(report, &format!("spd {name} change at 100000 vs 5 us"));
+    }
+}
+
+/// A database of generated policies, the scan beside it, and a trace.
+struct Bench {
+    database: Database,
+    ids: Vec<PolicyId>,
+    scan: Scan,
+    probes: Vec<Probe>,
+    keys: Vec<PacketKey>,
+}
+
+impl Bench {
+    fn new(kind: Kind, count: usize, v6: bool) -> Self {
+        let rules = rules(kind, count);
+        let mut database = Database::new();
+        database.add_interface(WAN, WhenEmpty::Discard).expect("the interface is new");
+        let ids = rules.iter().enumerate().map(|(index, rule)| {
+            let policy = policy(rule, &format!("r{index}"), v6);
+            database.insert(WAN, Position::Last, policy).expect("the policy is possible")
+        });
+        let ids: Vec<_> = ids.collect();
+        let probes = probes(&rules, TRACE);
+        let keys: Vec<_> = probes.iter().map(|probe| key(probe, v6)).collect();
+        let scan = Scan::new(&rules);
+        for (probe, key) in probes.iter().zip(&keys).take(2_000_000 / count + 50) {
+            let found = database.decide(WAN, Direction::Outbound, key).policy();
+            assert_eq!(found, scan.find(probe).map(|index| ids[index]), "{probe:?}");
+        }
+        Self { database, ids, scan, probes, keys }
+    }
+
+    /// One look-up of the trace, wherever it stands.
+    fn step(&self, at: &mut usize) -> Decision {
+        *at = (*at + 1) % TRACE;
+        self.database.decide(WAN, Direction::Outbound, &self.keys[*at])
+    }
+
+    fn lookup(&self, report: &mut Report, name: &str, target: f64) {
+        let (mut ours, mut anchor) = (0, 0);
+        let scan = || {
+            anchor = (anchor + 1) % TRACE;
+            self.scan.find(&self.probes[anchor])
+        };
+        report.compare(name, Some(target), || self.step(&mut ours), scan);
+    }
+
+    fn growth(&self, report: &mut Report, name: &str, small: &Self, target: f64) {
+        let (mut ours, mut anchor) = (0, 0);
+        report.compare(name, Some(target), || self.step(&mut ours), || small.step(&mut anchor));
+    }
+
+    fn octets(&self, report: &mut Report, name: &str, target: f64) {
+        let octets = self.database.index_octets(WAN) as f64 / self.ids.len() as f64;
+        report.line(name, octets, 1.0, octets, Some(target));
+    }
+
+    /// One removal and one insertion of a policy at its place.
+    fn change(mut self, report: &mut Report, name: &str) {
+        let mut at = 0;
+        let mut pair = || {
+            at = (at + 7919) % self.ids.len();
+            let id = self.ids[at];
+            let position = self.database.position(id).expect("the policy is there");
+            let policy = self.database.policy(id).expect("the policy is there").clone();
+            self.database.remove(id).expect("the policy is there");
+            self.ids[at] = self.database.insert(WAN, Position::At(position), policy).expect("the place is there");
+        };
+        let ours = nanoseconds(&mut pair) / 2.0;
+        report.line(name, ours, 5_000.0, ours / 5_000.0, Some(1.0));
+    }
+}
+
+fn address(bits: u32, v6: bool) -> IpAddr {
+    if v6 {
+        // A site's addresses: the network in the upper half, the rest of the rule's bits below.
+        let site = 0x2001_0db8_0000_0000 | u128::from(bits >> 8);
+        Ipv6Addr::from_bits(site << 64 | u128::from(bits & 0xff)).into()
+    } else {
+        Ipv4Addr::from_bits(bits).into()
+    }
+}
+
+fn selector(bits: u32, length: u8, v6: bool) -> AddressSelector {
+    let length = match (v6, length) {
+        (false, length) => length,
+        (true, 0) => 0,
+        // The upper 24 bits end at /64, the lower 8 at /128.
+        (true, 1..=24) => 40 + length,
+        (true, 25..) => 96 + length,
+    };
+    let address = address(bits, v6);
+    AddressSelector::prefix(address, length).expect("the prefix is possible")
+}
+
+fn policy(rule: &Rule, name: &str, v6: bool) -> Policy {
+    let ports = |(first, last): (u16, u16)| match (first, last) {
+        (0, u16::MAX) => PortSet::any(),
+        (first, last) => PortSet::range(first, last).expect("the range is possible"),
+    };
+    let selector = Selector {
+        local: selector(rule.local & mask(rule.local_length), rule.local_length, v6).into(),
+        remote: selector(rule.remote & mask(rule.remote_length), rule.remote_length, v6).into(),
+        protocol: rule.protocol.map_or(ProtocolSelector::Any, ProtocolSelector::Number),
+        local_port: ports(rule.local_port),
+        remote_port: ports(rule.remote_port),
+        ..Selector::default()
+    };
+    // Port ranges of no protocol in particular match those that have ports, as in the scan.
+    Policy::new(name, selector, Action::Bypass).expect("the policy is possible")
+}
+
+fn key(probe: &Probe, v6: bool) -> PacketKey {
+    PacketKey {
+        local: address(probe.local, v6),
+        remote: address(probe.remote, v6),
+        protocol: Some(probe.protocol),
+        upper: Upper::Ports { local: probe.local_port, remote: probe.remote_port },
+    }
+}

@@ -1,0 +1,237 @@
+use crate::auth::PreSharedKey;
+use crate::defaults;
+use crate::error::{ConfigError, ConfigProblem};
+use crate::identity::Identity;
+use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, PolicyPlan, RemoteIdentity};
+use crate::proposal::{AuthenticationMethod, Phase1Transform};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+use drive::{Backoff, Schedule};
+
+use super::{LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, PolicyConfig, check_name, setters, within, wrong};
+
+/// One connection: the peer, how both prove who they are, and the traffic to protect.
+#[derive(Debug)]
+pub struct ConnectionConfig {
+    pub(super) name: String,
+    peer: Peer,
+    peer_port: u16,
+    peer_nat_t_port: u16,
+    local: Option<IpAddr>,
+    local_identity: Option<Identity>,
+    remote_identity: Option<RemoteIdentity>,
+    psk: Option<PreSharedKey>,
+    phase1: Vec<Phase1Transform>,
+    exponent_bits: Option<u32>,
+    lifetime: Duration,
+    schedule: Schedule,
+    retries: u32,
+    delete_delay: Duration,
+    dpd: DpdMode,
+    dpd_idle: Duration,
+    dead_peer: DeadPeerAction,
+    nat_traversal: bool,
+    force_encapsulation: bool,
+    keepalive: Duration,
+    initial_contact: bool,
+    send_deletes: bool,
+    send_notifies: bool,
+    trust_unprotected_errors: bool,
+    children_end_with_ike: bool,
+    soft_per_mille: (u32, u32),
+    jitter_per_mille: u32,
+    weak: bool,
+    policies: Vec<PolicyConfig>,
+}
+
+impl ConnectionConfig {
+    /// Returns a connection with safe settings and no key, peer at any address.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_string(),
+            peer: Peer::Any,
+            peer_port: defaults::IKE_PORT,
+            peer_nat_t_port: defaults::NAT_T_PORT,
+            local: None,
+            local_identity: None,
+            remote_identity: None,
+            psk: None,
+            phase1: defaults::phase1_offer(),
+            exponent_bits: None,
+            lifetime: defaults::IKE_LIFETIME,
+            schedule: Schedule::Incremental(defaults::MESSAGE_TIMEOUT),
+            retries: defaults::MESSAGE_RETRIES,
+            delete_delay: defaults::DELETE_DELAY,
+            dpd: DpdMode::Both,
+            dpd_idle: defaults::DPD_IDLE,
+            dead_peer: DeadPeerAction::Clear,
+            nat_traversal: true,
+            force_encapsulation: false,
+            keepalive: defaults::NAT_KEEPALIVE,
+            initial_contact: true,
+            send_deletes: true,
+            send_notifies: true,
+            trust_unprotected_errors: false,
+            children_end_with_ike: false,
+            soft_per_mille: (defaults::INITIATOR_SOFT_PER_MILLE, defaults::RESPONDER_SOFT_PER_MILLE),
+            jitter_per_mille: defaults::SOFT_JITTER_PER_MILLE,
+            weak: false,
+            policies: Vec::new(),
+        }
+    }
+
+    setters! {
+        /// Sets who may be at the other end.
+        peer(peer: Peer);
+        /// Sets the peer's port of ISAKMP.
+        peer_port(peer_port: u16);
+        /// Sets the peer's port of NAT-T.
+        peer_nat_t_port(peer_nat_t_port: u16);
+        /// Sets the address on this machine; to start an exchange it must be known.
+        local(local: IpAddr);
+        /// Sets who this end says it is; without it, its address.
+        local_identity(local_identity: Identity);
+        /// Sets whom the peer must prove to be.
+        remote_identity(remote_identity: RemoteIdentity);
+        /// Sets the pre-shared key.
+        pre_shared_key(psk: PreSharedKey);
+        /// Sets the transforms of phase 1, best first.
+        phase1(phase1: Vec<Phase1Transform>);
+        /// Sets the length of private exponents in bits, for every group.
+        exponent_bits(exponent_bits: u32);
+        /// Sets the life of the ISAKMP SA.
+        lifetime(lifetime: Duration);
+        /// Sets how the gap between resends grows.
+        resend_schedule(schedule: Schedule);
+        /// Sets the number of resends, 0 to 1024.
+        resends(retries: u32);
+        /// Sets how long the sender of a last message keeps the exchange to answer repeats, 0 to 30 s.
+        delete_delay(delete_delay: Duration);
+        /// Sets how far this end takes part in liveness checks.
+        dpd(dpd: DpdMode);
+        /// Sets how long a peer is silent before it is asked, 1 to 86400 s.
+        dpd_idle(dpd_idle: Duration);
+        /// Sets what happens when the peer is dead.
+        dead_peer(dead_peer: DeadPeerAction);
+        /// Sets whether NATs are looked for.
+        nat_traversal(nat_traversal: bool);
+        /// Sets whether ESP goes in UDP even without a NAT.
+        force_encapsulation(force_encapsulation: bool);
+        /// Sets how often a NAT mapping is kept open, 1 to 3600 s.
+        keepalive(keepalive: Duration);
+        /// Sets whether INITIAL-CONTACT is sent with the first SA to a peer.
+        initial_contact(initial_contact: bool);
+        /// Sets whether Deletes are sent.
+        send_deletes(send_deletes: bool);
+        /// Sets whether error notifications are sent.
+        send_notifies(send_notifies: bool);
+        /// Sets whether an unprotected error ends an exchange at once: anyone on the path can forge one.
+        dangerously_trust_unprotected_errors(trust_unprotected_errors: bool);
+        /// Sets whether IPsec SAs end when the peer deletes their ISAKMP SA.
+        children_end_with_ike(children_end_with_ike: bool);
+        /// Sets the parts of a life, in thousandths, after which its initiator and its responder renew it.
+        soft_per_mille(soft_per_mille: (u32, u32));
+        /// Sets the largest random part of a life, in thousandths, taken off the soft limit.
+        jitter_per_mille(jitter_per_mille: u32);
+        /// Allows weak algorithms (DES, MD5, MODP 768 and 1024), which old routers need.
+        dangerously_allow_weak_algorithms(weak: bool);
+    }
+
+    /// Adds a phase 2 policy.
+    #[must_use]
+    pub fn policy(mut self, policy: PolicyConfig) -> Self {
+        self.policies.push(policy);
+        self
+    }
+
+    pub(super) fn build(self) -> Result<ConnectionPlan, ConfigError> {
+        let name = self.name;
+        check_name(&name)?;
+        let field = |field: &str| format!("{name}.{field}");
+        let Some(psk) = self.psk else { return Err(wrong(&field("pre_shared_key"), ConfigProblem::Missing)) };
+        within(&field("pre_shared_key"), psk.len() as u64, 1..=1_024)?;
+        within(&field("peer_port"), self.peer_port.into(), 1..=65_535)?;
+        within(&field("peer_nat_t_port"), self.peer_nat_t_port.into(), 1..=65_535)?;
+        if let (Peer::Address(peer), Some(local)) = (self.peer, self.local)
+            && peer.is_ipv4() != local.is_ipv4()
+        {
+            return Err(wrong(&field("local"), ConfigProblem::Family));
+        }
+        within(&field("phase1"), self.phase1.len() as u64, 1..=MAX_TRANSFORMS)?;
+        for transform in &self.phase1 {
+            if transform.is_weak() && !self.weak {
+                return Err(wrong(&field("phase1"), ConfigProblem::Weak(transform.to_string())));
+            }
+            if transform.authentication != AuthenticationMethod::PreSharedKey {
+                return Err(wrong(
+                    &field("phase1"),
+                    ConfigProblem::Unsupported("authentication without a pre-shared key"),
+                ));
+            }
+            if let Some(bits) = self.exponent_bits {
+                let range = transform.group.exponent_bits();
+                within(&field("exponent_bits"), bits.into(), (*range.start()).into()..=(*range.end()).into())?;
+            }
+        }
+        within(&field("lifetime"), self.lifetime.as_secs(), LIFETIME)?;
+        within(&field("resends"), self.retries.into(), 0..=1_024)?;
+        let backoff = Backoff::new(self.schedule, self.retries).map_err(|_| {
+            wrong(&field("resend_schedule"), ConfigProblem::Conflict("gaps must be above zero and must not shrink"))
+        })?;
+        within(&field("delete_delay"), self.delete_delay.as_secs(), 0..=30)?;
+        within(&field("dpd_idle"), self.dpd_idle.as_secs(), 1..=86_400)?;
+        within(&field("keepalive"), self.keepalive.as_secs(), 1..=3_600)?;
+        for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
+            within(&field("soft_per_mille"), part.into(), 100..=999)?;
+        }
+        within(&field("jitter_per_mille"), self.jitter_per_mille.into(), 0..=99)?;
+        if self.force_encapsulation && !self.nat_traversal {
+            let conflict = ConfigProblem::Conflict("encapsulation in UDP needs nat_traversal");
+            return Err(wrong(&field("force_encapsulation"), conflict));
+        }
+        let remote_identity = self.remote_identity.unwrap_or(match self.peer {
+            Peer::Address(_) => RemoteIdentity::PeerAddress,
+            Peer::Any => RemoteIdentity::Anyone,
+        });
+        within(&field("policies"), self.policies.len() as u64, 0..=MAX_POLICIES)?;
+        let mut policies: Vec<PolicyPlan> = Vec::new();
+        for policy in self.policies {
+            if policies.iter().any(|other| other.name == policy.name) {
+                return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
+            }
+            policies.push(policy.build(&name, self.weak)?);
+        }
+        Ok(ConnectionPlan {
+            peer: self.peer,
+            peer_port: self.peer_port,
+            peer_nat_t_port: self.peer_nat_t_port,
+            local: self.local,
+            local_identity: self.local_identity,
+            remote_identity,
+            psk,
+            phase1: self.phase1,
+            exponent_bits: self.exponent_bits,
+            lifetime: self.lifetime,
+            backoff,
+            delete_delay: self.delete_delay,
+            dpd: self.dpd,
+            dpd_idle: self.dpd_idle,
+            dead_peer: self.dead_peer,
+            nat_traversal: self.nat_traversal,
+            force_encapsulation: self.force_encapsulation,
+            keepalive: self.keepalive,
+            initial_contact: self.initial_contact,
+            send_deletes: self.send_deletes,
+            send_notifies: self.send_notifies,
+            trust_unprotected_errors: self.trust_unprotected_errors,
+            children_end_with_ike: self.children_end_with_ike,
+            soft_per_mille: self.soft_per_mille,
+            jitter_per_mille: self.jitter_per_mille,
+            policies,
+            name,
+        })
+    }
+}

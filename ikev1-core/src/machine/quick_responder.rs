@@ -1,0 +1,202 @@
+use crate::action::Direction;
+use crate::counters::count;
+use crate::defaults;
+use crate::error::DropReason;
+use crate::event::Event;
+use crate::flight::Answered;
+use crate::ids::{PolicyId, Role, Ticket};
+use crate::informational::notify;
+use crate::machine::Endpoint;
+use crate::machine::phase1::Taken;
+use crate::machine::phase2::{Under, under};
+use crate::machine::receive::Incoming;
+use crate::machine::sa::{Exchange, IkeSa, Quick};
+use crate::machine::send::Name;
+use crate::quick::responder;
+use crate::refused::Refused;
+use crate::state_name::StateName;
+use alloc::boxed::Box;
+use drive::{Instant, Verdict};
+use ipsec_wire::registry::ProtocolId;
+
+impl Endpoint {
+    /// Message 1: the peer wants a pair of SAs.
+    pub(super) fn on_quick_1(&mut self, now: Instant, sa: &mut IkeSa, incoming: &Incoming<'_>, body: &[u8]) -> Taken {
+        let message_id = incoming.message_id();
+        let udp = sa.core.udp();
+        let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
+        if up.finished.contains(message_id) {
+            return Err(DropReason::Replay);
+        }
+        if core.exchanges.len() >= defaults::MAX_EXCHANGES_PER_SA {
+            return Err(DropReason::Limit);
+        }
+        let connection = self.plan.shared(core.connection).ok_or(DropReason::NoConnection)?;
+        let ticket = Ticket(self.next_id());
+        let mut exchange = Exchange {
+            role: Role::Responder,
+            child: self.next_child_id(),
+            policy: PolicyId(0),
+            replaces: None,
+            state: Quick::Done,
+            iv: up.iv.for_message_id(message_id),
+            request: None,
+            answered: Some(Answered::new(incoming.fingerprint, None)),
+            began: ticket.0,
+        };
+        let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
+        let payloads = opened.payloads()?;
+        let ends = (core.path.local.ip(), core.path.remote.ip());
+        let checked = responder::check_request(&connection, ends, udp, &up.keys, message_id, &payloads);
+        // A wrong HASH proves nothing, and nothing changes.
+        if let Err(why) = &checked
+            && why.drop == DropReason::WrongHash
+        {
+            return Err(why.drop);
+        }
+        exchange.iv.commit(opened.next_iv());
+        up.negotiations = up.negotiations.saturating_add(1);
+        self.trace_quick(core, 1, incoming, &payloads);
+        let child = exchange.child;
+        let policy = checked.as_ref().map_or(PolicyId(0), |request| request.policy);
+        self.event(Event::Phase2Started {
+            child,
+            ike_sa: core.id,
+            policy,
+            role: Role::Responder,
+            message_id,
+            replaces: None,
+        });
+        let request = match checked {
+            Ok(request) => request,
+            Err(why) => {
+                let drop = why.drop;
+                self.proved_alive(now, sa, incoming.path);
+                self.refuse_quick(now, sa, message_id, exchange, why);
+                return Err(drop);
+            }
+        };
+        exchange.policy = request.policy;
+        self.event(Event::Phase2Negotiated {
+            child,
+            chosen: request.transform().protection,
+            number: request.choice.agreement.proposal_number,
+            passed_over: request.choice.refusals.clone(),
+        });
+        exchange.state = Quick::SendingHashSaNonce(ticket, Box::new(request));
+        core.exchanges.insert(message_id, exchange);
+        self.proved_alive(now, sa, incoming.path);
+        self.find_spi(now, sa, message_id, ticket);
+        Ok(Verdict::Accepted)
+    }
+
+    /// Refuses a lawful message of quick mode: a protected notification, which is kept for repeats.
+    pub(super) fn refuse_quick(
+        &mut self,
+        now: Instant,
+        sa: &mut IkeSa,
+        message_id: u32,
+        mut exchange: Exchange,
+        why: Refused,
+    ) {
+        let why = why.into_why();
+        let failure = why.failure;
+        let Some(connection) = self.plan.shared(sa.core.connection) else { return };
+        if let Some(notify_type) = notify::notify_of(&failure) {
+            if connection.send_notifies {
+                let chain = notify::about_child(notify_type, ProtocolId::ESP, why.spi.unwrap_or(0));
+                self.inform_up(sa, &chain);
+                let path = sa.core.path;
+                self.event(Event::NotifySent { path, notify: notify_type, protected: true });
+            } else {
+                count(&mut self.counters.info_phase2_notify_off);
+            }
+        }
+        count(&mut self.own.exchanges_failed);
+        self.event(Event::Phase2Failed {
+            child: exchange.child,
+            ike_sa: Some(sa.core.id),
+            connection: sa.core.connection,
+            policy: Some(exchange.policy),
+            role: exchange.role,
+            failure,
+            refusals: why.refusals,
+            asked: why.asked,
+        });
+        exchange.state = Quick::Done;
+        exchange.request = None;
+        self.linger(now, sa, &connection, message_id, exchange);
+    }
+
+    /// Sends message 2; the inbound half is in force from here on.
+    pub(super) fn quick_2(
+        &mut self,
+        now: Instant,
+        sa: &mut IkeSa,
+        message_id: u32,
+        mut exchange: Exchange,
+        request: responder::Request,
+        spi: u32,
+    ) {
+        let Some(Under { core, up }) = under(sa) else { return };
+        let Some(connection) = self.plan.shared(core.connection) else { return };
+        let started = responder::WaitHash::start(request, &connection, spi, &up.keys, message_id, &mut *self.rng);
+        let (state, inbound, chain) = match started {
+            Ok(started) => started,
+            Err(failure) => {
+                self.release_spi(core, spi);
+                return self.refuse_quick(now, sa, message_id, exchange, Refused::because(failure));
+            }
+        };
+        let name = Name::quick(2, message_id);
+        let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);
+        if let Some(answered) = &mut exchange.answered {
+            answered.set_reply(transmit.clone());
+        }
+        let (agreement, outbound_spi) = (state.agreement, state.outbound.spi);
+        exchange.state = Quick::WaitHash(Box::new(state));
+        self.request_phase2(now, core, &connection, message_id, &mut exchange, transmit);
+        let spis = (spi, outbound_spi);
+        self.add_child(now, sa, &connection, &mut exchange, &agreement, spis);
+        self.install(exchange.child, Direction::Inbound, inbound);
+        sa.core.exchanges.insert(message_id, exchange);
+    }
+
+    /// Message 3: the initiator is there, and message 1 was no replay. The outbound half is in force.
+    pub(super) fn on_quick_3(
+        &mut self,
+        now: Instant,
+        sa: &mut IkeSa,
+        incoming: &Incoming<'_>,
+        body: &[u8],
+        mut exchange: Exchange,
+        state: Box<responder::WaitHash>,
+    ) -> Taken {
+        let message_id = incoming.message_id();
+        let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
+        let connection = self.plan.shared(core.connection).ok_or(DropReason::NoConnection)?;
+        let opened = self.open_quick(up, &exchange, incoming, body, StateName::QuickWaitHash);
+        let checked = opened.map_err(Refused::from).and_then(|(opened, _)| {
+            let payloads = opened.payloads()?;
+            state.check(&payloads)?;
+            self.trace_quick(core, 3, incoming, &payloads);
+            Ok(opened.next_iv())
+        });
+        let next_iv = match checked {
+            Ok(next_iv) => next_iv,
+            Err(why) => {
+                exchange.state = Quick::WaitHash(state);
+                core.exchanges.insert(message_id, exchange);
+                return Err(why.drop);
+            }
+        };
+        exchange.iv.commit(next_iv);
+        exchange.answered = Some(Answered::new(incoming.fingerprint, None));
+        exchange.request = None;
+        self.proved_alive(now, sa, incoming.path);
+        self.install(exchange.child, Direction::Outbound, state.outbound);
+        self.complete(now, exchange.child);
+        self.linger(now, sa, &connection, message_id, exchange);
+        Ok(Verdict::Accepted)
+    }
+}

@@ -1,0 +1,120 @@
+use crate::action::{Encapsulation, RemoveReason};
+use crate::event::Event;
+use crate::ids::{ChildId, IkeSaId, Role};
+use crate::machine::Endpoint;
+use crate::machine::sa::{IkeSa, Quick};
+use crate::machine::timers::TimerKey;
+use crate::plan::ConnectionPlan;
+use core::net::SocketAddr;
+use core::time::Duration;
+use drive::{Instant, Path};
+
+impl Endpoint {
+    /// Returns when an SA is renewed: a part of its life by role, less a random part so that SAs made
+    /// together do not expire together.
+    pub(super) fn soft_limit(&mut self, connection: &ConnectionPlan, role: Role, life: Duration) -> Duration {
+        let part = match role {
+            Role::Initiator => connection.soft_per_mille.0,
+            Role::Responder => connection.soft_per_mille.1,
+        };
+        // A draw of 16 bits is fine enough, and lives of a year stay far from overflow.
+        let draw = u64::from(self.rng.next_u32() >> 16);
+        let per_mille = u64::try_from(life.as_micros()).unwrap_or(u64::MAX) / 1_000;
+        let soft = per_mille.saturating_mul(part.into());
+        let jitter = per_mille.saturating_mul(connection.jitter_per_mille.into()).saturating_mul(draw) >> 16;
+        Duration::from_micros(soft.saturating_sub(jitter))
+    }
+
+    pub(super) fn ike_soft_due(&mut self, now: Instant, id: IkeSaId) {
+        let Some(sa) = self.table.get(id) else { return };
+        let Some(up) = sa.up() else { return };
+        let (connection, path, hard) = (sa.core.connection, sa.core.path, up.hard);
+        let at_work = |other: &IkeSa| other.core.replaces == Some(id);
+        if !self.table.of_connection(connection).any(at_work) {
+            self.start_main(now, connection, path, Some(id));
+        }
+        self.try_again(now, TimerKey::IkeSoft(id), hard);
+    }
+
+    /// Sets a soft limit again, so that a renewal that fails is tried again before the end.
+    pub(super) fn try_again(&mut self, now: Instant, key: TimerKey, hard: Instant) {
+        let left = hard - now;
+        let at = now + (left / 2).max(Duration::from_secs(1));
+        if at < hard {
+            self.timers.set(key, at);
+        }
+    }
+
+    /// An SA came to its end without a successor: it ends with all that it carries.
+    pub(super) fn ike_hard_due(&mut self, id: IkeSaId) {
+        let Some(sa) = self.table.take(id) else { return };
+        let with_children = sa.is_current();
+        self.tell_ike_end(&sa, with_children);
+        self.end_ike(sa, RemoveReason::Expired, with_children);
+    }
+
+    pub(super) fn ike_retire_due(&mut self, id: IkeSaId) {
+        let Some(sa) = self.table.take(id) else { return };
+        self.tell_ike_end(&sa, false);
+        self.end_ike(sa, RemoveReason::Replaced, false);
+    }
+
+    pub(super) fn child_soft_due(&mut self, now: Instant, id: ChildId) {
+        let Some(child) = self.table.child(id) else { return };
+        let (_, hard) = child.limits();
+        if child.superseded || !child.complete {
+            return;
+        }
+        self.event(Event::SaExpired { child: id, hard: false });
+        self.renew_child(now, id);
+        self.try_again(now, TimerKey::ChildSoft(id), hard);
+    }
+
+    pub(super) fn child_hard_due(&mut self, id: ChildId) {
+        self.event(Event::SaExpired { child: id, hard: true });
+        self.delete_child(id, RemoveReason::Expired);
+    }
+
+    pub(super) fn child_retire_due(&mut self, id: ChildId) {
+        self.delete_child(id, RemoveReason::Replaced);
+    }
+
+    /// Renews a pair of IPsec SAs, unless that is at work; phase 1 first if there is none.
+    pub(super) fn renew_child(&mut self, now: Instant, id: ChildId) -> Option<ChildId> {
+        let child = self.table.child(id)?;
+        let (connection, policy, peer) = (child.peer.connection, child.policy, child.peer.clone());
+        let encapsulation = child.encapsulation;
+        let ends = (child.local_end, child.remote_end);
+        let renewal = |sa: &IkeSa| {
+            let exchange = sa
+                .core
+                .exchanges
+                .values()
+                .find(|exchange| exchange.replaces == Some(id) && !matches!(exchange.state, Quick::Done));
+            let waiting = sa.core.waiting.iter().find(|waiting| waiting.replaces == Some(id));
+            exchange.map(|exchange| exchange.child).or(waiting.map(|waiting| waiting.child))
+        };
+        if let Some(at_work) = self.table.of_connection(connection).find_map(renewal) {
+            return Some(at_work);
+        }
+        let ike_sa = match self.table.current(&peer) {
+            Some(current) => current,
+            None => {
+                let plan = self.plan.shared(connection)?;
+                let path = match encapsulation {
+                    Encapsulation::Udp(path) => path,
+                    Encapsulation::Native => {
+                        Path::new(SocketAddr::new(ends.0, self.plan.ike_port), SocketAddr::new(ends.1, plan.peer_port))
+                    }
+                };
+                let coming = self
+                    .table
+                    .of_connection(connection)
+                    .find(|sa| sa.core.role == Role::Initiator && sa.up().is_none())
+                    .map(|sa| sa.core.id);
+                coming.or_else(|| self.start_main(now, connection, path, None))?
+            }
+        };
+        self.quick_or_wait(now, ike_sa, policy, Some(id)).ok()
+    }
+}

@@ -1,0 +1,82 @@
+use crate::entry::{InboundKeys, OutboundKeys};
+use crate::inbound::{Found, live};
+use crate::outbound::Admitted;
+use crate::{DropReason, Opened, SaHandle, SaProtocol, Sad, SealRefusal, SequenceBits};
+use drive::{Instant, Path};
+use esp_ah::Packet;
+use esp_ah::ah::{AhError, AhPlace, ah_locate, ah_seal, ah_strip, ah_verify};
+
+impl Sad {
+    /// Puts an Authentication Header into a whole IP packet: association, lifetime, sequence number, ICV.
+    ///
+    /// # Errors
+    /// Why it was not; the packet is unchanged.
+    pub fn seal_ah(
+        &mut self,
+        now: Instant,
+        association: SaHandle,
+        packet: &mut Packet<'_>,
+    ) -> Result<u64, SealRefusal> {
+        let now = self.clock.observe(now);
+        let admitted = self.admit(now, association, SaProtocol::Ah, packet.len() as u64)?;
+        let Admitted { sequence, spi, .. } = admitted;
+        let sealed = match self.outbound(association).and_then(|found| found.keys.as_ref()) {
+            Some(OutboundKeys::Ah(key)) => ah_seal(key, packet, spi, sequence).map_err(SealRefusal::Ah),
+            Some(OutboundKeys::Esp(_)) => Err(SealRefusal::OtherProtocol),
+            None => Err(SealRefusal::Stale),
+        };
+        self.account(association, admitted, sealed.err());
+        sealed.map(|()| sequence)
+    }
+
+    /// Checks and takes off the Authentication Header of a whole IP packet, in this order: association, replay
+    /// check, ICV, replay update.
+    ///
+    /// What comes out is a whole IP packet: in tunnel mode the outer one, with the inner one as its payload.
+    /// `through` is the association the packet came through before, in a bundle.
+    ///
+    /// # Errors
+    /// Why the packet is dropped; nothing changed but a counter.
+    pub fn open_ah(
+        &mut self,
+        now: Instant,
+        path: Path,
+        through: Option<SaHandle>,
+        packet: &mut Packet<'_>,
+    ) -> Result<Opened, DropReason> {
+        let now = self.clock.observe(now);
+        let place = ah_locate(packet.octets()).inspect_err(|_| {
+            self.counters.too_short = self.counters.too_short.saturating_add(1);
+        })?;
+        let found = self.admit_inbound(now, SaProtocol::Ah, (place.spi, place.sequence), path, through)?;
+        let opened = self.verify_ah(packet, &place, found);
+        let (found, opened) = match opened {
+            Err(DropReason::Ah(AhError::Icv)) => match self.doubted(found) {
+                Some(next) => (next, self.verify_ah(packet, &place, next)),
+                None => (found, opened),
+            },
+            Ok(_) | Err(_) => (found, opened),
+        };
+        self.account_inbound(now, found, opened, packet.len() as u64)
+    }
+
+    fn verify_ah(&mut self, packet: &mut Packet<'_>, place: &AhPlace, found: Found) -> Result<(u8, bool), DropReason> {
+        let keys = self.slots.get(found.slot as usize).and_then(|slot| slot.keys.as_deref());
+        let Some(InboundKeys::Ah(key)) = keys else { return Err(DropReason::NotRun) };
+        ah_verify(key, packet, place, found.sequence)?;
+        let Some(live) = live(&mut self.occupants, found.slot) else { return Err(DropReason::NotRun) };
+        let newest = live.window.accept(found.sequence)?;
+        live.icv_failures_in_row = 0;
+        ah_strip(packet, place)?;
+        Ok((place.next_header, newest))
+    }
+
+    /// The next upper half of an extended sequence number, if the one just tried is in doubt.
+    pub(crate) fn doubted(&mut self, first: Found) -> Option<Found> {
+        let live = live(&mut self.occupants, first.slot)?;
+        let doubtful =
+            live.window.bits() == SequenceBits::Bits64 && live.icv_failures_in_row >= Self::RESYNCHRONISE_AFTER;
+        let sequence = first.sequence.checked_add(1 << 32).filter(|_| doubtful)?;
+        Some(Found { sequence, ..first })
+    }
+}
