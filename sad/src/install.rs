@@ -151,7 +151,7 @@ impl Sad {
     }
 
     /// Lets an association end after `delay`, if it does not end sooner: for what is still on its way to
-    /// an inbound association after its successor took over. Says [`Action::HardExpired`] then.
+    /// an inbound association after its successor took over. Says [`Action::HardExpired`](crate::Action::HardExpired) then.
     ///
     /// An outbound one is used no more while its flow has another.
     ///

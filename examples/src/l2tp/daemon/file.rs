@@ -16,7 +16,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file cannot be read.
-    #[error("{0}: {1}")]
+    #[error("{path}: {1}", path = .0.display())]
     Read(PathBuf, std::io::Error),
     /// It is not TOML, or not of this shape.
     #[error("{0}")]
