@@ -173,7 +173,8 @@ mod naive {
                                 found.transforms += 1;
                                 found.sum += u64::from(transform.id);
                                 found.attributes += transform.attributes.len();
-                                let value = |a: &super::naive::Attribute| a.value.iter().fold(0, |v, o| v << 8 | u64::from(*o));
+                                let value =
+                                    |a: &super::naive::Attribute| a.value.iter().fold(0, |v, o| v << 8 | u64::from(*o));
                                 found.sum += transform.attributes.iter().map(value).sum::<u64>();
                             }
                         }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 pub fn of<R>(endpoint: &Endpoint<R>, statics: &[SessionId], now: Instant) -> Value {
     let connections: Vec<_> = endpoint.connection_statuses(now).iter().map(connection).collect();
     let alone = statics.iter().filter_map(|session| endpoint.session_status(now, *session));
-    let sessions: Vec<_> = endpoint.session_statuses(now).into_iter().chain(alone).map(|status| session(&status)).collect();
+    let sessions: Vec<_> =
+        endpoint.session_statuses(now).into_iter().chain(alone).map(|status| session(&status)).collect();
     let drops: serde_json::Map<_, _> = endpoint
         .counters()
         .drops
