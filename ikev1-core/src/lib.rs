@@ -58,7 +58,9 @@ pub use event::{Event, MessageTrace};
 pub use identity::{Identity, IdentityError, MAX_IDENTITY};
 pub use ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 pub use machine::Endpoint;
-pub use plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Plan, PolicyPlan, RemoteIdentity, SpiSource};
+pub use plan::{
+    ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, Plan, PolicyPlan, RemoteIdentity, SpiSource,
+};
 pub use selector::{SelectorError, TrafficSelector};
 pub use state_name::{DpdState, IkeSaState, StateName};
 pub use status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status};

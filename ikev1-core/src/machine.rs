@@ -1,5 +1,7 @@
 //! The machine: one endpoint with all its ISAKMP SAs and what was negotiated under them.
 
+mod aggressive_initiator;
+mod aggressive_responder;
 mod child;
 mod commands;
 mod inform;

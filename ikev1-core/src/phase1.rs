@@ -1,5 +1,6 @@
 //! Phase 1: the two ends agree on keys and prove who they are, RFC 2409 §5.
 
+pub(crate) mod aggressive;
 pub(crate) mod main;
 
 use crate::crypto::{DhGroup, DhKeyPair, DhShared};
@@ -101,7 +102,7 @@ pub(crate) fn identification_body(identification: &Identification<Vec<u8>>) -> V
 ///
 /// Protocol and port are 0 and 0, or UDP and the port of ISAKMP (RFC 2407 §4.6.2); behind a NAT the
 /// port may be any, so it is not compared.
-fn peer_identity(payloads: &Payloads<'_>) -> Result<Identity, Refused> {
+pub(crate) fn peer_identity(payloads: &Payloads<'_>) -> Result<Identity, Refused> {
     let payload = payloads.find(PayloadType::IDENTIFICATION).ok_or(DropReason::PayloadSet)?;
     let id = Identification::parse(payload).map_err(|_| DropReason::Malformed)?;
     if !matches!((id.protocol, id.port), (0, 0) | (17, _)) {

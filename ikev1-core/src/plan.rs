@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::Backoff;
+use ipsec_wire::registry::ExchangeType;
 
 /// Who may be at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,27 @@ pub enum Peer {
     Address(IpAddr),
     /// A peer at any address; only the peer can start.
     Any,
+}
+
+/// The two ways through phase 1, RFC 2409 §5.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase1Mode {
+    /// Six messages; identities travel encrypted.
+    #[default]
+    Main,
+    /// Three messages; identities travel in clear, and with a pre-shared key the responder gives a hash
+    /// over the key to whoever asks: a key that can be guessed is found offline.
+    Aggressive,
+}
+
+impl Phase1Mode {
+    /// Returns the exchange type.
+    pub const fn exchange(self) -> ExchangeType {
+        match self {
+            Self::Main => ExchangeType::MAIN,
+            Self::Aggressive => ExchangeType::AGGRESSIVE,
+        }
+    }
 }
 
 /// Which identity the peer must prove.
@@ -123,6 +145,8 @@ pub struct ConnectionPlan {
     pub(crate) local_identity: Option<Identity>,
     pub(crate) remote_identity: RemoteIdentity,
     pub(crate) psk: PreSharedKey,
+    pub(crate) mode: Phase1Mode,
+    pub(crate) aggressive: bool,
     pub(crate) phase1: Vec<Phase1Transform>,
     pub(crate) exponent_bits: Option<u32>,
     pub(crate) lifetime: Duration,

@@ -30,8 +30,8 @@ pub struct Row {
     pub state: StateName,
     /// The number of the message in its exchange, from 1.
     pub message: u8,
-    /// Clear or encrypted.
-    pub protection: Protection,
+    /// Clear, encrypted, or either.
+    pub protection: &'static [Protection],
     /// The payloads that must lead, in this order.
     pub leading: &'static [PayloadType],
     /// The payloads that must be there exactly once, the leading ones included.
@@ -47,6 +47,11 @@ pub struct Row {
     /// The section of the RFC.
     pub section: &'static str,
 }
+
+const CLEAR: &[Protection] = &[Protection::Clear];
+const ENCRYPTED: &[Protection] = &[Protection::Encrypted];
+/// RFC 2409 §5 lets the last message of aggressive mode travel either way.
+const EITHER: &[Protection] = &[Protection::Encrypted, Protection::Clear];
 
 const SA: PayloadType = PayloadType::SA;
 const KE: PayloadType = PayloadType::KEY_EXCHANGE;
@@ -77,6 +82,22 @@ const NAT_OAS_LATE: (PayloadType, usize) = (PayloadType::SA_TEK, 2);
 const CERTREQS: (PayloadType, usize) = (CERTREQ, 64);
 const NOTIFIES: (PayloadType, usize) = (N, 8);
 
+impl Row {
+    /// Checks how a message travels, before anything else of it is looked at.
+    ///
+    /// # Errors
+    /// [`DropReason::ClearText`] or [`DropReason::NoKeys`].
+    pub fn takes(&self, protection: Protection) -> Result<(), DropReason> {
+        if self.protection.contains(&protection) {
+            return Ok(());
+        }
+        Err(match protection {
+            Protection::Clear => DropReason::ClearText,
+            Protection::Encrypted => DropReason::NoKeys,
+        })
+    }
+}
+
 /// The table, in the order of the exchanges.
 pub const TABLE: &[Row] = &[
     Row {
@@ -84,7 +105,7 @@ pub const TABLE: &[Row] = &[
         receiver: Role::Responder,
         state: StateName::MainIdle,
         message: 1,
-        protection: Protection::Clear,
+        protection: CLEAR,
         leading: &[SA],
         required: &[SA],
         permitted: &[VIDS],
@@ -98,7 +119,7 @@ pub const TABLE: &[Row] = &[
         receiver: Role::Initiator,
         state: StateName::MainSaSent,
         message: 2,
-        protection: Protection::Clear,
+        protection: CLEAR,
         leading: &[SA],
         required: &[SA],
         permitted: &[VIDS],
@@ -112,7 +133,7 @@ pub const TABLE: &[Row] = &[
         receiver: Role::Responder,
         state: StateName::MainSaRecv,
         message: 3,
-        protection: Protection::Clear,
+        protection: CLEAR,
         leading: &[],
         required: &[KE, NONCE],
         permitted: &[VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE, CERTREQS],
@@ -126,7 +147,7 @@ pub const TABLE: &[Row] = &[
         receiver: Role::Initiator,
         state: StateName::MainKeSent,
         message: 4,
-        protection: Protection::Clear,
+        protection: CLEAR,
         leading: &[],
         required: &[KE, NONCE],
         permitted: &[VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE, CERTREQS],
@@ -140,7 +161,7 @@ pub const TABLE: &[Row] = &[
         receiver: Role::Responder,
         state: StateName::MainKeRecv,
         message: 5,
-        protection: Protection::Encrypted,
+        protection: ENCRYPTED,
         leading: &[],
         required: &[ID, HASH],
         permitted: &[NOTIFIES, VIDS, CERTREQS, (CERT, 8)],
@@ -154,7 +175,7 @@ pub const TABLE: &[Row] = &[
         receiver: Role::Initiator,
         state: StateName::MainAuthSent,
         message: 6,
-        protection: Protection::Encrypted,
+        protection: ENCRYPTED,
         leading: &[],
         required: &[ID, HASH],
         permitted: &[NOTIFIES, VIDS, CERTREQS, (CERT, 8)],
@@ -164,11 +185,53 @@ pub const TABLE: &[Row] = &[
         section: "RFC 2409 §5.4",
     },
     Row {
+        exchange: ExchangeType::AGGRESSIVE,
+        receiver: Role::Responder,
+        state: StateName::AggressiveIdle,
+        message: 1,
+        protection: CLEAR,
+        leading: &[SA],
+        required: &[SA, KE, NONCE, ID],
+        permitted: &[VIDS, CERTREQS],
+        answer: 2,
+        next: StateName::AggressiveSaKeAuthSent,
+        timer: "resend",
+        section: "RFC 2409 §5.4",
+    },
+    Row {
+        exchange: ExchangeType::AGGRESSIVE,
+        receiver: Role::Initiator,
+        state: StateName::AggressiveSaKeSent,
+        message: 2,
+        protection: CLEAR,
+        leading: &[SA],
+        required: &[SA, KE, NONCE, ID, HASH],
+        permitted: &[NOTIFIES, VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE, CERTREQS],
+        answer: 3,
+        next: StateName::AggressiveUp,
+        timer: "soft",
+        section: "RFC 2409 §5.4, RFC 3947 §3.2",
+    },
+    Row {
+        exchange: ExchangeType::AGGRESSIVE,
+        receiver: Role::Responder,
+        state: StateName::AggressiveSaKeAuthSent,
+        message: 3,
+        protection: EITHER,
+        leading: &[],
+        required: &[HASH],
+        permitted: &[NOTIFIES, VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE],
+        answer: 0,
+        next: StateName::AggressiveUp,
+        timer: "soft",
+        section: "RFC 2409 §5.4, RFC 3947 §3.2",
+    },
+    Row {
         exchange: ExchangeType::QUICK,
         receiver: Role::Responder,
         state: StateName::QuickReceivingMessage,
         message: 1,
-        protection: Protection::Encrypted,
+        protection: ENCRYPTED,
         leading: &[HASH, SA],
         required: &[HASH, SA, NONCE],
         permitted: &[(KE, 1), (ID, 2), NAT_OAS, NAT_OAS_DRAFT, NAT_OAS_LATE, NOTIFIES, VIDS],
@@ -182,7 +245,7 @@ pub const TABLE: &[Row] = &[
         receiver: Role::Initiator,
         state: StateName::QuickWaitHashSaNonce,
         message: 2,
-        protection: Protection::Encrypted,
+        protection: ENCRYPTED,
         leading: &[HASH, SA],
         required: &[HASH, SA, NONCE],
         permitted: &[(KE, 1), (ID, 2), NAT_OAS, NAT_OAS_DRAFT, NAT_OAS_LATE, NOTIFIES, VIDS],
@@ -196,7 +259,7 @@ pub const TABLE: &[Row] = &[
         receiver: Role::Responder,
         state: StateName::QuickWaitHash,
         message: 3,
-        protection: Protection::Encrypted,
+        protection: ENCRYPTED,
         leading: &[HASH],
         required: &[HASH],
         permitted: &[NOTIFIES, VIDS],
@@ -210,7 +273,7 @@ pub const TABLE: &[Row] = &[
         receiver: Role::Responder,
         state: StateName::InfoIdle,
         message: 1,
-        protection: Protection::Encrypted,
+        protection: ENCRYPTED,
         leading: &[HASH],
         required: &[HASH],
         permitted: &[(N, 16), (D, 16), VIDS],
@@ -238,11 +301,7 @@ pub fn admit(
     protection: Protection,
     payloads: impl Iterator<Item = PayloadType> + Clone,
 ) -> Result<(), DropReason> {
-    match (row.protection, protection) {
-        (Protection::Clear, Protection::Clear) | (Protection::Encrypted, Protection::Encrypted) => {}
-        (Protection::Encrypted, Protection::Clear) => return Err(DropReason::ClearText),
-        (Protection::Clear, Protection::Encrypted) => return Err(DropReason::NoKeys),
-    }
+    row.takes(protection)?;
     if !row.leading.iter().copied().eq(payloads.clone().take(row.leading.len())) {
         return Err(DropReason::PayloadSet);
     }
@@ -275,8 +334,9 @@ impl fmt::Display for Row {
             self.state,
             self.message,
             match self.protection {
-                Protection::Clear => "clear",
-                Protection::Encrypted => "encrypted",
+                [Protection::Clear] => "clear",
+                [Protection::Encrypted] => "encrypted",
+                _ => "clear or encrypted",
             }
         )?;
         for payload in self.required {
@@ -306,7 +366,12 @@ mod tests {
             "Identity Protection (Main Mode) responder IDLE message 1 clear: SA [Vendor ID x64] -> message 2 -> SARECV \
              (half-open) RFC 2409 §5.4"
         );
-        assert_eq!(text.len(), 10);
+        assert_eq!(
+            text[8],
+            "Aggressive responder SAKEAUTHSENT message 3 clear or encrypted: Hash [Notification x8] [Vendor ID x64] \
+             [NAT-D (RFC 3947) x32] [NAT-D (drafts 00-03) x32] [SA KEK x32] -> UP (soft) RFC 2409 §5.4, RFC 3947 §3.2"
+        );
+        assert_eq!(text.len(), 13);
     }
 
     #[test]
@@ -322,7 +387,7 @@ mod tests {
     #[test]
     fn the_required_payloads_alone_are_admitted() {
         for row in TABLE {
-            assert_eq!(admit(row, row.protection, row.required.iter().copied()), Ok(()), "{row}");
+            assert_eq!(admit(row, row.protection[0], row.required.iter().copied()), Ok(()), "{row}");
         }
     }
 
@@ -335,11 +400,11 @@ mod tests {
             for subset in 0u32..1 << named.len() {
                 let chosen = named.iter().enumerate().filter(|(at, _)| subset >> at & 1 == 1).map(|(_, p)| *p);
                 let all = subset & ((1 << row.required.len()) - 1) == (1 << row.required.len()) - 1;
-                assert_eq!(admit(row, row.protection, chosen).is_ok(), all, "{row} {subset:b}");
+                assert_eq!(admit(row, row.protection[0], chosen).is_ok(), all, "{row} {subset:b}");
             }
             for required in row.required {
                 let doubled = row.required.iter().copied().chain([*required]);
-                assert_eq!(admit(row, row.protection, doubled), Err(DropReason::PayloadSet));
+                assert_eq!(admit(row, row.protection[0], doubled), Err(DropReason::PayloadSet));
             }
         }
     }
@@ -355,7 +420,7 @@ mod tests {
                 }
                 let private = number >= 128 && payload.name().is_none();
                 let set = row.required.iter().copied().chain([payload]);
-                assert_eq!(admit(row, row.protection, set).is_ok(), private, "{row} with {payload}");
+                assert_eq!(admit(row, row.protection[0], set).is_ok(), private, "{row} with {payload}");
             }
         }
     }
@@ -363,11 +428,12 @@ mod tests {
     #[test]
     fn the_wrong_protection_is_refused_before_any_payload_is_looked_at() {
         for row in TABLE {
-            let (wrong, reason) = match row.protection {
-                Protection::Clear => (Protection::Encrypted, DropReason::NoKeys),
-                Protection::Encrypted => (Protection::Clear, DropReason::ClearText),
-            };
-            assert_eq!(admit(row, wrong, core::iter::empty()), Err(reason));
+            for (protection, reason) in
+                [(Protection::Encrypted, DropReason::NoKeys), (Protection::Clear, DropReason::ClearText)]
+            {
+                let wanted = if row.protection.contains(&protection) { DropReason::PayloadSet } else { reason };
+                assert_eq!(admit(row, protection, core::iter::empty()), Err(wanted));
+            }
         }
     }
 }

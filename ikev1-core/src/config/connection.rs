@@ -2,7 +2,7 @@ use crate::auth::PreSharedKey;
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::identity::Identity;
-use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, PolicyPlan, RemoteIdentity};
+use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
 use crate::proposal::{AuthenticationMethod, Phase1Transform};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -24,6 +24,8 @@ pub struct ConnectionConfig {
     local_identity: Option<Identity>,
     remote_identity: Option<RemoteIdentity>,
     psk: Option<PreSharedKey>,
+    mode: Phase1Mode,
+    aggressive: bool,
     phase1: Vec<Phase1Transform>,
     exponent_bits: Option<u32>,
     lifetime: Duration,
@@ -59,6 +61,8 @@ impl ConnectionConfig {
             local_identity: None,
             remote_identity: None,
             psk: None,
+            mode: Phase1Mode::Main,
+            aggressive: false,
             phase1: defaults::phase1_offer(),
             exponent_bits: None,
             lifetime: defaults::IKE_LIFETIME,
@@ -98,6 +102,12 @@ impl ConnectionConfig {
         remote_identity(remote_identity: RemoteIdentity);
         /// Sets the pre-shared key.
         pre_shared_key(psk: PreSharedKey);
+        /// Sets in which mode this end starts phase 1; a renewal keeps the mode of the SA it renews.
+        mode(mode: Phase1Mode);
+        /// Allows aggressive mode with the pre-shared key, in both roles. The responder then sends a hash
+        /// over the key to anyone who names an identity, who can try keys offline: the key must hold as
+        /// many random bits as the cipher.
+        dangerously_allow_aggressive_mode(aggressive: bool);
         /// Sets the transforms of phase 1, best first.
         phase1(phase1: Vec<Phase1Transform>);
         /// Sets the length of private exponents in bits, for every group.
@@ -176,6 +186,18 @@ impl ConnectionConfig {
                 within(&field("exponent_bits"), bits.into(), (*range.start()).into()..=(*range.end()).into())?;
             }
         }
+        if self.mode == Phase1Mode::Aggressive {
+            if !self.aggressive {
+                return Err(wrong(&field("mode"), ConfigProblem::Weak("aggressive mode with a pre-shared key".into())));
+            }
+            // The public value travels with the offer, so the group cannot be negotiated, RFC 2409 §5.
+            let mut groups = self.phase1.iter().map(|transform| transform.group);
+            let first = groups.next();
+            if groups.any(|group| Some(group) != first) {
+                let conflict = ConfigProblem::Conflict("aggressive mode offers one group only");
+                return Err(wrong(&field("phase1"), conflict));
+            }
+        }
         within(&field("lifetime"), self.lifetime.as_secs(), LIFETIME)?;
         within(&field("resends"), self.retries.into(), 0..=1_024)?;
         let backoff = Backoff::new(self.schedule, self.retries).map_err(|_| {
@@ -212,6 +234,8 @@ impl ConnectionConfig {
             local_identity: self.local_identity,
             remote_identity,
             psk,
+            mode: self.mode,
+            aggressive: self.aggressive,
             phase1: self.phase1,
             exponent_bits: self.exponent_bits,
             lifetime: self.lifetime,

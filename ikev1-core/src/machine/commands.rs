@@ -39,7 +39,7 @@ impl Endpoint {
             Command::RekeyIke { ike_sa } => {
                 let sa = self.known_ike(ike_sa)?;
                 let (connection, path) = (sa.core.connection, sa.core.path);
-                let new = self.start_main(now, connection, path, Some(ike_sa)).ok_or(CommandError::TooMany)?;
+                let new = self.start_phase1(now, connection, path, Some(ike_sa)).ok_or(CommandError::TooMany)?;
                 Ok(Handle::Ike(new))
             }
             Command::DeleteChild { child } => {
@@ -153,7 +153,7 @@ impl Endpoint {
         let connection = self.connection(id)?;
         let path = self.first_path(id, &connection)?;
         count(&mut self.counters.acquire_no_sa);
-        self.start_main(now, id, path, None).ok_or(CommandError::TooMany)
+        self.start_phase1(now, id, path, None).ok_or(CommandError::TooMany)
     }
 
     fn initiate(&mut self, now: Instant, id: ConnectionId) -> Result<Handle, CommandError> {

@@ -2,7 +2,7 @@ use crate::action::{Direction, RemoveReason};
 use crate::counters::count;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
-use crate::ids::{Cookies, IkeSaId};
+use crate::ids::{Cookies, IkeSaId, Role};
 use crate::informational::delete::{self, Named};
 use crate::keys::{IsakmpKeys, IvChain};
 use crate::machine::Endpoint;
@@ -90,7 +90,7 @@ impl Endpoint {
             self.event(Event::NotifyReceived { ike_sa: sa.core.id, notify, protected: false, spi: None });
         }
         let trusted = self.plan.connection(sa.core.connection).is_some_and(|plan| plan.trust_unprotected_errors);
-        if trusted && matches!(sa.phase, Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_)) {
+        if trusted && sa.core.role == Role::Initiator && sa.up().is_none() {
             self.fail_phase1(sa, Failure::RefusedByPeer(notify.0));
         } else {
             self.table.put(sa);
@@ -106,7 +106,12 @@ impl Endpoint {
             Phase::Up(_) if message_id == 0 => (Err(DropReason::MessageId(0)), true),
             Phase::Up(up) if up.finished.contains(message_id) => (Err(DropReason::Replay), true),
             Phase::Up(up) => (self.check_items(&sa, incoming, body, &up.keys, &up.iv), true),
-            Phase::SaSent(_) | Phase::KeSent(_) | Phase::SaRecv(_) => (Err(DropReason::NoKeys), false),
+            Phase::SaKeAuthSent(state) => {
+                (self.check_items(&sa, incoming, body, state.keys.isakmp(), &state.iv), false)
+            }
+            Phase::SaSent(_) | Phase::KeSent(_) | Phase::SaRecv(_) | Phase::SaKeSent(_) => {
+                (Err(DropReason::NoKeys), false)
+            }
             Phase::KeRecv(_) => (Err(DropReason::Unexpected), false),
         };
         match checked {
@@ -116,7 +121,7 @@ impl Endpoint {
                 let mut sa = sa;
                 // While message 6 is awaited: a responder that cannot read message 5 answers under its
                 // own keys, which are not ours.
-                if !up && reason == DropReason::DecryptFailed {
+                if matches!(sa.phase, Phase::AuthSent(_)) && reason == DropReason::DecryptFailed {
                     sa.core.suspicion = Some(Failure::ProbablyWrongKey);
                 }
                 self.table.put(sa);
@@ -141,7 +146,7 @@ impl Endpoint {
         let message_id = incoming.message_id();
         let opened = self.open(incoming, body, keys, &phase1.for_message_id(message_id))?;
         let payloads = opened.payloads()?;
-        let row = transition::row(ExchangeType::INFORMATIONAL, crate::ids::Role::Responder, StateName::InfoIdle)
+        let row = transition::row(ExchangeType::INFORMATIONAL, Role::Responder, StateName::InfoIdle)
             .ok_or(DropReason::Unexpected)?;
         transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
             .map_err(|_| DropReason::DecryptFailed)?;
@@ -167,7 +172,7 @@ impl Endpoint {
         Ok(items)
     }
 
-    /// Acts on a protected message of a responder that refuses message 5.
+    /// Acts on a protected message of a peer that refuses message 5, or message 2 of aggressive mode.
     fn act_in_phase1(&mut self, sa: IkeSa, items: Vec<Item>) -> Taken {
         let error = items.into_iter().find_map(|item| match item {
             Item::Notify(notify, _) if notify.0 < FIRST_STATUS => Some(notify),

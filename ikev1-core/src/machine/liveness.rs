@@ -114,7 +114,7 @@ impl Endpoint {
             }
         }
         if connection.dead_peer == DeadPeerAction::Restart
-            && let Some(id) = self.start_main(now, connection_id, path, None)
+            && let Some(id) = self.start_phase1(now, connection_id, path, None)
         {
             let mut wanted = policies;
             wanted.sort_unstable();

@@ -3,7 +3,6 @@ use crate::counters::count;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::Answered;
-use crate::informational::{delete, notify};
 use crate::machine::Endpoint;
 use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
 use crate::machine::receive::Incoming;
@@ -14,11 +13,8 @@ use crate::phase1::main::initiator;
 use crate::refused::Refused;
 use crate::transition::{self, Protection, Row};
 use alloc::boxed::Box;
-use alloc::format;
-use alloc::vec::Vec;
 use drive::{Instant, Verdict};
 use ipsec_wire::isakmp::Payloads;
-use nat_t::float::{Ports, moved, moves};
 
 impl Endpoint {
     /// Message 2: the responder's choice.
@@ -70,16 +66,8 @@ impl Endpoint {
         };
         core.nat = found_nat(exchanged.nat, &connection);
         core.answered = Some(Answered::new(incoming.fingerprint, None));
-        if let Some(version) = core.capabilities.nat_t
-            && moves(version, core.nat)
-        {
-            let local = Ports { ike: self.plan.ike_port, nat_t: self.plan.nat_t_port };
-            let remote = Ports { ike: connection.peer_port, nat_t: connection.peer_nat_t_port };
-            core.path = moved(core.path, local, remote);
-        }
-        let first_contact = connection.initial_contact
-            && core.replaces.is_none()
-            && self.table.of_connection(core.connection).all(|other| other.up().is_none());
+        self.move_to_nat_t(&mut core, &connection);
+        let first_contact = self.is_first_contact(&core, &connection);
         let identity = local_identity(&connection, core.path);
         let (mut next, chain) = state.commit(exchanged, &connection, &identity, first_contact);
         self.log_isakmp_key(core.cookies, next.keys.isakmp());
@@ -131,23 +119,8 @@ impl Endpoint {
         if let Some(wanted) = wanted_identity(&connection, core.path)
             && !wanted.matches(&authenticated.peer)
         {
-            let credential = format!("pre-shared key of {}", connection.name);
-            self.event(Event::AuthenticationFailed {
-                ike_sa: core.id,
-                connection: core.connection,
-                path: core.path,
-                peer: Some(authenticated.peer),
-                wanted: Some(wanted),
-                credential,
-                failure: Failure::WrongIdentity,
-            });
-            // The responder holds the SA for good: it is told why, and that it is gone.
-            if let Some(notify_type) = notify::notify_of(&Failure::WrongIdentity) {
-                let chain = notify::about_isakmp(notify_type, core.cookies, Vec::new());
-                self.inform(&core, state.keys.isakmp(), &state.iv, &chain);
-                self.event(Event::NotifySent { path: core.path, notify: notify_type, protected: true });
-            }
-            self.inform(&core, state.keys.isakmp(), &state.iv, &delete::of_isakmp(core.cookies));
+            self.peer_not_wanted(&core, &connection, Some(authenticated.peer), Failure::WrongIdentity);
+            self.refuse_responder(&core, state.keys.isakmp(), &state.iv);
             self.fail_phase1(core.with(Phase::AuthSent(state)), Failure::WrongIdentity);
             return (None, Err(DropReason::Refused));
         }

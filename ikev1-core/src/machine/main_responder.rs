@@ -13,7 +13,7 @@ use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
 use crate::phase1::main::responder;
-use crate::plan::{ConnectionPlan, Peer};
+use crate::plan::{ConnectionPlan, Peer, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::state_name::StateName;
@@ -33,13 +33,7 @@ impl Endpoint {
             transition::row(ExchangeType::MAIN, Role::Responder, StateName::MainIdle).ok_or(DropReason::Unexpected)?;
         let Body::Clear(payloads) = incoming.body else { return Err(DropReason::NoKeys) };
         transition::admit(row, Protection::Clear, payloads.iter().map(|payload| payload.payload_type()))?;
-        let address = incoming.path.remote.ip();
-        if self.table.half_open() >= self.plan.max_half_open
-            || self.table.half_open_from(address) >= self.plan.max_half_open_per_address
-            || self.table.len() >= self.plan.max_ike_sas
-        {
-            return Err(DropReason::HalfOpenLimit);
-        }
+        self.check_half_open(incoming.path)?;
         let mut refused: Option<(ConnectionId, Refused)> = None;
         let mut accepted = None;
         for id in self.candidates(incoming.path) {
@@ -57,7 +51,7 @@ impl Endpoint {
         let ike_sa = IkeSaId(self.next_id());
         let Some((id, offer)) = accepted else {
             let Some((id, why)) = refused else { return Err(DropReason::NoConnection) };
-            return Err(self.refuse_main_1(ike_sa, id, why, incoming));
+            return Err(self.refuse_first(ike_sa, id, why, incoming));
         };
         let cookies = incoming.cookies.with_responder(self.draw_cookie());
         let path = incoming.path;
@@ -71,7 +65,7 @@ impl Endpoint {
             passed_over: offer.choice.refusals.clone(),
         });
         let connection = self.plan.shared(id).ok_or(DropReason::NoConnection)?;
-        let mut core = Core::new(now, (ike_sa, Role::Responder, id), cookies, path);
+        let mut core = Core::new(now, (ike_sa, Role::Responder, Phase1Mode::Main, id), cookies, path);
         core.capabilities = offer.capabilities;
         core.budget.received(incoming.length);
         let (state, chain) = responder::SaRecv::start(offer, &connection, cookies);
@@ -83,8 +77,8 @@ impl Endpoint {
         Ok(Verdict::Accepted)
     }
 
-    /// Refuses message 1: a notification within the budget, an event, and no state.
-    fn refuse_main_1(
+    /// Refuses message 1 of either mode: a notification within the budget, an event, and no state.
+    pub(super) fn refuse_first(
         &mut self,
         ike_sa: IkeSaId,
         connection: ConnectionId,
@@ -123,8 +117,16 @@ impl Endpoint {
         drop
     }
 
+    /// Checks the limits on SAs whose peer has proven nothing.
+    pub(super) fn check_half_open(&self, path: Path) -> Result<(), DropReason> {
+        let full = self.table.half_open() >= self.plan.max_half_open
+            || self.table.half_open_from(path.remote.ip()) >= self.plan.max_half_open_per_address
+            || self.table.len() >= self.plan.max_ike_sas;
+        if full { Err(DropReason::HalfOpenLimit) } else { Ok(()) }
+    }
+
     /// Returns the connections a peer at this address may use: fixed ones before any.
-    fn candidates(&self, path: Path) -> Vec<ConnectionId> {
+    pub(super) fn candidates(&self, path: Path) -> Vec<ConnectionId> {
         let local = |connection: &ConnectionPlan| connection.local.is_none_or(|local| local == path.local.ip());
         let matching = |peer: Peer| {
             self.plan
@@ -179,7 +181,7 @@ impl Endpoint {
     ) -> (Option<IkeSa>, Taken) {
         let opened = match self.open(incoming, body, state.keys.isakmp(), &state.iv) {
             Ok(opened) => opened,
-            Err(drop) => return self.refuse_main_5(core, state, incoming, drop.into()),
+            Err(drop) => return self.refuse_proof(core, Phase::KeRecv(state), None, incoming, drop.into()),
         };
         let checked = opened.payloads().map_err(Refused::from).and_then(|payloads| {
             let types = payloads.iter().map(|payload| payload.payload_type());
@@ -190,7 +192,7 @@ impl Endpoint {
         });
         let (payloads, authenticated) = match checked {
             Ok(checked) => checked,
-            Err(why) => return self.refuse_main_5(core, state, incoming, why),
+            Err(why) => return self.refuse_proof(core, Phase::KeRecv(state), None, incoming, why),
         };
         count(&mut self.counters.rx_decrypt_good);
         // From here on the peer has proven that it knows the key.
@@ -236,19 +238,20 @@ impl Endpoint {
             .find(|(_, other)| takes(other) && other.psk.ct_eq(&current.psk) && other.phase1.iter().any(same))
     }
 
-    /// Refuses a message 5 that proves nothing: the exchange waits on, for a forger may have sent it.
+    /// Refuses a last message that proves nothing: the exchange waits on, for a forger may have sent it.
     ///
     /// The answer is the same whatever was wrong, so that it tells a forger nothing.
-    fn refuse_main_5(
+    pub(super) fn refuse_proof(
         &mut self,
         mut core: Core,
-        state: Box<responder::KeRecv>,
+        phase: Phase,
+        peer: Option<Identity>,
         incoming: &Incoming<'_>,
         why: Refused,
     ) -> (Option<IkeSa>, Taken) {
         let failure = why.failure().cloned().unwrap_or(Failure::ProbablyWrongKey);
         let Some(connection) = self.plan.shared(core.connection) else {
-            return suspect(core, Phase::KeRecv(state), why);
+            return suspect(core, phase, why);
         };
         let send = connection.send_notifies;
         if core.suspicion.is_none() {
@@ -256,7 +259,7 @@ impl Endpoint {
                 ike_sa: core.id,
                 connection: core.connection,
                 path: incoming.path,
-                peer: None,
+                peer,
                 wanted: wanted_identity(&connection, core.path),
                 credential: format!("pre-shared key of {}", connection.name),
                 failure: failure.clone(),
@@ -274,7 +277,7 @@ impl Endpoint {
             }
         }
         core.refused = Some(Answered::new(incoming.fingerprint, sent));
-        suspect(core, Phase::KeRecv(state), why)
+        suspect(core, phase, why)
     }
 
     /// Ends an exchange whose peer proved to be another than wanted.

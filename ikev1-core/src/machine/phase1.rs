@@ -1,10 +1,11 @@
 use crate::action::Direction;
 use crate::counters::count;
-use crate::error::DropReason;
+use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::Request;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, Cookies, IkeSaId, Role};
+use crate::informational::{delete, notify};
 use crate::keys::{IsakmpKeys, IvChain};
 use crate::machine::Endpoint;
 use crate::machine::receive::Incoming;
@@ -13,20 +14,21 @@ use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
 use crate::message::Opened;
 use crate::phase1::main::initiator;
-use crate::plan::{ConnectionPlan, RemoteIdentity};
+use crate::plan::{ConnectionPlan, Phase1Mode, RemoteIdentity};
 use crate::refused::Refused;
-use crate::transition::{self, Protection};
+use crate::transition::{self, Protection, Row};
+use alloc::vec::Vec;
 use drive::{Instant, Path, Transmit, Verdict};
-use ipsec_wire::isakmp::{Body, Cookie};
-use ipsec_wire::registry::ExchangeType;
+use ipsec_wire::isakmp::{Body, Cookie, Payloads};
 use nat_t::Location;
+use nat_t::float::{Ports, moved, moves};
 
 /// What became of a datagram.
 pub(super) type Taken = Result<Verdict<DropReason>, DropReason>;
 
 impl Endpoint {
-    /// Starts phase 1 as initiator: message 1 goes out.
-    pub(super) fn start_main(
+    /// Starts phase 1 as initiator: message 1 goes out. A renewal keeps the mode.
+    pub(super) fn start_phase1(
         &mut self,
         now: Instant,
         id: ConnectionId,
@@ -37,15 +39,24 @@ impl Endpoint {
             count(&mut self.counters.acquire_phase1_start_failed);
             return None;
         }
-        let (state, chain) = initiator::SaSent::start(&*self.plan.shared(id)?);
+        let connection = self.plan.shared(id)?;
+        let renewed = replaces.and_then(|id| self.table.get(id)).map(|sa| sa.core.mode);
+        let mode = renewed.unwrap_or(connection.mode);
         let cookies = Cookies { initiator: self.draw_cookie(), responder: Cookie::ZERO };
         let ike_sa = IkeSaId(self.next_id());
-        let mut core = Core::new(now, (ike_sa, Role::Initiator, id), cookies, path);
+        let mut core = Core::new(now, (ike_sa, Role::Initiator, mode, id), cookies, path);
         core.replaces = replaces;
+        let (phase, chain) = match mode {
+            Phase1Mode::Main => {
+                let (state, chain) = initiator::SaSent::start(&connection);
+                (Phase::SaSent(state), chain)
+            }
+            Phase1Mode::Aggressive => self.aggressive_1(&core, &connection)?,
+        };
         self.event(Event::Phase1Started { ike_sa, role: Role::Initiator, connection: id, path, replaces });
-        let transmit = self.clear(core.envelope(), Name::main(1), &chain);
+        let transmit = self.clear(core.envelope(), Name::phase1(mode, 1), &chain);
         self.request(now, &mut core, transmit);
-        self.table.add(core.with(Phase::SaSent(state)));
+        self.table.add(core.with(phase));
         Some(ike_sa)
     }
 
@@ -77,12 +88,17 @@ impl Endpoint {
         Some(transmit)
     }
 
-    /// Takes in a message of main mode.
-    pub(super) fn on_main(&mut self, now: Instant, incoming: &Incoming<'_>) -> Taken {
+    /// Takes in a message of phase 1.
+    pub(super) fn on_phase1(&mut self, now: Instant, mode: Phase1Mode, incoming: &Incoming<'_>) -> Taken {
         let known = if incoming.cookies.responder.is_zero() {
             match self.table.with_first(incoming.cookies.initiator, incoming.path.remote) {
                 Some(id) => Some(id),
-                None => return self.on_main_1(now, incoming),
+                None => {
+                    return match mode {
+                        Phase1Mode::Main => self.on_main_1(now, incoming),
+                        Phase1Mode::Aggressive => self.on_aggressive_1(now, incoming),
+                    };
+                }
             }
         } else {
             let unanswered = incoming.cookies.with_responder(Cookie::ZERO);
@@ -92,6 +108,10 @@ impl Endpoint {
             count(&mut self.counters.rx_no_exchange_phase1);
             return Err(DropReason::UnknownCookies);
         };
+        if sa.core.mode != mode {
+            self.table.put(sa);
+            return Err(DropReason::Unexpected);
+        }
         if sa.is_half_open_responder() {
             sa.core.budget.received(incoming.length);
         }
@@ -123,48 +143,93 @@ impl Endpoint {
         None
     }
 
-    /// Takes in a message of main mode that is new to its SA. The SA comes back unless it ended.
+    /// Takes in a message of phase 1 that is new to its SA. The SA comes back unless it ended.
     fn advance(&mut self, now: Instant, sa: IkeSa, incoming: &Incoming<'_>) -> (Option<IkeSa>, Taken) {
         let IkeSa { core, phase } = sa;
-        let Some(row) = transition::row(ExchangeType::MAIN, core.role, phase.state_name()) else {
+        let Some(row) = transition::row(core.mode.exchange(), core.role, phase.state_name(core.mode)) else {
             return (Some(core.with(phase)), Err(DropReason::Unexpected));
         };
         // Until both ends are proven the source is fixed, but for the move to the NAT-T port.
-        let may_move = matches!(phase, Phase::KeRecv(_)) && self.is_marked(incoming.path) && core.nat.is_nat();
-        if incoming.path != core.path && !may_move {
+        let moves = match &phase {
+            Phase::KeRecv(_) => core.nat.is_nat(),
+            // Where NATs stand is said in the very message that comes from the new port.
+            Phase::SaKeAuthSent(_) => core.capabilities.nat_t.is_some(),
+            Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_) | Phase::SaRecv(_) => false,
+            Phase::SaKeSent(_) | Phase::Up(_) => false,
+        };
+        if incoming.path != core.path && !(moves && self.is_marked(incoming.path)) {
             return (Some(core.with(phase)), Err(DropReason::WrongSource));
         }
-        let payloads = match (incoming.body, row.protection) {
-            (Body::Clear(payloads), Protection::Clear) => {
-                let types = payloads.iter().map(|payload| payload.payload_type());
-                if let Err(reason) = transition::admit(row, Protection::Clear, types) {
-                    return (Some(core.with(phase)), Err(reason));
-                }
-                let from = Envelope { cookies: incoming.cookies, ..core.envelope() };
-                let name = Name::main(row.message);
-                self.trace(Direction::Inbound, from, name, &payloads, Protection::Clear, incoming.length);
-                payloads
-            }
-            (Body::Encrypted(body), Protection::Encrypted) => {
-                return match phase {
-                    Phase::KeRecv(state) => self.on_main_5(now, core, state, incoming, body, row),
-                    Phase::AuthSent(state) => self.on_main_6(now, core, state, incoming, body, row),
-                    Phase::SaSent(_) | Phase::SaRecv(_) | Phase::KeSent(_) | Phase::Up(_) => {
-                        (Some(core.with(phase)), Err(DropReason::Unexpected))
-                    }
-                };
-            }
-            (Body::Clear(_), Protection::Encrypted) => return (Some(core.with(phase)), Err(DropReason::ClearText)),
-            (Body::Encrypted(_), Protection::Clear) => return (Some(core.with(phase)), Err(DropReason::NoKeys)),
+        let protection = match incoming.body {
+            Body::Clear(_) => Protection::Clear,
+            Body::Encrypted(_) => Protection::Encrypted,
         };
+        if let Err(reason) = row.takes(protection) {
+            return (Some(core.with(phase)), Err(reason));
+        }
+        match (incoming.body, phase) {
+            (_, Phase::SaKeAuthSent(state)) => self.on_aggressive_3(now, core, state, incoming, row),
+            (Body::Encrypted(body), Phase::KeRecv(state)) => self.on_main_5(now, core, state, incoming, body, row),
+            (Body::Encrypted(body), Phase::AuthSent(state)) => self.on_main_6(now, core, state, incoming, body, row),
+            (Body::Encrypted(_), phase) => (Some(core.with(phase)), Err(DropReason::Unexpected)),
+            (Body::Clear(payloads), phase) => self.advance_clear(now, core, phase, incoming, &payloads, row),
+        }
+    }
+
+    /// Takes in a clear message of phase 1 that is new to its SA.
+    fn advance_clear(
+        &mut self,
+        now: Instant,
+        core: Core,
+        phase: Phase,
+        incoming: &Incoming<'_>,
+        payloads: &Payloads<'_>,
+        row: &Row,
+    ) -> (Option<IkeSa>, Taken) {
+        let types = payloads.iter().map(|payload| payload.payload_type());
+        if let Err(reason) = transition::admit(row, Protection::Clear, types) {
+            return (Some(core.with(phase)), Err(reason));
+        }
+        let from = Envelope { cookies: incoming.cookies, ..core.envelope() };
+        let name = Name::phase1(core.mode, row.message);
+        self.trace(Direction::Inbound, from, name, payloads, Protection::Clear, incoming.length);
         match phase {
-            Phase::SaSent(state) => self.on_main_2(now, core, state, incoming, &payloads),
-            Phase::SaRecv(state) => self.on_main_3(now, core, state, incoming, &payloads),
-            Phase::KeSent(state) => self.on_main_4(now, core, state, incoming, &payloads),
-            Phase::KeRecv(_) | Phase::AuthSent(_) | Phase::Up(_) => {
+            Phase::SaSent(state) => self.on_main_2(now, core, state, incoming, payloads),
+            Phase::SaRecv(state) => self.on_main_3(now, core, state, incoming, payloads),
+            Phase::KeSent(state) => self.on_main_4(now, core, state, incoming, payloads),
+            Phase::SaKeSent(state) => self.on_aggressive_2(now, core, state, incoming, payloads),
+            Phase::KeRecv(_) | Phase::AuthSent(_) | Phase::SaKeAuthSent(_) | Phase::Up(_) => {
                 (Some(core.with(phase)), Err(DropReason::Unexpected))
             }
         }
+    }
+
+    /// Moves an initiator to the NAT-T ports, if a NAT was found.
+    pub(super) fn move_to_nat_t(&self, core: &mut Core, connection: &ConnectionPlan) {
+        if let Some(version) = core.capabilities.nat_t
+            && moves(version, core.nat)
+        {
+            let local = Ports { ike: self.plan.ike_port, nat_t: self.plan.nat_t_port };
+            let remote = Ports { ike: connection.peer_port, nat_t: connection.peer_nat_t_port };
+            core.path = moved(core.path, local, remote);
+        }
+    }
+
+    /// Returns whether INITIAL-CONTACT is due: no other SA with the peer is known.
+    pub(super) fn is_first_contact(&self, core: &Core, connection: &ConnectionPlan) -> bool {
+        connection.initial_contact
+            && core.replaces.is_none()
+            && self.table.of_connection(core.connection).all(|other| other.up().is_none())
+    }
+
+    /// Tells a responder that is another than wanted, and that the SA it holds is gone.
+    pub(super) fn refuse_responder(&mut self, core: &Core, keys: &IsakmpKeys, iv: &IvChain) {
+        if let Some(notify_type) = notify::notify_of(&Failure::WrongIdentity) {
+            let chain = notify::about_isakmp(notify_type, core.cookies, Vec::new());
+            self.inform(core, keys, iv, &chain);
+            self.event(Event::NotifySent { path: core.path, notify: notify_type, protected: true });
+        }
+        self.inform(core, keys, iv, &delete::of_isakmp(core.cookies));
     }
 
     /// Decrypts a message; its IV chain stays where it is.

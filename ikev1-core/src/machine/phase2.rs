@@ -34,7 +34,13 @@ pub(super) struct Under<'a> {
 pub(super) fn under(sa: &mut IkeSa) -> Option<Under<'_>> {
     match &mut sa.phase {
         Phase::Up(up) => Some(Under { core: &mut sa.core, up }),
-        Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_) | Phase::SaRecv(_) | Phase::KeRecv(_) => None,
+        Phase::SaSent(_)
+        | Phase::KeSent(_)
+        | Phase::AuthSent(_)
+        | Phase::SaRecv(_)
+        | Phase::KeRecv(_)
+        | Phase::SaKeSent(_)
+        | Phase::SaKeAuthSent(_) => None,
     }
 }
 
@@ -150,6 +156,7 @@ impl Endpoint {
     fn quick(&mut self, now: Instant, sa: &mut IkeSa, incoming: &Incoming<'_>) -> Taken {
         let message_id = incoming.message_id();
         if sa.up().is_none() {
+            self.message_3_is_missing(sa, incoming);
             // Nothing of phase 2 is looked at before both ends have proven who they are.
             return Err(DropReason::Unexpected);
         }

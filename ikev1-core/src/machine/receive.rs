@@ -5,6 +5,7 @@ use crate::flight::Fingerprint;
 use crate::ids::Cookies;
 use crate::machine::Endpoint;
 use crate::message::NON_ESP_MARKER;
+use crate::plan::Phase1Mode;
 use drive::{Datagram, Instant, Path, Verdict};
 use ipsec_wire::ErrorKind;
 use ipsec_wire::isakmp::{Body, Flags, Header, Message};
@@ -83,8 +84,11 @@ impl Endpoint {
         let result = match (exchange, incoming.message_id()) {
             // RFC 2408 §3.1: messages that are authenticated only belong to informational exchanges.
             _ if commit_or_more => Err(DropReason::Flags(incoming.header.flags.0)),
-            (ExchangeType::MAIN, 0) => self.on_main(now, incoming),
-            (ExchangeType::MAIN, id) | (ExchangeType::QUICK, id @ 0) => Err(DropReason::MessageId(id)),
+            (ExchangeType::MAIN, 0) => self.on_phase1(now, Phase1Mode::Main, incoming),
+            (ExchangeType::AGGRESSIVE, 0) => self.on_phase1(now, Phase1Mode::Aggressive, incoming),
+            (ExchangeType::MAIN | ExchangeType::AGGRESSIVE, id) | (ExchangeType::QUICK, id @ 0) => {
+                Err(DropReason::MessageId(id))
+            }
             (ExchangeType::QUICK, _) => self.on_quick(now, incoming),
             (ExchangeType::INFORMATIONAL, _) => self.on_informational(now, incoming),
             _ => Err(DropReason::ExchangeType(exchange.0)),

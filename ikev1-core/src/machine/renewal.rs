@@ -31,7 +31,7 @@ impl Endpoint {
         let (connection, path, hard) = (sa.core.connection, sa.core.path, up.hard);
         let at_work = |other: &IkeSa| other.core.replaces == Some(id);
         if !self.table.of_connection(connection).any(at_work) {
-            self.start_main(now, connection, path, Some(id));
+            self.start_phase1(now, connection, path, Some(id));
         }
         self.try_again(now, TimerKey::IkeSoft(id), hard);
     }
@@ -112,7 +112,7 @@ impl Endpoint {
                     .of_connection(connection)
                     .find(|sa| sa.core.role == Role::Initiator && sa.up().is_none())
                     .map(|sa| sa.core.id);
-                coming.or_else(|| self.start_main(now, connection, path, None))?
+                coming.or_else(|| self.start_phase1(now, connection, path, None))?
             }
         };
         self.quick_or_wait(now, ike_sa, policy, Some(id)).ok()

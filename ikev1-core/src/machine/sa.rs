@@ -6,7 +6,9 @@ use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 use crate::informational::dpd::Dpd;
 use crate::keys::{IsakmpKeys, IvChain};
+use crate::phase1::aggressive;
 use crate::phase1::main::{initiator, responder};
+use crate::plan::Phase1Mode;
 use crate::proposal::{Phase1Transform, UdpEncapsulation};
 use crate::quick;
 use crate::ride_along::vendor::Capabilities;
@@ -31,6 +33,7 @@ pub(crate) struct IkeSa {
 pub(crate) struct Core {
     pub(crate) id: IkeSaId,
     pub(crate) role: Role,
+    pub(crate) mode: Phase1Mode,
     pub(crate) connection: ConnectionId,
     pub(crate) cookies: Cookies,
     pub(crate) path: Path,
@@ -41,7 +44,7 @@ pub(crate) struct Core {
     pub(crate) nat: Location,
     /// The SA that this one is to replace.
     pub(crate) replaces: Option<IkeSaId>,
-    /// The message of phase 1 that waits for its answer.
+    /// The message of phase 1 that waits for its answer; a responder has one in aggressive mode only.
     pub(crate) request: Option<Request>,
     /// The last message of phase 1 taken in.
     pub(crate) answered: Option<Answered>,
@@ -60,13 +63,14 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(
         now: Instant,
-        (id, role, connection): (IkeSaId, Role, ConnectionId),
+        (id, role, mode, connection): (IkeSaId, Role, Phase1Mode, ConnectionId),
         cookies: Cookies,
         path: Path,
     ) -> Self {
         Self {
             id,
             role,
+            mode,
             connection,
             cookies,
             path,
@@ -114,19 +118,28 @@ pub(crate) enum Phase {
     SaRecv(responder::SaRecv),
     /// Responder, message 4 is sent.
     KeRecv(Box<responder::KeRecv>),
+    /// Aggressive mode, initiator, message 1 is sent.
+    SaKeSent(Box<aggressive::initiator::SaKeSent>),
+    /// Aggressive mode, responder, message 2 is sent.
+    SaKeAuthSent(Box<aggressive::responder::SaKeAuthSent>),
     /// Both ends have proven who they are.
     Up(Box<Up>),
 }
 
 impl Phase {
-    pub(crate) const fn state_name(&self) -> StateName {
+    pub(crate) const fn state_name(&self, mode: Phase1Mode) -> StateName {
         match self {
+            Self::SaKeSent(_) => StateName::AggressiveSaKeSent,
+            Self::SaKeAuthSent(_) => StateName::AggressiveSaKeAuthSent,
             Self::SaSent(_) => StateName::MainSaSent,
             Self::KeSent(_) => StateName::MainKeSent,
             Self::AuthSent(_) => StateName::MainAuthSent,
             Self::SaRecv(_) => StateName::MainSaRecv,
             Self::KeRecv(_) => StateName::MainKeRecv,
-            Self::Up(_) => StateName::MainUp,
+            Self::Up(_) => match mode {
+                Phase1Mode::Main => StateName::MainUp,
+                Phase1Mode::Aggressive => StateName::AggressiveUp,
+            },
         }
     }
 }
@@ -262,7 +275,7 @@ impl IkeSa {
 
     /// Returns whether its peer has proven nothing and this end answers only.
     pub(crate) const fn is_half_open_responder(&self) -> bool {
-        matches!(self.phase, Phase::SaRecv(_) | Phase::KeRecv(_))
+        matches!(self.phase, Phase::SaRecv(_) | Phase::KeRecv(_) | Phase::SaKeAuthSent(_))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::keys::{IsakmpKeys, IvChain};
 use crate::machine::Endpoint;
 use crate::machine::sa::Envelope;
 use crate::message::{self, NON_ESP_MARKER};
+use crate::plan::Phase1Mode;
 use crate::transition::Protection;
 use alloc::boxed::Box;
 use drive::{Path, Transmit, Verdict};
@@ -25,6 +26,10 @@ pub(crate) struct Name {
 impl Name {
     pub(crate) const fn main(number: u8) -> Self {
         Self { exchange: ExchangeType::MAIN, number, message_id: 0 }
+    }
+
+    pub(crate) const fn phase1(mode: Phase1Mode, number: u8) -> Self {
+        Self { exchange: mode.exchange(), number, message_id: 0 }
     }
 
     pub(crate) const fn quick(number: u8, message_id: u32) -> Self {

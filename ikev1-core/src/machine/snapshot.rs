@@ -32,7 +32,7 @@ impl Endpoint {
             name: connection.map(|connection| connection.name.to_string()).unwrap_or_default(),
             role: core.role,
             state: sa.state(),
-            exchange_state: sa.phase.state_name(),
+            exchange_state: sa.phase.state_name(core.mode),
             path: core.path,
             local_identity: connection.map(|connection| local_identity(connection, core.path)),
             remote_identity: up.map(|up| up.peer.clone()),

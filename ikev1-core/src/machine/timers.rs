@@ -5,7 +5,6 @@ use crate::ids::{ChildId, IkeSaId, Role};
 use crate::machine::Endpoint;
 use crate::machine::sa::{IkeSa, Phase};
 use drive::Instant;
-use ipsec_wire::registry::ExchangeType;
 
 /// What falls due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,8 +72,7 @@ impl Endpoint {
     fn phase1_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(mut sa) = self.table.take(id) else { return };
         if sa.core.role == Role::Responder {
-            let failure = sa.core.suspicion.clone().unwrap_or(Failure::HalfOpenTimeout);
-            return self.fail_phase1(sa, failure);
+            return self.half_open_due(now, sa);
         }
         let Some(request) = &mut sa.core.request else { return self.table.put(sa) };
         let Some(gap) = request.gap() else {
@@ -85,9 +83,28 @@ impl Endpoint {
         };
         let (transmit, sendings, left) = (request.transmit().clone(), request.sendings(), request.resends_left());
         count(&mut self.counters.tx_retry);
-        self.event(Event::Resent { ike_sa: id, exchange: ExchangeType::MAIN, message_id: 0, sendings, left });
+        self.event(Event::Resent { ike_sa: id, exchange: sa.core.mode.exchange(), message_id: 0, sendings, left });
         self.send(transmit);
         self.timers.set(TimerKey::Phase1(id), now + gap);
+        self.table.put(sa);
+    }
+
+    /// Sends message 2 of aggressive mode again, as far as the budget goes, or ends a half-open SA.
+    fn half_open_due(&mut self, now: Instant, mut sa: IkeSa) {
+        let id = sa.core.id;
+        let end = sa.core.created + self.plan.half_open_timeout;
+        let Some(request) = sa.core.request.as_mut().filter(|_| now < end) else {
+            let failure = sa.core.suspicion.clone().unwrap_or(Failure::HalfOpenTimeout);
+            return self.fail_phase1(sa, failure);
+        };
+        let gap = request.gap();
+        let (transmit, sendings, left) = (request.transmit().clone(), request.sendings(), request.resends_left());
+        if gap.is_some() && self.reply(&mut sa.core, transmit).is_some() {
+            count(&mut self.counters.tx_retry);
+            let exchange = sa.core.mode.exchange();
+            self.event(Event::Resent { ike_sa: id, exchange, message_id: 0, sendings, left });
+        }
+        self.timers.set(TimerKey::Phase1(id), gap.map_or(end, |gap| (now + gap).min(end)));
         self.table.put(sa);
     }
 }

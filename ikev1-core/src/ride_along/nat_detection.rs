@@ -1,5 +1,6 @@
 use crate::crypto::HashAlgorithm;
 use crate::ids::Cookies;
+use core::net::SocketAddr;
 use drive::Path;
 use ipsec_wire::isakmp::{ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
@@ -10,7 +11,7 @@ const fn cookies_of(cookies: Cookies) -> detect::Cookies {
     detect::Cookies { initiator: cookies.initiator.0, responder: cookies.responder.0 }
 }
 
-/// Adds the NAT-D payloads of messages 3 and 4, RFC 3947 §3.2: the destination's hash, then the source's.
+/// Adds the NAT-D payloads of messages 3 and 4 of main mode, 2 and 3 of aggressive mode, RFC 3947 §3.2: the destination's hash, then the source's.
 ///
 /// With `force` the source is nobody's, so that both ends find a NAT and encapsulate.
 pub(crate) fn contribute(
@@ -28,12 +29,14 @@ pub(crate) fn contribute(
     }
 }
 
-/// Reads the peer's NAT-D payloads: where NATs stand. What cannot be used is no detection.
+/// Reads the peer's NAT-D payloads, of a message that came from `remote` to one of `locals`: where
+/// NATs stand. What cannot be used is no detection.
 pub(crate) fn absorb(
     version: Version,
     hash: HashAlgorithm,
     cookies: Cookies,
-    path: Path,
+    locals: &[SocketAddr],
+    remote: SocketAddr,
     payloads: &Payloads<'_>,
 ) -> Location {
     let bodies = payloads
@@ -43,6 +46,6 @@ pub(crate) fn absorb(
             detect::is_nat_d(Some(version), payload.payload_type().0, length, hash.output_len())
         })
         .map(|payload| payload.body());
-    detect::detect(bodies, &cookies_of(cookies), &[path.local], path.remote, |input| hash.digest(&[input]))
+    detect::detect(bodies, &cookies_of(cookies), locals, remote, |input| hash.digest(&[input]))
         .map_or(Location::Unknown, |detection| detection.location)
 }

@@ -108,7 +108,7 @@ impl KeSent {
         let nr_b = phase1::peer_nonce(payloads, &self.ni_b)?.to_vec();
         let (g_xr, shared) = phase1::agree(payloads, &self.pair)?;
         let nat = self.capabilities.nat_t.map_or(Location::Unknown, |version| {
-            nat_detection::absorb(version, self.transform.hash, self.cookies, path, payloads)
+            nat_detection::absorb(version, self.transform.hash, self.cookies, &[path.local], path.remote, payloads)
         });
         Ok(Exchanged { shared, g_xr: g_xr.to_vec(), nr_b, nat })
     }

@@ -62,7 +62,7 @@ impl SaRecv {
         let ni_b = phase1::peer_nonce(payloads, &[])?.to_vec();
         let g_xi = phase1::peer_public(payloads, self.transform.group)?.to_vec();
         let nat = self.capabilities.nat_t.map_or(Location::Unknown, |version| {
-            nat_detection::absorb(version, self.transform.hash, self.cookies, path, payloads)
+            nat_detection::absorb(version, self.transform.hash, self.cookies, &[path.local], path.remote, payloads)
         });
         Ok(Received { ni_b, g_xi, nat })
     }

@@ -1,0 +1,241 @@
+use crate::action::Direction;
+use crate::auth::PreSharedKey;
+use crate::error::{DropReason, Failure};
+use crate::event::Event;
+use crate::flight::{Answered, Request};
+use crate::identity::Identity;
+use crate::ids::{ConnectionId, IkeSaId, Role};
+use crate::keys::NextIv;
+use crate::machine::Endpoint;
+use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
+use crate::machine::receive::Incoming;
+use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
+use crate::machine::send::Name;
+use crate::machine::timers::TimerKey;
+use crate::phase1::{self, aggressive::responder};
+use crate::plan::{ConnectionPlan, Peer, Phase1Mode, RemoteIdentity};
+use crate::refused::Refused;
+use crate::state_name::StateName;
+use crate::transition::{self, Protection, Row};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use drive::{Instant, Path, Verdict};
+use ipsec_wire::isakmp::{Body, Payloads};
+use nat_t::float::Ports;
+
+/// The connection that answers message 1, and whether it is the initiator's.
+struct Found {
+    id: ConnectionId,
+    connection: Arc<ConnectionPlan>,
+    offer: responder::Offer,
+    /// `false` if no connection takes the identity, and this one only lends its face.
+    takes_identity: bool,
+}
+
+impl Endpoint {
+    /// Message 1: an unknown initiator that says who it is. Nothing is kept unless the offer is
+    /// acceptable.
+    ///
+    /// An identity that no connection takes is answered like any other, with a key that nobody has:
+    /// otherwise answers would tell which identities exist.
+    pub(super) fn on_aggressive_1(&mut self, now: Instant, incoming: &Incoming<'_>) -> Taken {
+        let row = transition::row(Phase1Mode::Aggressive.exchange(), Role::Responder, StateName::AggressiveIdle)
+            .ok_or(DropReason::Unexpected)?;
+        let Body::Clear(payloads) = incoming.body else { return Err(DropReason::NoKeys) };
+        transition::admit(row, Protection::Clear, payloads.iter().map(|payload| payload.payload_type()))?;
+        self.check_half_open(incoming.path)?;
+        let ike_sa = IkeSaId(self.next_id());
+        let peer = phase1::peer_identity(&payloads);
+        let found = self.found_by_identity(incoming.path, peer.as_ref().ok(), &payloads);
+        let checked = found.and_then(|found| match peer {
+            Ok(peer) => Ok((peer, found)),
+            Err(why) => Err(Some((found.id, why))),
+        });
+        let (peer, Found { id, connection, offer, takes_identity }) = match checked {
+            Ok(found) => found,
+            Err(Some((id, why))) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
+            Err(None) => return Err(DropReason::NoConnection),
+        };
+        let agreed = match offer.agree(&connection, &mut *self.rng) {
+            Ok(agreed) => agreed,
+            Err(why) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
+        };
+        let decoy = self.draw_decoy();
+        let psk = if takes_identity { &connection.psk } else { &decoy };
+        let cookies = incoming.cookies.with_responder(self.draw_cookie());
+        let path = incoming.path;
+        let from = Envelope { ike_sa, cookies: incoming.cookies, path };
+        self.trace(
+            Direction::Inbound,
+            from,
+            Name::phase1(Phase1Mode::Aggressive, 1),
+            &payloads,
+            Protection::Clear,
+            incoming.length,
+        );
+        self.event(Event::Phase1Started { ike_sa, role: Role::Responder, connection: id, path, replaces: None });
+        self.event(Event::Phase1Negotiated {
+            ike_sa,
+            chosen: offer.choice.transform,
+            number: offer.choice.transform_number.into(),
+            passed_over: offer.choice.refusals.clone(),
+        });
+        let mut core = Core::new(now, (ike_sa, Role::Responder, Phase1Mode::Aggressive, id), cookies, path);
+        core.capabilities = offer.capabilities;
+        core.budget.received(incoming.length);
+        if takes_identity {
+            self.event(Event::KeyHashExposed { ike_sa, connection: id, path, peer: peer.clone() });
+        } else {
+            core.suspicion = Some(Failure::NoKey);
+            self.event(Event::AuthenticationFailed {
+                ike_sa,
+                connection: id,
+                path,
+                peer: Some(peer.clone()),
+                wanted: wanted_identity(&connection, path),
+                credential: format!("no connection for {peer}"),
+                failure: Failure::NoKey,
+            });
+        }
+        let ours = local_identity(&connection, path);
+        let (state, chain) =
+            responder::SaKeAuthSent::start(offer, agreed, &connection, psk, (peer, &ours), (cookies, path));
+        self.log_isakmp_key(cookies, state.keys.isakmp());
+        let transmit = self.clear(core.envelope(), Name::phase1(Phase1Mode::Aggressive, 2), &chain);
+        let mut request = Request::new(transmit.clone(), connection.backoff);
+        let gap = request.gap().unwrap_or_default().min(self.plan.half_open_timeout);
+        core.request = Some(request);
+        let reply = self.reply(&mut core, transmit);
+        core.answered = Some(Answered::new(incoming.fingerprint, reply));
+        self.timers.set(TimerKey::Phase1(ike_sa), now + gap);
+        self.table.add(core.with(Phase::SaKeAuthSent(Box::new(state))));
+        Ok(Verdict::Accepted)
+    }
+
+    /// Finds the connection for an identity: fixed peers before any, and within each those that name
+    /// the identity before those that take anyone.
+    ///
+    /// # Errors
+    /// The first connection that would have answered and why it did not, `None` if there is none.
+    fn found_by_identity(
+        &self,
+        path: Path,
+        peer: Option<&Identity>,
+        payloads: &Payloads<'_>,
+    ) -> Result<Found, Option<(ConnectionId, Refused)>> {
+        let candidates: Vec<(ConnectionId, Arc<ConnectionPlan>)> = self
+            .candidates(path)
+            .into_iter()
+            .filter_map(|id| Some((id, self.plan.shared(id)?)))
+            .filter(|(_, connection)| connection.aggressive)
+            .collect();
+        let takes = |connection: &ConnectionPlan| {
+            peer.is_some_and(|peer| wanted_identity(connection, path).is_none_or(|wanted| wanted.matches(peer)))
+        };
+        let names = |connection: &ConnectionPlan| connection.remote_identity != RemoteIdentity::Anyone;
+        let mut ranked: Vec<(bool, ConnectionId, Arc<ConnectionPlan>)> =
+            candidates.into_iter().map(|(id, connection)| (takes(&connection), id, connection)).collect();
+        // The sort is stable, so fixed peers stay before any.
+        ranked.sort_by_key(|(takes, _, connection)| (!*takes, connection.peer == Peer::Any, !names(connection)));
+        let mut refused = None;
+        for (takes_identity, id, connection) in ranked {
+            match responder::check_offer(&connection, payloads) {
+                Ok(offer) => return Ok(Found { id, connection, offer, takes_identity }),
+                Err(why) => refused = refused.or(Some((id, why))),
+            }
+        }
+        Err(refused)
+    }
+
+    /// Draws a key that nobody has.
+    fn draw_decoy(&mut self) -> PreSharedKey {
+        let mut octets = alloc::vec![0; 32];
+        self.rng.fill_bytes(&mut octets);
+        PreSharedKey::new(octets)
+    }
+
+    /// Message 3: the initiator's proof, in clear or encrypted.
+    pub(super) fn on_aggressive_3(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        mut state: Box<responder::SaKeAuthSent>,
+        incoming: &Incoming<'_>,
+        row: &Row,
+    ) -> (Option<IkeSa>, Taken) {
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return (Some(core.with(Phase::SaKeAuthSent(state))), Err(DropReason::NoConnection));
+        };
+        let (authenticated, next_iv) = match self.read_aggressive_3(&core, &state, incoming, row) {
+            Ok(checked) => checked,
+            Err(why) if matches!(why.drop, DropReason::PayloadSet) => {
+                return suspect(core, Phase::SaKeAuthSent(state), why);
+            }
+            Err(why) => {
+                let peer = Some(state.peer.clone());
+                return self.refuse_proof(core, Phase::SaKeAuthSent(state), peer, incoming, why);
+            }
+        };
+        // From here on the peer has proven that it knows the key.
+        if let Some(next_iv) = next_iv {
+            state.iv.commit(next_iv);
+        }
+        core.path = incoming.path;
+        core.nat = found_nat(authenticated.nat, &connection);
+        core.request = None;
+        core.suspicion = None;
+        self.table.no_longer_half_open(core.origin.ip());
+        self.tell_nat(&core);
+        core.answered = Some(Answered::new(incoming.fingerprint, None));
+        let proven = state.commit(&authenticated);
+        (Some(self.establish(now, core, &connection, proven)), Ok(Verdict::Accepted))
+    }
+
+    /// Reads message 3, and returns the IV that follows if it came encrypted.
+    fn read_aggressive_3(
+        &mut self,
+        core: &Core,
+        state: &responder::SaKeAuthSent,
+        incoming: &Incoming<'_>,
+        row: &Row,
+    ) -> Result<(responder::Authenticated, Option<NextIv>), Refused> {
+        let ports = Ports { ike: self.plan.ike_port, nat_t: self.plan.nat_t_port };
+        let locals = ports.both(incoming.path.local);
+        let remote = incoming.path.remote;
+        let name = Name::phase1(Phase1Mode::Aggressive, 3);
+        match incoming.body {
+            Body::Clear(payloads) => {
+                transition::admit(row, Protection::Clear, payloads.iter().map(|payload| payload.payload_type()))?;
+                let authenticated = state.check(&locals, remote, &payloads, false)?;
+                let from = core.envelope();
+                self.trace(Direction::Inbound, from, name, &payloads, Protection::Clear, incoming.length);
+                Ok((authenticated, None))
+            }
+            Body::Encrypted(body) => {
+                let opened = self.open(incoming, body, state.keys.isakmp(), &state.iv)?;
+                let payloads = opened.payloads()?;
+                // What decrypts to a wrong set of payloads decrypted to garbage.
+                transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
+                    .map_err(|_| DropReason::DecryptFailed)?;
+                let authenticated = state.check(&locals, remote, &payloads, true)?;
+                let from = core.envelope();
+                self.trace(Direction::Inbound, from, name, &payloads, Protection::Encrypted, incoming.length);
+                Ok((authenticated, Some(opened.next_iv())))
+            }
+        }
+    }
+
+    /// The peer goes on to phase 2 while its message 3 is missing: that was lost, so message 2 goes out
+    /// again and brings it back.
+    pub(super) fn message_3_is_missing(&mut self, sa: &mut IkeSa, incoming: &Incoming<'_>) {
+        if !matches!(sa.phase, Phase::SaKeAuthSent(_)) {
+            return;
+        }
+        sa.core.budget.received(incoming.length);
+        if let Some(transmit) = sa.core.request.as_ref().map(|request| request.transmit().clone()) {
+            let _ = self.reply(&mut sa.core, transmit);
+        }
+    }
+}

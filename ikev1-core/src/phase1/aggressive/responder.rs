@@ -1,0 +1,174 @@
+use crate::auth::PreSharedKey;
+use crate::crypto::{DhKeyPair, DhShared};
+use crate::error::{DropReason, Failure};
+use crate::identity::Identity;
+use crate::ids::Cookies;
+use crate::keys::{IvChain, Phase1Keys, Phase1Seed};
+use crate::message::built;
+use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
+use crate::phase1::{self, Proven, Said};
+use crate::plan::ConnectionPlan;
+use crate::proposal::Phase1Transform;
+use crate::refused::Refused;
+use crate::ride_along::vendor::Capabilities;
+use crate::ride_along::{initial_contact, nat_detection, vendor};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use drive::Path;
+use ipsec_wire::isakmp::payload::{Hash, KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
+use ipsec_wire::registry::PayloadType;
+use nat_t::Location;
+use rand_core::CryptoRng;
+
+/// Message 1 is lawful: one of its transforms is one of ours, and nothing is computed yet.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) choice: Phase1Choice,
+    pub(crate) capabilities: Capabilities,
+    sai_b: Vec<u8>,
+    g_xi: Vec<u8>,
+    ni_b: Vec<u8>,
+    idii_b: Vec<u8>,
+}
+
+/// Checks message 1 against a connection.
+///
+/// The group is the one of the public value that came: other transforms of the plan are no choice.
+pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Offer, Refused> {
+    let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
+    let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
+    let g_xi = phase1::body(payloads, PayloadType::KEY_EXCHANGE)?;
+    let policies = |any: bool| -> Vec<Phase1Policy> {
+        (1u32..)
+            .zip(connection.phase1_offer())
+            .filter(|(_, transform)| any || transform.group.public_len() == g_xi.len())
+            .map(|(number, transform)| Phase1Policy { number, transform })
+            .collect()
+    };
+    let mut fitting = policies(false);
+    if fitting.is_empty() {
+        fitting = policies(true);
+    }
+    let choice = choose_phase1(&offer, &fitting, &Rules::default())
+        .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
+    let g_xi = phase1::peer_public(payloads, choice.transform.group)?.to_vec();
+    choice.transform.group.check_public(&g_xi).map_err(|_| Refused::because(Failure::KeyExchange))?;
+    let ni_b = phase1::peer_nonce(payloads, &[])?.to_vec();
+    let idii_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?.to_vec();
+    let capabilities = vendor::absorb_offer(connection, payloads);
+    Ok(Offer { choice, capabilities, sai_b: payload.body().to_vec(), g_xi, ni_b, idii_b })
+}
+
+/// Our half of the exchange, and the shared value.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    pair: DhKeyPair,
+    nr_b: Vec<u8>,
+    shared: DhShared,
+}
+
+impl Offer {
+    /// Draws the private exponent, then the nonce, and computes g^xy.
+    ///
+    /// # Errors
+    /// A public value of the peer that gives the secret away.
+    pub(crate) fn agree(&self, connection: &ConnectionPlan, rng: &mut dyn CryptoRng) -> Result<Agreed, Refused> {
+        let group = self.choice.transform.group;
+        let pair = DhKeyPair::generate(group, connection.exponent_bits(group), rng);
+        let nr_b = phase1::draw_nonce(rng);
+        let shared = pair.agree(&self.g_xi).map_err(|_| Refused::because(Failure::KeyExchange))?;
+        Ok(Agreed { pair, nr_b, shared })
+    }
+}
+
+/// Message 2 is sent: we have proven who we are, the peer has not.
+#[derive(Debug)]
+pub(crate) struct SaKeAuthSent {
+    said: Said,
+    idii_b: Vec<u8>,
+    transform: Phase1Transform,
+    capabilities: Capabilities,
+    pub(crate) peer: Identity,
+    pub(crate) keys: Phase1Keys,
+    /// The IV chain of phase 1, before message 3.
+    pub(crate) iv: IvChain,
+}
+
+impl SaKeAuthSent {
+    /// Builds message 2: `HDR, SA, KE, Nr, IDir, HASH_R, [NAT-D..]`, proven with `psk`.
+    pub(crate) fn start(
+        offer: Offer,
+        agreed: Agreed,
+        connection: &ConnectionPlan,
+        psk: &PreSharedKey,
+        (peer, ours): (Identity, &Identity),
+        (cookies, path): (Cookies, Path),
+    ) -> (Self, Chain) {
+        let Offer { choice, capabilities, sai_b, g_xi, ni_b, idii_b } = offer;
+        let Agreed { pair, nr_b, shared } = agreed;
+        let transform = choice.transform;
+        let said = Said { cookies, sai_b, g_xi, g_xr: pair.public().to_vec() };
+        let keys = Phase1Seed::from_psk(transform.hash, psk, &ni_b, &nr_b).expand(
+            &shared,
+            &cookies.initiator.0,
+            &cookies.responder.0,
+            transform.cipher,
+        );
+        let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
+        let identification = phase1::identification(ours);
+        let hash_r = keys.hash_r(&said.transcript(), &phase1::identification_body(&identification));
+        let mut chain = ChainBuilder::new();
+        chain.push(&choice.answer);
+        chain.push(&KeyExchange { data: pair.public() });
+        chain.push(&Nonce { data: &nr_b });
+        chain.push(&identification);
+        chain.push(&Hash { data: hash_r.as_bytes() });
+        vendor::contribute_answer(connection, capabilities, &mut chain);
+        if let Some(version) = capabilities.nat_t {
+            let force = connection.force_encapsulation;
+            nat_detection::contribute(version, transform.hash, cookies, path, force, &mut chain);
+        }
+        (Self { said, idii_b, transform, capabilities, peer, keys, iv }, built(chain))
+    }
+
+    /// Checks message 3: HASH_I.
+    ///
+    /// The initiator's first NAT-D covers the port it used before or after it moved: `locals` holds
+    /// both. INITIAL-CONTACT counts only if it came encrypted.
+    pub(crate) fn check(
+        &self,
+        locals: &[SocketAddr],
+        remote: SocketAddr,
+        payloads: &Payloads<'_>,
+        encrypted: bool,
+    ) -> Result<Authenticated, Refused> {
+        let hash = phase1::body(payloads, PayloadType::HASH)?;
+        if !self.keys.hash_i(&self.said.transcript(), &self.idii_b).matches(hash) {
+            return Err(DropReason::WrongHash.into());
+        }
+        let cookies = self.said.cookies;
+        let nat = self.capabilities.nat_t.map_or(Location::Unknown, |version| {
+            nat_detection::absorb(version, self.transform.hash, cookies, locals, remote, payloads)
+        });
+        Ok(Authenticated { nat, initial_contact: encrypted && initial_contact::absorb(cookies, payloads) })
+    }
+
+    /// Ends phase 1; the IV chain must be past message 3 if that came encrypted.
+    pub(crate) fn commit(self, authenticated: &Authenticated) -> Proven {
+        Proven {
+            keys: self.keys.authenticated(),
+            iv: self.iv,
+            transform: self.transform,
+            peer: self.peer,
+            initial_contact: authenticated.initial_contact,
+        }
+    }
+}
+
+/// Message 3 is lawful: the peer knows the key.
+#[derive(Debug)]
+pub(crate) struct Authenticated {
+    pub(crate) nat: Location,
+    initial_contact: bool,
+}
