@@ -170,6 +170,8 @@ fn softethers_stop_with_its_odd_result_code_ends_the_connection_and_is_acknowled
 fn a_stop_that_answers_ours_is_acknowledged_too() {
     let mut puppet = Puppet::new(without_cookie());
     puppet.softether_reply();
+    // This acknowledges what is out, so that the StopCCN goes out at once.
+    puppet.say(MessageType::HELLO, vec![]);
     let connection = puppet.router.endpoint.connection_statuses(puppet.now)[0].connection;
     let close = Command::Disconnect { connection, result: StopResult::CLEARED };
     puppet.router.handle_command(puppet.now, close).unwrap();
