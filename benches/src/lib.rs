@@ -5,5 +5,8 @@
 
 pub mod esp;
 pub mod handshake;
+pub mod l2tp;
 pub mod measure;
+pub mod sad;
 pub mod spd;
+pub mod wire;

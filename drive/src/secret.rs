@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 /// Octets that nobody may see: wiped on drop, absent from `Debug`, compared in constant time.
 ///
 /// There is no `Clone` and no `PartialEq`; [`expose`](Self::expose) is the only door. Roles are
-/// newtypes made with [`secret!`](crate::secret).
+/// newtypes made with [`secret!`](crate::secret!).
 pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
 impl SecretBytes {

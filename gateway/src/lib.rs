@@ -47,6 +47,7 @@ mod demux;
 mod inbound;
 mod monitor;
 mod outbound;
+mod pair;
 mod plan;
 mod pump;
 mod route;

@@ -1,31 +1,26 @@
 //! The gateway itself, and how its children are driven: inside its own calls, with a limit.
 
 use crate::acquire::{Lost, Waiting};
-use crate::action::{Action, Event, InstallRefusal};
+use crate::action::{Action, Event};
 use crate::command::Command;
 use crate::counters::{Counters, count};
 use crate::defaults;
-use crate::demux::{ESP, Ports};
+use crate::demux::Ports;
 use crate::inbound::{DropReason, InPacket, Inbound};
+use crate::pair::Pair;
 use crate::plan::Plan;
 use crate::route::Routes;
-use crate::suite;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use drive::{Datagram, Instant, Machine, MonotonicClock, Path, SecretBytes, Timers, Verdict};
-use esp_ah::{OpenKey, Packet, SealKey, SequenceBits};
-use ikev1_core::{
-    AllocateSpi, ChildId, CommandError, ConnectionId, Encapsulation, Endpoint, Handle, InstallSa, RemoveSa, Role,
-    TrafficSelector,
-};
+use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
+use esp_ah::Packet;
+use ikev1_core::{ChildId, CommandError, ConnectionId, Endpoint, Handle, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng as _};
-use sad::{
-    FlowId, InboundKeys, OutboundKeys, OwnerId, SaHandle, SaMode, SaParameters, SaProtocol, Sad, Spi, WindowSize,
-};
+use sad::{SaProtocol, Sad, WindowSize};
 use spd::TemplateId;
 
 /// A VPN endpoint: exchanges, policies and associations behind one loop.
@@ -47,25 +42,10 @@ pub struct Gateway {
     pub(crate) clock: MonotonicClock,
     pub(crate) closed: bool,
     /// Renewed pairs that wait to send.
-    switches: Timers<ChildId>,
-    window: WindowSize,
-    entropy: ChaCha20Rng,
+    pub(crate) switches: Timers<ChildId>,
+    pub(crate) window: WindowSize,
+    pub(crate) entropy: ChaCha20Rng,
     actions: VecDeque<Action>,
-}
-
-/// A pair of associations, one per direction, as the exchanges agreed it.
-#[derive(Debug)]
-pub(crate) struct Pair {
-    pub(crate) template: TemplateId,
-    pub(crate) policy: spd::PolicyId,
-    pub(crate) inbound: Option<SaHandle>,
-    pub(crate) outbound: Option<SaHandle>,
-    /// What sealed packets travel on.
-    pub(crate) path: Path,
-    pub(crate) local: TrafficSelector,
-    pub(crate) remote: TrafficSelector,
-    pub(crate) sent_reported: Option<Instant>,
-    pub(crate) seen_reported: Option<Instant>,
 }
 
 impl Gateway {
@@ -245,107 +225,6 @@ impl Gateway {
         let _ = self.ike.handle_command(now, command);
     }
 
-    fn allocate(&mut self, now: Instant, question: &AllocateSpi) {
-        let owner = OwnerId(question.child.0);
-        let ours = question.protocol == ESP;
-        let allocated = ours
-            .then(|| self.sad.allocate_spi(now, SaProtocol::Esp, question.local, owner, &mut self.entropy).ok())
-            .flatten();
-        let spi = allocated.map(|(_, spi)| spi.get());
-        let answer = ikev1_core::Command::ProvideSpi { ticket: question.ticket, spi };
-        if let (Err(_), Some((larval, _))) = (self.ike.handle_command(now, answer), allocated) {
-            let _ = self.sad.remove(larval);
-        }
-    }
-
-    fn install(&mut self, now: Instant, install: InstallSa) -> Result<(), InstallRefusal> {
-        let template = self.routes.template(install.connection, install.policy).ok_or(InstallRefusal::UnknownPolicy)?;
-        let policy = self.routes.of(template).map(|route| route.spd).ok_or(InstallRefusal::UnknownPolicy)?;
-        let suite = suite::of(install.suite).ok_or(InstallRefusal::Suite)?;
-        if install.mode != ikev1_core::proposal::Mode::Tunnel {
-            return Err(InstallRefusal::Mode);
-        }
-        let mut keymat = Vec::with_capacity(suite.keymat_len());
-        keymat.extend_from_slice(install.encryption_key.expose());
-        keymat.extend_from_slice(install.integrity_key.expose());
-        let keymat = SecretBytes::new(keymat);
-        let path = match install.encapsulation {
-            Encapsulation::Native => Path::ip(ESP, install.local, install.remote),
-            Encapsulation::Udp(path) => path,
-        };
-        let parameters = SaParameters {
-            mode: SaMode::Tunnel,
-            path,
-            flow: FlowId(install.child.0),
-            owner: OwnerId(install.ike_sa.0),
-            lifetime: lifetime(&install.lifetimes),
-        };
-        let pair = self.pairs.entry(install.child).or_insert(Pair {
-            template,
-            policy,
-            inbound: None,
-            outbound: None,
-            path,
-            local: install.local_selector,
-            remote: install.remote_selector,
-            sent_reported: None,
-            seen_reported: None,
-        });
-        match install.direction {
-            ikev1_core::Direction::Inbound => {
-                let keys = OpenKey::new(suite, SequenceBits::Bits32, keymat.expose())?;
-                let larval = self.sad.find(install.spi, install.local, SaProtocol::Esp);
-                let larval = larval.ok_or(InstallRefusal::SpiGone)?;
-                let source = sad::SourceCheck::Any;
-                self.sad.install_inbound(now, larval, &parameters, self.window, source, InboundKeys::Esp(keys))?;
-                pair.inbound = Some(larval);
-            }
-            ikev1_core::Direction::Outbound => {
-                let keys = SealKey::new(suite, SequenceBits::Bits32, keymat.expose())?;
-                let spi = Spi::new(install.spi).ok_or(InstallRefusal::ReservedSpi)?;
-                let keys = OutboundKeys::Esp(keys);
-                pair.outbound = Some(self.sad.install_outbound(now, spi, &parameters, keys, pair.inbound)?);
-                let behind = install.replaces.filter(|_| install.role == Role::Initiator);
-                let (local, remote) = (install.local_selector, install.remote_selector);
-                self.routes.attach(template, install.child, local, remote, behind);
-                if behind.is_some() {
-                    self.switches.set(install.child, now + defaults::SWITCH_DELAY);
-                }
-                self.count_policy(policy, |counters| &mut counters.setup_done);
-                for packet in self.waiting.release(template) {
-                    // What still finds no association waits again, or is counted as dropped.
-                    let _ = self.seal_copy(now, &packet);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, removal: &RemoveSa) {
-        let Some(pair) = self.pairs.remove(&removal.child) else { return };
-        self.routes.detach(pair.template, removal.child);
-        self.switches.cancel(&removal.child);
-        for association in [pair.inbound, pair.outbound].into_iter().flatten() {
-            // It may be dead and gone already, which comes to the same.
-            let _ = self.sad.remove(association);
-        }
-    }
-
-    /// Lets a renewed pair send: the peer has shown that it has its keys, or has had time enough.
-    fn switch(&mut self, child: ChildId) {
-        if let Some(template) = self.pairs.get(&child).map(|pair| pair.template) {
-            self.routes.promote(template, child);
-        }
-    }
-
-    fn move_pair(&mut self, child: ChildId, path: Path) {
-        let Some(pair) = self.pairs.get_mut(&child) else { return };
-        pair.path = path;
-        for association in [pair.inbound, pair.outbound].into_iter().flatten() {
-            let _ = self.sad.set_path(association, path);
-        }
-    }
-
     /// Learns from news of the exchanges which negotiations came to nothing.
     fn learn(&mut self, now: Instant, event: &ikev1_core::Event) {
         use ikev1_core::Event as Ike;
@@ -373,13 +252,6 @@ impl Gateway {
             self.news(Event::WaitingLost { connection, policy, packets, reason: Lost::NegotiationFailed });
         }
     }
-}
-
-/// The limits in octets; those in time are kept by the exchanges, which renew and remove.
-fn lifetime(lifetimes: &ikev1_core::Lifetimes) -> sad::Lifetime {
-    let octets = |kilobytes: Option<u64>| kilobytes.map(|kilobytes| kilobytes.saturating_mul(1_024));
-    let limits = |kilobytes| sad::Limits { octets: octets(kilobytes), ..sad::Limits::NONE };
-    sad::Lifetime { soft: limits(lifetimes.soft_kilobytes), hard: limits(lifetimes.hard_kilobytes) }
 }
 
 impl Machine for Gateway {

@@ -12,31 +12,37 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Returns a reader of `octets`, whose first octet has the offset 0.
+    #[inline]
     pub const fn new(octets: &'a [u8]) -> Self {
         Self::at(octets, 0)
     }
 
     /// Returns a reader of `octets`, whose first octet has the given offset.
+    #[inline]
     pub const fn at(octets: &'a [u8], offset: usize) -> Self {
         Self { rest: octets, offset }
     }
 
     /// Returns the offset of the next octet.
+    #[inline]
     pub const fn offset(&self) -> usize {
         self.offset
     }
 
     /// Returns what has not been read, without reading it.
+    #[inline]
     pub const fn peek_rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Returns how many octets have not been read.
+    #[inline]
     pub const fn len(&self) -> usize {
         self.rest.len()
     }
 
     /// Returns whether everything has been read.
+    #[inline]
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -50,10 +56,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Truncated`] when fewer are left.
+    #[inline]
     pub fn octets(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], WireError> {
         #[cfg(test)]
         meter::step();
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or(self.error(ErrorKind::Truncated, field))?;
+        let Some((taken, rest)) = self.rest.split_at_checked(count) else {
+            return Err(self.error(ErrorKind::Truncated, field));
+        };
         self.rest = rest;
         self.offset = self.offset.saturating_add(count);
         Ok(taken)
@@ -63,6 +72,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Truncated`] when fewer are left.
+    #[inline]
     pub fn sub(&mut self, count: usize, field: &'static str) -> Result<Self, WireError> {
         let offset = self.offset;
         Ok(Self::at(self.octets(count, field)?, offset))
@@ -72,10 +82,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Truncated`] when fewer than `N` octets are left.
+    #[inline]
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], WireError> {
         #[cfg(test)]
         meter::step();
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(self.error(ErrorKind::Truncated, field))?;
+        let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(self.error(ErrorKind::Truncated, field));
+        };
         self.rest = rest;
         self.offset = self.offset.saturating_add(N);
         Ok(*taken)
@@ -85,6 +98,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Truncated`] when none is left.
+    #[inline]
     pub fn u8(&mut self, field: &'static str) -> Result<u8, WireError> {
         let [octet] = self.array(field)?;
         Ok(octet)
@@ -94,6 +108,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Truncated`] when fewer are left.
+    #[inline]
     pub fn u16(&mut self, field: &'static str) -> Result<u16, WireError> {
         Ok(u16::from_be_bytes(self.array(field)?))
     }
@@ -102,11 +117,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Truncated`] when fewer are left.
+    #[inline]
     pub fn u32(&mut self, field: &'static str) -> Result<u32, WireError> {
         Ok(u32::from_be_bytes(self.array(field)?))
     }
 
     /// Reads everything that is left, which may be nothing.
+    #[inline]
     pub fn rest(&mut self) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at(self.rest.len());
         self.rest = rest;
@@ -118,6 +135,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Empty`] when nothing is left.
+    #[inline]
     pub fn some_rest(&mut self, field: &'static str) -> Result<&'a [u8], WireError> {
         if self.is_empty() {
             return Err(self.error(ErrorKind::Empty, field));
@@ -129,12 +147,14 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Trailing`] when octets are left.
+    #[inline]
     pub const fn finish(self, field: &'static str) -> Result<(), WireError> {
         if self.is_empty() { Ok(()) } else { Err(self.error(ErrorKind::Trailing, field)) }
     }
 }
 
 impl<'a> From<&'a [u8]> for Reader<'a> {
+    #[inline]
     fn from(octets: &'a [u8]) -> Self {
         Self::new(octets)
     }

@@ -127,16 +127,6 @@ impl<R: CryptoRng> Endpoint<R> {
         if coming { DropReason::NotReady } else { reason }
     }
 
-    /// Returns the data plane, for its counters and parameters.
-    pub const fn data_plane(&self) -> &DataPlane {
-        &self.data
-    }
-
-    /// Returns what was counted.
-    pub const fn counters(&self) -> &EndpointCounters {
-        &self.counters
-    }
-
     pub(crate) fn act(&mut self, action: Action) {
         if self.actions.len() < ACTION_LIMIT || !matches!(action, Action::Transmit(_)) {
             self.actions.push_back(action);
@@ -273,6 +263,18 @@ impl<R: CryptoRng> Endpoint<R> {
                 Ok(Handle::Done)
             }
         }
+    }
+}
+
+impl<R> Endpoint<R> {
+    /// Returns the data plane, for its counters and parameters.
+    pub const fn data_plane(&self) -> &DataPlane {
+        &self.data
+    }
+
+    /// Returns what was counted.
+    pub const fn counters(&self) -> &EndpointCounters {
+        &self.counters
     }
 }
 

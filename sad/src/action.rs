@@ -53,4 +53,9 @@ pub enum Action {
         /// Who agreed its keys.
         owner: OwnerId,
     },
+    /// Half of the sequence numbers of an outbound association's last snapshot are used: take the next one.
+    SnapshotDue {
+        /// The association.
+        association: SaHandle,
+    },
 }

@@ -1,4 +1,5 @@
 use crate::counters::{InboundTally, OutboundTally};
+use crate::lifetime::UseLimits;
 use crate::{
     FlowId, Lifetime, LimitKind, OwnerId, ReplayWindow, SaHandle, SaProtocol, SaState, SequenceCounter, Spi, WindowSize,
 };
@@ -53,7 +54,8 @@ pub(crate) struct Common {
     pub path: Path,
     pub flow: FlowId,
     pub owner: OwnerId,
-    pub lifetime: Lifetime,
+    pub soft: UseLimits,
+    pub hard: UseLimits,
     pub created: Instant,
     pub used: Option<Instant>,
     /// When its time is over; no packet passes from then on, whether or not anybody called the timer.
@@ -78,7 +80,8 @@ impl Common {
             path,
             flow,
             owner,
-            lifetime,
+            soft: UseLimits::new(&lifetime.soft),
+            hard: UseLimits::new(&lifetime.hard),
             created: now,
             used: None,
             hard_at: after(lifetime.hard.time),
@@ -89,15 +92,21 @@ impl Common {
         }
     }
 
+    /// Returns the limits; those of time as they are now.
+    pub fn lifetime(&self) -> Lifetime {
+        let time = |at: Instant| (at != Instant::MAX).then(|| at - self.created);
+        Lifetime { soft: self.soft.with_time(time(self.soft_at)), hard: self.hard.with_time(time(self.hard_at)) }
+    }
+
     /// Returns the limit of use that is reached first: hard before soft, none if neither.
     pub fn limit_reached(&self, packets: u64, octets: u64) -> Option<(Hardness, LimitKind)> {
-        if let Some(kind) = self.lifetime.hard.reached(packets, octets) {
+        if let Some(kind) = self.hard.reached(packets, octets) {
             return Some((Hardness::Hard, kind));
         }
         if self.state != SaState::Mature {
             return None;
         }
-        self.lifetime.soft.reached(packets, octets).map(|kind| (Hardness::Soft, kind))
+        self.soft.reached(packets, octets).map(|kind| (Hardness::Soft, kind))
     }
 }
 
@@ -110,6 +119,7 @@ pub(crate) enum Hardness {
 /// The keys of an association that carries received packets.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "ESP is the rule, and a box would cost every packet a load")]
 pub enum InboundKeys {
     /// Those of ESP.
     Esp(OpenKey),
@@ -120,6 +130,7 @@ pub enum InboundKeys {
 /// The keys of an association that carries packets sent.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "ESP is the rule, and a box would cost every packet a load")]
 pub enum OutboundKeys {
     /// Those of ESP.
     Esp(SealKey),

@@ -122,7 +122,7 @@ impl Found {
 }
 
 impl Sad {
-    /// How many wrong ICVs in a row make the upper half of extended numbers doubtful: from then on each
+    /// How many wrong ICVs in a row make the upper half of extended numbers doubtful: from that one on each
     /// packet that fails is tried once more, RFC 4303 appendix A3.
     pub const RESYNCHRONISE_AFTER: u32 = 64;
 
@@ -249,8 +249,7 @@ impl Sad {
             return Err(DropReason::NotCarrying(SaState::Larval));
         };
         let tally = &mut live.tally;
-        let spent =
-            live.common.hard_at <= now || live.common.lifetime.hard.reached(tally.packets, tally.octets).is_some();
+        let spent = live.common.hard_at <= now || live.common.hard.reached(tally.packets, tally.octets).is_some();
         if !live.common.state.carries_traffic() || spent {
             tally.refused = tally.refused.saturating_add(1);
             let state = if spent { SaState::Dead } else { live.common.state };

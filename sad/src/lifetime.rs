@@ -1,3 +1,4 @@
+use core::num::NonZeroU64;
 use core::time::Duration;
 use rand_core::Rng;
 
@@ -15,13 +16,33 @@ pub struct Limits {
 impl Limits {
     /// No limit at all.
     pub const NONE: Self = Self { time: None, octets: None, packets: None };
+}
 
-    /// Returns which limit of use `packets` and `octets` reach.
-    pub(crate) fn reached(&self, packets: u64, octets: u64) -> Option<LimitKind> {
-        if self.octets.is_some_and(|limit| octets >= limit) {
+/// The limits of use of one association, as it keeps them: half the size. A limit of 0 is kept as 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UseLimits {
+    octets: Option<NonZeroU64>,
+    packets: Option<NonZeroU64>,
+}
+
+impl UseLimits {
+    pub fn new(limits: &Limits) -> Self {
+        let keep = |limit: Option<u64>| limit.and_then(|limit| NonZeroU64::new(limit.max(1)));
+        Self { octets: keep(limits.octets), packets: keep(limits.packets) }
+    }
+
+    /// Returns the limits again, with that of time as it is given.
+    pub fn with_time(self, time: Option<Duration>) -> Limits {
+        Limits { time, octets: self.octets.map(NonZeroU64::get), packets: self.packets.map(NonZeroU64::get) }
+    }
+
+    /// Returns which limit `packets` and `octets` reach.
+    #[inline]
+    pub fn reached(&self, packets: u64, octets: u64) -> Option<LimitKind> {
+        if self.octets.is_some_and(|limit| octets >= limit.get()) {
             return Some(LimitKind::Octets);
         }
-        if self.packets.is_some_and(|limit| packets >= limit) {
+        if self.packets.is_some_and(|limit| packets >= limit.get()) {
             return Some(LimitKind::Packets);
         }
         None
@@ -120,7 +141,9 @@ mod tests {
         let rule = SoftRule { per_mille: u16::MAX, jitter: Duration::MAX };
         let lifetime = Lifetime::new(hard, rule, &mut rng);
         assert_eq!((lifetime.soft.octets, lifetime.soft.packets), (Some(u64::MAX), Some(0)));
-        assert_eq!(lifetime.hard.reached(0, 0), Some(LimitKind::Packets));
-        assert_eq!(Limits::NONE.reached(u64::MAX, u64::MAX), None);
+        let kept = UseLimits::new(&lifetime.hard);
+        assert_eq!((kept.reached(0, 0), kept.reached(1, 0)), (None, Some(LimitKind::Packets)));
+        assert_eq!(UseLimits::new(&Limits::NONE).reached(u64::MAX, u64::MAX), None);
+        assert_eq!(kept.with_time(None).octets, Some(u64::MAX));
     }
 }

@@ -1,6 +1,6 @@
 use crate::entry::{Hardness, OutboundKeys};
 use crate::sequence::max_sequence;
-use crate::{LimitKind, SaHandle, SaProtocol, SaState, Sad};
+use crate::{Action, LimitKind, SaHandle, SaProtocol, SaState, Sad, SequenceExhausted};
 use drive::Instant;
 use esp_ah::ah::AhError;
 use esp_ah::{Packet, SealError, SealJob, SequenceBits, seal_batch};
@@ -25,6 +25,9 @@ pub enum SealRefusal {
     /// The sequence numbers are used up; the association is dead.
     #[error("the sequence numbers are used up")]
     SequenceExhausted,
+    /// The sequence numbers of the last snapshot are used up: take the next one.
+    #[error("the next snapshot is due")]
+    SnapshotDue,
     /// The association is not of the protocol asked for.
     #[error("the association is of another protocol")]
     OtherProtocol,
@@ -155,22 +158,32 @@ impl Sad {
             return Err(SealRefusal::OtherProtocol);
         }
         let tally = &mut found.tally;
-        let spent =
-            found.common.hard_at <= now || found.common.lifetime.hard.reached(tally.packets, tally.octets).is_some();
+        let spent = found.common.hard_at <= now || found.common.hard.reached(tally.packets, tally.octets).is_some();
         if !found.common.state.carries_traffic() || spent {
             tally.refused = tally.refused.saturating_add(1);
             let state = if spent { SaState::Dead } else { found.common.state };
             return Err(SealRefusal::NotCarrying(state));
         }
-        let Ok(sequence) = found.sequence.take() else {
-            tally.sequence_exhausted = tally.sequence_exhausted.saturating_add(1);
-            self.reach(association, Hardness::Hard, LimitKind::Sequence);
-            return Err(SealRefusal::SequenceExhausted);
+        let sequence = match found.sequence.take() {
+            Ok(sequence) => sequence,
+            Err(SequenceExhausted::Reserve) => {
+                tally.refused = tally.refused.saturating_add(1);
+                return Err(SealRefusal::SnapshotDue);
+            }
+            Err(SequenceExhausted::End) => {
+                tally.sequence_exhausted = tally.sequence_exhausted.saturating_add(1);
+                self.reach(association, Hardness::Hard, LimitKind::Sequence);
+                return Err(SealRefusal::SequenceExhausted);
+            }
         };
         tally.packets = tally.packets.saturating_add(1);
         tally.octets = tally.octets.saturating_add(octets);
         found.common.used = Some(now);
-        Ok(Admitted { sequence, spi: found.common.spi.get(), octets })
+        let spi = found.common.spi.get();
+        if found.sequence.is_due(sequence) {
+            self.actions.push_back(Action::SnapshotDue { association });
+        }
+        Ok(Admitted { sequence, spi, octets })
     }
 
     /// Takes a failed packet back out of the count, and acts on limits that were reached.

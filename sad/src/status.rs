@@ -103,7 +103,8 @@ impl Sad {
         counters: SaCounters,
         progress: Progress<'_>,
     ) -> SaStatus {
-        let hard = common.lifetime.hard;
+        let lifetime = common.lifetime();
+        let hard = lifetime.hard;
         let (bits, last_sequence, window, bitmap) = match progress {
             Progress::Counter(counter) => (counter.bits(), counter.last(), None, Box::default()),
             Progress::Window(window) => {
@@ -117,7 +118,7 @@ impl Sad {
             pair: common.pair,
             suite,
             integrity,
-            lifetime: common.lifetime,
+            lifetime,
             time_left: (common.hard_at != Instant::MAX).then(|| common.hard_at - self.clock.latest()),
             octets_left: hard.octets.map(|limit| limit.saturating_sub(counters.octets())),
             packets_left: hard.packets.map(|limit| limit.saturating_sub(counters.packets())),

@@ -1,15 +1,12 @@
-use crate::entry::{Common, Hardness, Inbound, InboundKeys, Outbound, OutboundKeys};
+use crate::entry::{Common, Hardness, Inbound, InboundKeys, Outbound};
 use crate::spi::SpiLayout;
-use crate::{
-    Action, DatabaseCounters, FlowId, LimitKind, OwnerId, SaHandle, SaParameters, SaProtocol, SaState, SequenceCounter,
-    Side, SourceCheck, Spi, WindowSize,
-};
+use crate::{Action, DatabaseCounters, FlowId, LimitKind, OwnerId, SaHandle, SaProtocol, SaState, Side, Spi};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
-use drive::{Instant, MonotonicClock, Path, Timers};
+use drive::{Instant, MonotonicClock, Timers};
 use rand_core::Rng;
 use thiserror::Error;
 
@@ -32,6 +29,12 @@ pub enum SadError {
     /// The two associations are not of two directions.
     #[error("a pair is one association of each direction")]
     NotAPair,
+    /// The snapshot is of an association whose time is over.
+    #[error("the association has expired")]
+    Expired,
+    /// The snapshot and the keys are of two directions, protocols or widths of sequence numbers.
+    #[error("the keys are not those of the snapshot")]
+    OtherKeys,
     /// The two associations cannot be neighbours in a bundle.
     #[error("not two associations that can be neighbours in a bundle")]
     NotABundle,
@@ -80,7 +83,7 @@ pub(crate) enum Occupant {
 /// look-up touches one cache line.
 #[derive(Debug, Default)]
 pub(crate) struct InboundSlot {
-    spi: u32,
+    pub spi: u32,
     pub generation: u32,
     destination: [u64; 2],
     /// 0 when vacant: look-ups never ask for protocol 0.
@@ -107,7 +110,7 @@ pub struct Sad {
     /// Slot by slot beside `occupants`.
     pub(crate) slots: Vec<InboundSlot>,
     pub(crate) occupants: Vec<Option<Occupant>>,
-    inbound_free: VecDeque<u32>,
+    pub(crate) inbound_free: VecDeque<u32>,
     outbound: Vec<OutboundSlot>,
     outbound_free: VecDeque<u32>,
     /// Inbound associations whose SPI was chosen by somebody else: manual keys.
@@ -143,166 +146,6 @@ impl Sad {
             actions: VecDeque::new(),
             counters: DatabaseCounters::default(),
         }
-    }
-
-    /// Gives out an SPI for packets to `destination`: a larval association. Draws one number, very rarely more.
-    ///
-    /// # Errors
-    /// [`SadError::Full`].
-    pub fn allocate_spi<R: Rng + ?Sized>(
-        &mut self,
-        now: Instant,
-        protocol: SaProtocol,
-        destination: IpAddr,
-        owner: OwnerId,
-        rng: &mut R,
-    ) -> Result<(SaHandle, Spi), SadError> {
-        let now = self.clock.observe(now);
-        let allocated = self.take_inbound_slot().and_then(|slot| {
-            let last = self.slots.get(slot as usize).map_or(0, |slot| slot.spi);
-            let spi = (0..4).find_map(|_| {
-                let drawn = self.layout.draw(slot as usize, last, rng)?;
-                (!self.is_foreign(drawn, protocol, destination)).then_some(drawn)
-            });
-            if spi.is_none() {
-                self.inbound_free.push_back(slot);
-            }
-            Some((slot, spi?))
-        });
-        let Some((slot, spi)) = allocated else {
-            self.counters.add_failed = self.counters.add_failed.saturating_add(1);
-            return Err(SadError::Full(self.settings.limit));
-        };
-        let larval = Larval { spi, protocol, destination, owner, created: now };
-        let handle = self.occupy(slot, spi, protocol, destination, Occupant::Larval(Box::new(larval)), None);
-        self.timers.set(handle, now + self.settings.larval_time);
-        Ok((handle, spi))
-    }
-
-    /// Installs the keys of an SPI that was given out: the larval association is mature and keeps its handle.
-    ///
-    /// # Errors
-    /// [`SadError::Stale`], [`SadError::NotLarval`].
-    pub fn install_inbound(
-        &mut self,
-        now: Instant,
-        larval: SaHandle,
-        parameters: &SaParameters,
-        window: WindowSize,
-        source: SourceCheck,
-        keys: InboundKeys,
-    ) -> Result<(), SadError> {
-        let now = self.clock.observe(now);
-        let installed = self.promote(now, larval, parameters, window, source, keys);
-        self.count_addition(&installed);
-        installed
-    }
-
-    /// Installs an inbound association under an SPI chosen by the operator or by nobody else: manual keys.
-    ///
-    /// # Errors
-    /// [`SadError::SpiTaken`], [`SadError::Full`], [`SadError::ManualKeys`].
-    pub fn install_inbound_manual(
-        &mut self,
-        now: Instant,
-        spi: Spi,
-        parameters: &SaParameters,
-        keys: InboundKeys,
-    ) -> Result<SaHandle, SadError> {
-        let now = self.clock.observe(now);
-        let installed = if keys.may_be_manual() {
-            let common = Common::new(now, keys.protocol(), spi, parameters);
-            let source = SourceCheck::Any;
-            self.place_foreign(Inbound::new(common, WindowSize::Off, source, keys.sequence_bits()), keys)
-        } else {
-            Err(SadError::ManualKeys)
-        };
-        self.count_addition(&installed);
-        installed
-    }
-
-    /// Installs an association that sends under the peer's `spi`, beside its pair if it has one.
-    ///
-    /// # Errors
-    /// [`SadError::Full`], [`SadError::Stale`] of the pair, [`SadError::NotAPair`].
-    pub fn install_outbound(
-        &mut self,
-        now: Instant,
-        spi: Spi,
-        parameters: &SaParameters,
-        keys: OutboundKeys,
-        pair: Option<SaHandle>,
-    ) -> Result<SaHandle, SadError> {
-        let now = self.clock.observe(now);
-        let installed = self.check_pair(pair).and_then(|()| {
-            let mut common = Common::new(now, keys.protocol(), spi, parameters);
-            common.pair = pair;
-            let sequence = SequenceCounter::new(keys.sequence_bits());
-            self.place_outbound(Outbound { common, sequence, tally: Default::default(), keys: Some(keys) })
-        });
-        if let (Ok(handle), Some(pair)) = (&installed, pair)
-            && let Some(inbound) = self.inbound_mut(pair)
-        {
-            inbound.common.pair = Some(*handle);
-        }
-        self.count_addition(&installed);
-        installed
-    }
-
-    /// Installs an association that sends, with manual keys.
-    ///
-    /// # Errors
-    /// As [`install_outbound`](Self::install_outbound), and [`SadError::ManualKeys`].
-    pub fn install_outbound_manual(
-        &mut self,
-        now: Instant,
-        spi: Spi,
-        parameters: &SaParameters,
-        keys: OutboundKeys,
-        pair: Option<SaHandle>,
-    ) -> Result<SaHandle, SadError> {
-        if !keys.may_be_manual() {
-            self.counters.add_failed = self.counters.add_failed.saturating_add(1);
-            return Err(SadError::ManualKeys);
-        }
-        self.install_outbound(now, spi, parameters, keys, pair)
-    }
-
-    /// Removes an association at once, whatever its state; its pair stays.
-    ///
-    /// # Errors
-    /// [`SadError::Stale`].
-    pub fn remove(&mut self, association: SaHandle) -> Result<(), SadError> {
-        let removed = match association.side {
-            Side::Inbound => self.vacate_inbound(association),
-            Side::Outbound => self.vacate_outbound(association),
-        };
-        self.timers.cancel(&association);
-        let counters = &mut self.counters;
-        let counter = if removed { &mut counters.delete_good } else { &mut counters.delete_failed };
-        *counter = counter.saturating_add(1);
-        if removed { Ok(()) } else { Err(SadError::Stale(association)) }
-    }
-
-    /// Lets an association end after `delay`, if it does not end sooner: for what is still on its way to
-    /// an inbound association after its successor took over. Says [`Action::HardExpired`] then.
-    ///
-    /// An outbound one is used no more while its flow has another.
-    ///
-    /// # Errors
-    /// [`SadError::Stale`].
-    pub fn remove_after(&mut self, now: Instant, association: SaHandle, delay: Duration) -> Result<(), SadError> {
-        let now = self.clock.observe(now);
-        let common = self.common_mut(association).ok_or(SadError::Stale(association))?;
-        if common.state == SaState::Mature {
-            common.state = SaState::Dying;
-        }
-        common.hard_at = common.hard_at.min(now + delay);
-        // Its end is its own: the pair was told the same, or stays.
-        common.pair = None;
-        let at = common.hard_at;
-        self.timers.set(association, at);
-        Ok(())
     }
 
     /// Returns the inbound association of a packet's SPI, destination and protocol, RFC 4301 §4.1.
@@ -369,18 +212,6 @@ impl Sad {
         self.len() == 0
     }
 
-    /// Changes the outer ends of an association: the peer moved, and proved it.
-    ///
-    /// The destination of an inbound association is part of its identity and stays.
-    ///
-    /// # Errors
-    /// [`SadError::Stale`].
-    pub fn set_path(&mut self, association: SaHandle, path: Path) -> Result<(), SadError> {
-        let common = self.common_mut(association).ok_or(SadError::Stale(association))?;
-        common.path = path;
-        Ok(())
-    }
-
     /// Returns the counters of the database.
     pub fn counters(&self) -> &DatabaseCounters {
         &self.counters
@@ -404,7 +235,7 @@ impl Sad {
         self.occupants.get(handle.slot as usize)?.as_ref().filter(|_| ours)
     }
 
-    fn occupant_mut(&mut self, handle: SaHandle) -> Option<&mut Occupant> {
+    pub(crate) fn occupant_mut(&mut self, handle: SaHandle) -> Option<&mut Occupant> {
         let slot = self.slots.get(handle.slot as usize)?;
         let ours = handle.side == Side::Inbound && slot.generation == handle.generation;
         self.occupants.get_mut(handle.slot as usize)?.as_mut().filter(|_| ours)
@@ -522,50 +353,13 @@ impl Sad {
             handle.generation = place.generation;
             place.association = Some(Box::new(outbound));
         }
-        self.flows.entry(flow).or_default().push(handle);
+        // As a rule one association a flow, two while one takes over from the other.
+        self.flows.entry(flow).or_insert_with(|| Vec::with_capacity(1)).push(handle);
         self.arm(handle, at);
         Ok(handle)
     }
 
-    fn promote(
-        &mut self,
-        now: Instant,
-        handle: SaHandle,
-        parameters: &SaParameters,
-        window: WindowSize,
-        source: SourceCheck,
-        keys: InboundKeys,
-    ) -> Result<(), SadError> {
-        let occupant = self.occupant_mut(handle).ok_or(SadError::Stale(handle))?;
-        let Occupant::Larval(larval) = occupant else { return Err(SadError::NotLarval(handle)) };
-        if larval.protocol != keys.protocol() {
-            return Err(SadError::OtherProtocol(handle));
-        }
-        let common = Common::new(now, larval.protocol, larval.spi, parameters);
-        let at = common.soft_at.min(common.hard_at);
-        *occupant = Occupant::Live(Box::new(Inbound::new(common, window, source, keys.sequence_bits())));
-        if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
-            slot.keys = Some(Box::new(keys));
-        }
-        self.arm(handle, at);
-        Ok(())
-    }
-
-    fn check_pair(&self, pair: Option<SaHandle>) -> Result<(), SadError> {
-        match pair {
-            None => Ok(()),
-            Some(pair) if pair.side == Side::Outbound => Err(SadError::NotAPair),
-            Some(pair) => self.common(pair).map(|_| ()).ok_or(SadError::Stale(pair)),
-        }
-    }
-
-    fn count_addition<T>(&mut self, added: &Result<T, SadError>) {
-        let counters = &mut self.counters;
-        let counter = if added.is_ok() { &mut counters.add_good } else { &mut counters.add_failed };
-        *counter = counter.saturating_add(1);
-    }
-
-    fn is_foreign(&self, spi: Spi, protocol: SaProtocol, destination: IpAddr) -> bool {
+    pub(crate) fn is_foreign(&self, spi: Spi, protocol: SaProtocol, destination: IpAddr) -> bool {
         self.foreign.contains_key(&(spi.get(), protocol.number(), flat(destination)))
     }
 
@@ -577,7 +371,7 @@ impl Sad {
     }
 
     /// A vacant slot: one never used, else the one that is vacant the longest.
-    fn take_inbound_slot(&mut self) -> Option<u32> {
+    pub(crate) fn take_inbound_slot(&mut self) -> Option<u32> {
         if self.slots.len() < self.settings.limit {
             self.slots.push(InboundSlot::default());
             self.occupants.push(None);
@@ -586,7 +380,7 @@ impl Sad {
         self.inbound_free.pop_front()
     }
 
-    fn occupy(
+    pub(crate) fn occupy(
         &mut self,
         slot: u32,
         spi: Spi,
@@ -608,7 +402,7 @@ impl Sad {
         handle
     }
 
-    fn vacate_inbound(&mut self, handle: SaHandle) -> bool {
+    pub(crate) fn vacate_inbound(&mut self, handle: SaHandle) -> bool {
         if self.occupant(handle).is_none() {
             return false;
         }
@@ -629,7 +423,7 @@ impl Sad {
         true
     }
 
-    fn vacate_outbound(&mut self, handle: SaHandle) -> bool {
+    pub(crate) fn vacate_outbound(&mut self, handle: SaHandle) -> bool {
         let Some(flow) = self.outbound(handle).map(|outbound| outbound.common.flow) else { return false };
         if let Some(listed) = self.flows.get_mut(&flow) {
             listed.retain(|other| *other != handle);

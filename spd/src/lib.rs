@@ -33,6 +33,7 @@ extern crate alloc;
 mod classify;
 mod counters;
 mod database;
+mod decide;
 mod decision;
 mod key;
 mod order;

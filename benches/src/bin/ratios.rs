@@ -1,21 +1,33 @@
 //! Prints the ratios of ours to its anchors: `cargo run --release -p benches --bin ratios -- NAME...`.
 
-use benches::handshake;
 use benches::measure::Report;
+use benches::{esp, handshake, sad, spd, wire};
 use clap::{Parser, ValueEnum};
 use std::process::ExitCode;
 
 /// A group of cases.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Group {
+    /// Packets sealed and opened through the association database.
+    Esp,
     /// IKEv1 exchanges against their bare exponentiations.
     Handshake,
+    /// Look-up of associations.
+    Sad,
+    /// Look-up and change of policies.
+    Spd,
+    /// Messages walked and typed, against a naive parser.
+    Wire,
 }
 
 impl Group {
     fn run(self, report: &mut Report) {
         match self {
+            Self::Esp => esp::run(report),
             Self::Handshake => handshake::run(report),
+            Self::Sad => sad::run(report),
+            Self::Spd => spd::run(report),
+            Self::Wire => wire::run(report),
         }
     }
 }

@@ -46,10 +46,12 @@ impl Gcm {
 
     /// Returns the tag over associated data and ciphertext (SP 800-38D §7.1).
     pub(crate) fn tag(&self, iv: [u8; 8], associated: &[u8], ciphertext: &[u8]) -> [u8; 16] {
-        let mut feed = Feed::new(&self.hash);
+        let mut hash = (*self.hash).clone();
+        let mut feed = Feed::new(&mut hash);
         feed.octets(associated);
         feed.octets(ciphertext);
-        self.finish(feed, iv, associated.len(), ciphertext.len())
+        feed.lengths(associated.len(), ciphertext.len());
+        self.masked(hash, iv)
     }
 
     /// Returns the tag of GMAC over `head` and then `octets`, as if they followed each other.
@@ -60,36 +62,36 @@ impl Gcm {
         for (to, from) in first.iter_mut().zip(head.iter().chain(octets)) {
             *to = *from;
         }
-        let mut feed = Feed::new(&self.hash);
+        let mut hash = (*self.hash).clone();
+        let mut feed = Feed::new(&mut hash);
         feed.octets(&first);
         feed.octets(octets.get(4..).unwrap_or_default());
-        self.finish(feed, iv, head.len().saturating_add(octets.len()), 0)
+        feed.lengths(head.len().saturating_add(octets.len()), 0);
+        self.masked(hash, iv)
     }
 
-    fn finish(&self, mut feed: Feed, iv: [u8; 8], associated_len: usize, ciphertext_len: usize) -> [u8; 16] {
-        // Lengths of packets: far below 2^61 octets.
-        let bits = |octets: usize| (octets as u128).wrapping_mul(8);
-        feed.block((bits(associated_len) << 64) | bits(ciphertext_len));
+    /// Returns the hash under the first key stream block.
+    fn masked(&self, hash: Polyval, iv: [u8; 8]) -> [u8; 16] {
         let mut mask = ctr::counter_block(self.salt, iv);
         self.aes.encrypt_block(&mut mask);
-        (feed.finish() ^ u128::from_be_bytes(mask.0)).to_be_bytes()
+        (u128::from_le_bytes(hash.finalize().into()) ^ u128::from_be_bytes(mask.0)).to_be_bytes()
     }
 }
 
 /// Blocks turned round before POLYVAL takes them, which is fastest in fours and when it does not read what was
 /// written just before.
-const RUN: usize = 64;
+const RUN: usize = 32;
 
 /// GHASH over blocks as they come.
-struct Feed {
-    hash: Polyval,
+struct Feed<'a> {
+    hash: &'a mut Polyval,
     waiting: [polyval::Block; RUN],
     count: usize,
 }
 
-impl Feed {
-    fn new(hash: &Polyval) -> Self {
-        Self { hash: hash.clone(), waiting: [polyval::Block::default(); RUN], count: 0 }
+impl<'a> Feed<'a> {
+    fn new(hash: &'a mut Polyval) -> Self {
+        Self { hash, waiting: [polyval::Block::default(); RUN], count: 0 }
     }
 
     /// Takes octets, with zeros after the last ones up to a whole block.
@@ -130,9 +132,12 @@ impl Feed {
         }
     }
 
-    fn finish(mut self) -> u128 {
+    /// Takes the last block, which says how long everything was, and hands over what waits.
+    fn lengths(mut self, associated: usize, ciphertext: usize) {
+        // Lengths of packets: far below 2^61 octets.
+        let bits = |octets: usize| (octets as u128).wrapping_mul(8);
+        self.block((bits(associated) << 64) | bits(ciphertext));
         self.hash.update(self.waiting.get(..self.count).unwrap_or_default());
-        u128::from_le_bytes(self.hash.finalize().into())
     }
 }
 

@@ -5,10 +5,10 @@
 
 use clap::{Parser, ValueEnum};
 use examples::l2tp::pair::{self, Settings};
-use examples::two_sites::files;
 use l2tpv3::wire::Carrier;
 use std::error::Error;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -81,7 +81,7 @@ fn start(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     };
     let outcome = pair::run(&settings, arguments.pcap.is_some(), &mut io::stdout().lock())?;
     if let (Some(path), Some(capture)) = (&arguments.pcap, &outcome.capture) {
-        files::write_capture(path, capture)?;
+        capture.write_to(BufWriter::new(File::create(path)?))?;
     }
     Ok(outcome.is_success)
 }

@@ -14,8 +14,11 @@ use std::net::IpAddr;
 #[derive(Default)]
 pub struct Associations {
     by_cookie: BTreeMap<Cookie, Association>,
-    fragments: BTreeMap<(Cookie, IpAddr, u16), BTreeMap<u8, (bool, Vec<u8>)>>,
+    fragments: BTreeMap<(Cookie, IpAddr, u16), Parts>,
 }
+
+/// The parts of one fragmented message by number: whether it is the last, and its data.
+type Parts = BTreeMap<u8, (bool, Vec<u8>)>;
 
 /// What one ISAKMP SA has shown.
 #[derive(Default)]

@@ -5,9 +5,11 @@ use core::fmt::Display;
 use drive::{Instant, Path};
 use gateway::{Event, Plan};
 use ikev1_core::negotiate::Refusals;
-use ikev1_core::{ConnectionId, Event as Ike, MessageTrace, PolicyId};
+use ikev1_core::{ConnectionId, Event as Ike, Failure, MessageTrace, PolicyId};
+use ipsec_wire::registry::NotifyType;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// Prints lines of time, level and text; what is below its level is not printed.
 #[derive(Debug)]
@@ -74,7 +76,8 @@ impl Log {
                 LogLevel::Info => "info",
                 LogLevel::Trace => "trace",
             };
-            println!("{now:>14} {name:<5} {text}");
+            // A reader that went away is no reason to end.
+            let _ = writeln!(std::io::stdout(), "{now:>14} {name:<5} {text}");
         }
     }
 
@@ -113,7 +116,10 @@ impl Log {
             ),
             Ike::Phase1Failed { ike_sa, connection, role, path, failure, refusals } => {
                 let who = connection.map_or_else(|| "no connection".to_owned(), |id| self.connection(id));
-                (Warn, format!("{who}: phase 1 failed as {role}, {ike_sa}, {path}: {failure}{}", reasons(refusals)))
+                (
+                    Warn,
+                    format!("{who}: phase 1 failed as {role}, {ike_sa}, {path}: {}{}", why(failure), reasons(refusals)),
+                )
             }
             Ike::AuthenticationFailed { ike_sa, connection, path, peer, wanted, credential, failure } => {
                 let unknown = || "unreadable".to_owned();
@@ -156,7 +162,8 @@ impl Log {
             ),
             Ike::Phase2Failed { child, connection, policy, role, failure, refusals, asked, .. } => {
                 let who = policy.map_or_else(|| self.connection(*connection), |id| self.policy(*connection, id));
-                let mut text = format!("{who}: phase 2 failed as {role}, {child}: {failure}{}", reasons(refusals));
+                let mut text =
+                    format!("{who}: phase 2 failed as {role}, {child}: {}{}", why(failure), reasons(refusals));
                 if let Some((theirs, ours)) = asked {
                     _ = write!(text, "; the peer asked for {theirs} on its side and {ours} on ours");
                 }
@@ -195,6 +202,10 @@ impl Log {
                 let how = if *merged { "merged with one at work" } else { "waits for phase 1" };
                 (Trace, format!("{}: negotiation {how}", self.policy(*connection, *policy)))
             }
+            Ike::Resent { ike_sa, exchange, message_id, sendings, left } => {
+                let id = if *message_id == 0 { String::new() } else { format!(" id {message_id:#010x}") };
+                (Trace, format!("{ike_sa}: {exchange}{id} unanswered, sending {sendings}, {left} left"))
+            }
             Ike::Closed => (Info, "closed".to_owned()),
             other => (Info, format!("{other:?}")),
         }
@@ -212,6 +223,17 @@ impl Log {
 
 fn protection(protected: bool) -> &'static str {
     if protected { "protected" } else { "unprotected, a hint only" }
+}
+
+/// The reason of a failure, with the name of the notification that the peer gave.
+fn why(failure: &Failure) -> String {
+    match failure {
+        Failure::Timeout { sendings, hint: Some(hint) } => {
+            format!("no answer after {sendings} sendings; the peer hinted {}", NotifyType(*hint))
+        }
+        Failure::RefusedByPeer(notify) => format!("the peer refused: {}", NotifyType(*notify)),
+        other => other.to_string(),
+    }
 }
 
 fn reasons(refusals: &Refusals) -> String {

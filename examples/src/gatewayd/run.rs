@@ -119,7 +119,7 @@ impl Daemon {
             let mut turns: BTreeSet<Token> = core::mem::take(&mut self.ready);
             turns.extend(events.iter().map(|event| event.token()));
             for token in turns {
-                self.turn(token);
+                self.turn(token)?;
             }
             if self.engine.poll_timeout().is_some_and(|at| at <= self.clock.now()) {
                 self.engine.handle_timeout(self.clock.now());
@@ -142,9 +142,9 @@ impl Daemon {
         }
     }
 
-    fn turn(&mut self, token: Token) {
+    fn turn(&mut self, token: Token) -> io::Result<()> {
         match token {
-            TUN => self.read_device(),
+            TUN => self.read_device()?,
             SIGNALS => {
                 if self.signals.came() {
                     self.log.line(self.clock.now(), "asked to end");
@@ -154,9 +154,10 @@ impl Daemon {
             Token(CONTROL..) => self.read_control(token),
             Token(number) => self.read_socket(number.saturating_sub(SOCKETS)),
         }
+        Ok(())
     }
 
-    fn read_device(&mut self) {
+    fn read_device(&mut self) -> io::Result<()> {
         let mut buffers = core::mem::take(&mut self.buffers);
         let mut dry = false;
         for _ in 0..ROUNDS {
@@ -165,11 +166,11 @@ impl Daemon {
                 let room = buffer.get_mut(HEADROOM..HEADROOM + LONGEST).unwrap_or_default();
                 match self.device.receive(room) {
                     Ok(length) => lengths.push(length),
-                    Err(error) => {
-                        dry = true;
-                        self.complain(&error, "TUN device");
+                    Err(error) if is_transient(&error) => {
+                        dry = error.kind() == io::ErrorKind::WouldBlock;
                         break;
                     }
+                    Err(error) => return Err(error),
                 }
             }
             self.seal(&mut buffers, &lengths);
@@ -181,6 +182,7 @@ impl Daemon {
             self.ready.insert(TUN);
         }
         self.buffers = buffers;
+        Ok(())
     }
 
     fn seal(&mut self, buffers: &mut [Vec<u8>], lengths: &[usize]) {
@@ -209,8 +211,8 @@ impl Daemon {
                 match self.sockets.receive(index, buffer) {
                     Ok(datagram) => received.push(datagram),
                     Err(error) => {
-                        // A refusal of an earlier datagram (ICMP) is reported here too and ends nothing.
-                        dry = true;
+                        // What is no lack of datagrams concerns one of them, and more may follow.
+                        dry = error.kind() == io::ErrorKind::WouldBlock;
                         self.complain(&error, "socket");
                         break;
                     }
@@ -282,14 +284,14 @@ impl Daemon {
 
     fn send(&self, now: Instant, path: drive::Path, payload: &[u8]) {
         if let Err(error) = self.sockets.send(path, payload)
-            && error.kind() != io::ErrorKind::WouldBlock
+            && !is_transient(&error)
         {
             self.log.warning(now, &format!("{path}: {error}"));
         }
     }
 
     fn complain(&self, error: &io::Error, what: &str) {
-        if error.kind() != io::ErrorKind::WouldBlock && error.kind() != io::ErrorKind::Interrupted {
+        if !is_transient(error) {
             self.log.warning(self.clock.now(), &format!("{what}: {error}"));
         }
     }
@@ -353,4 +355,9 @@ impl Daemon {
         };
         if commands.is_empty() { Err("there is no such association".to_owned()) } else { Ok(commands) }
     }
+}
+
+/// Returns whether an error only says that there is nothing to read or no room to write just now.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

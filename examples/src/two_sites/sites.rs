@@ -23,6 +23,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
             ike_port: 500,
             nat_t_port: 4500,
             replay_window: 64,
+            half_open: None,
             raw_esp: true,
             control: None,
             log: LogLevel::Trace,

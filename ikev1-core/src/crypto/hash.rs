@@ -2,6 +2,7 @@ use crate::Unsupported;
 use core::fmt;
 use digest::{FixedOutput, Update};
 use ipsec_wire::registry::IkeHash;
+use zeroize::Zeroize;
 
 /// The longest output of a negotiated hash, in octets.
 pub(crate) const MAX_HASH_LEN: usize = 64;
@@ -126,6 +127,13 @@ impl Digest {
     #[must_use]
     pub fn matches(&self, received: &[u8]) -> bool {
         drive::ct_eq(self.as_bytes(), received)
+    }
+}
+
+impl Zeroize for Digest {
+    fn zeroize(&mut self) {
+        self.octets.zeroize();
+        self.len = 0;
     }
 }
 

@@ -1,6 +1,7 @@
 use crate::auth::PreSharedKey;
 use crate::crypto::{CipherAlgorithm, CipherKey, DhShared, Digest, HashAlgorithm};
 use core::fmt;
+use zeroize::Zeroizing;
 
 drive::secret! {
     /// SKEYID, the root of a phase 1 exchange.
@@ -61,8 +62,8 @@ impl Phase1Seed {
         cky_i: &[u8; 8],
         cky_r: &[u8; 8],
     ) -> Self {
-        // Here the nonces are secret, and so is their hash; Digest does not wipe, prf output does.
-        let key = hash.digest(&[ni_b, nr_b]);
+        // In these modes the nonces are secret, and so is their hash.
+        let key = Zeroizing::new(hash.digest(&[ni_b, nr_b]));
         Self::new(hash, Skeyid::copied(hash.prf(key.as_bytes(), &[cky_i, cky_r]).expose()))
     }
 
@@ -237,5 +238,33 @@ impl IsakmpKeys {
 impl fmt::Debug for IsakmpKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IsakmpKeys").field("hash", &self.hash).field("cipher", &self.cipher).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    /// RFC 2409 §5.2, each step by itself.
+    #[test]
+    fn skeyid_of_public_key_encryption_is_keyed_by_the_hash_of_the_nonces() {
+        for hash in HashAlgorithm::ALL {
+            let seed = Phase1Seed::from_public_key_encryption(hash, b"ni", b"nr", &[1; 8], &[2; 8]);
+            let key = hash.digest(&[b"ninr"]);
+            let cookies = [[1; 8], [2; 8]].concat();
+            assert_eq!(seed.skeyid().expose(), hash.prf(key.as_bytes(), &[&cookies]).expose());
+        }
+    }
+
+    #[test]
+    fn debug_of_every_stage_shows_lengths_only() {
+        let seed = Phase1Seed::from_psk(HashAlgorithm::Sha1, &PreSharedKey::copied(b"key"), b"ni", b"nr");
+        assert_eq!(format!("{seed:?}"), "Phase1Seed { hash: Sha1, skeyid: Skeyid(20 octets) }");
+        let keys = seed.expand(&DhShared::copied(&[7; 96]), &[1; 8], &[2; 8], CipherAlgorithm::Aes256);
+        assert_eq!(
+            format!("{:?}", keys.authenticated()),
+            "IsakmpKeys { hash: Sha1, cipher: CipherKey(AES-CBC-256, 32 octets), .. }"
+        );
     }
 }

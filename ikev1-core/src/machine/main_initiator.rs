@@ -1,4 +1,5 @@
 use crate::action::Direction;
+use crate::counters::count;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::Answered;
@@ -109,6 +110,7 @@ impl Endpoint {
             Protection::Encrypted,
             incoming.length,
         );
+        count(&mut self.counters.rx_decrypt_good);
         // From here on the peer has proven that it knows the key.
         state.iv.commit(opened.next_iv());
         let Some(connection) = self.plan.shared(core.connection) else {

@@ -194,6 +194,7 @@ impl Endpoint {
             Ok(checked) => checked,
             Err(why) => return self.refuse_proof(core, Phase::KeRecv(state), None, incoming, why),
         };
+        count(&mut self.counters.rx_decrypt_good);
         // From here on the peer has proven that it knows the key.
         state.iv.commit(opened.next_iv());
         core.path = incoming.path;

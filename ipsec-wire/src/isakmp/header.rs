@@ -348,20 +348,20 @@ fn at(octets: &[u8], offset: usize) -> u8 {
 
 /// Reads the generic header of a payload: the type of the next one, and the octets that follow it
 /// (RFC 2408 §3.2). The reserved octet must be zero (RFC 2408 §5.3).
+#[inline]
 pub(crate) fn generic<'a>(reader: &mut Reader<'a>) -> Result<(PayloadType, Reader<'a>), WireError> {
-    let start = reader.offset();
-    let mut probe = *reader;
-    let next = PayloadType(probe.u8("generic payload header")?);
-    let reserved = probe.u8("generic payload header")?;
+    let mut rest = *reader;
+    let [next, reserved, high, low] = rest.array("generic payload header")?;
     if reserved != 0 {
-        return Err(WireError::new(ErrorKind::Reserved, "reserved octet", start.saturating_add(1)));
+        return Err(WireError::new(ErrorKind::Reserved, "reserved octet", reader.offset().saturating_add(1)));
     }
-    let length = usize::from(probe.u16("generic payload header")?);
-    let fault = WireError::new(ErrorKind::Length, "payload length", start.saturating_add(2));
-    let body = length.checked_sub(GENERIC_LEN).ok_or(fault)?;
-    let body = probe.sub(body, "payload").map_err(|_| fault)?;
-    *reader = probe;
-    Ok((next, body))
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    let body = length.checked_sub(GENERIC_LEN).and_then(|length| rest.sub(length, "payload").ok());
+    let Some(body) = body else {
+        return Err(WireError::new(ErrorKind::Length, "payload length", reader.offset().saturating_add(2)));
+    };
+    *reader = rest;
+    Ok((PayloadType(next), body))
 }
 
 /// The octets of a generic payload header.

@@ -162,6 +162,7 @@ impl<'a> Payloads<'a> {
     }
 
     /// Returns the payloads in order.
+    #[inline]
     pub const fn iter(&self) -> PayloadsIter<'a> {
         PayloadsIter { next: self.first, rest: self.chain }
     }
@@ -189,6 +190,7 @@ impl<'a> IntoIterator for Payloads<'a> {
     type Item = RawPayload<'a>;
     type IntoIter = PayloadsIter<'a>;
 
+    #[inline]
     fn into_iter(self) -> PayloadsIter<'a> {
         self.iter()
     }
@@ -198,6 +200,7 @@ impl<'a> IntoIterator for &Payloads<'a> {
     type Item = RawPayload<'a>;
     type IntoIter = PayloadsIter<'a>;
 
+    #[inline]
     fn into_iter(self) -> PayloadsIter<'a> {
         self.iter()
     }
@@ -213,18 +216,19 @@ pub struct PayloadsIter<'a> {
 impl<'a> Iterator for PayloadsIter<'a> {
     type Item = RawPayload<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<RawPayload<'a>> {
         if self.next == PayloadType::NONE {
             return None;
         }
         let payload_type = self.next;
-        let mut start = self.rest;
-        // The chain was checked, so the error arm is never taken; it would end the iteration.
+        let offset = self.rest.offset();
+        let octets = self.rest.peek_rest();
+        // The chain was checked, so nothing here is ever missing; it would end the iteration.
         let (next, body) = generic(&mut self.rest).ok()?;
-        let octets = start.octets(GENERIC_LEN.saturating_add(body.len()), "payload").ok()?;
+        let octets = octets.get(..body.len().saturating_add(GENERIC_LEN))?;
         self.next = next;
-        let offset = body.offset().saturating_sub(GENERIC_LEN);
-        Some(RawPayload { payload_type, next_payload: next, offset, octets, body })
+        Some(RawPayload { payload_type, next_payload: next, offset, octets })
     }
 }
 
@@ -237,7 +241,6 @@ pub struct RawPayload<'a> {
     next_payload: PayloadType,
     offset: usize,
     octets: &'a [u8],
-    body: Reader<'a>,
 }
 
 impl<'a> RawPayload<'a> {
@@ -262,23 +265,27 @@ impl<'a> RawPayload<'a> {
     }
 
     /// Returns its octets after the generic header: `SAi_b`, `IDii_b` and the like of RFC 2409 §5.
-    pub const fn body(&self) -> &'a [u8] {
-        self.body.peek_rest()
+    #[inline]
+    pub fn body(&self) -> &'a [u8] {
+        self.octets.get(GENERIC_LEN..).unwrap_or_default()
     }
 
     /// Returns a reader of its body that counts offsets from the start of the message.
-    pub const fn reader(&self) -> Reader<'a> {
-        self.body
+    #[inline]
+    pub fn reader(&self) -> Reader<'a> {
+        Reader::at(self.body(), self.offset.saturating_add(GENERIC_LEN))
     }
 }
 
 impl<'a> From<RawPayload<'a>> for Reader<'a> {
+    #[inline]
     fn from(payload: RawPayload<'a>) -> Self {
         payload.reader()
     }
 }
 
 impl<'a> From<&RawPayload<'a>> for Reader<'a> {
+    #[inline]
     fn from(payload: &RawPayload<'a>) -> Self {
         payload.reader()
     }

@@ -127,9 +127,10 @@ impl<B: AsRef<[u8]>> Attribute<B> {
 }
 
 impl<'a> Attribute<&'a [u8]> {
+    #[inline]
     fn parse(reader: &mut Reader<'a>) -> Result<Self, WireError> {
-        let class = reader.u16("attribute type")?;
-        let word = reader.u16("attribute length or value")?;
+        let [high, low, word @ ..] = reader.array::<4>("attribute")?;
+        let (class, word) = (u16::from_be_bytes([high, low]), u16::from_be_bytes(word));
         if class & BASIC != 0 {
             return Ok(Self { class: class & !BASIC, value: AttributeValue::Basic(word) });
         }
@@ -161,17 +162,9 @@ impl<'a> Attributes<'a> {
     /// # Errors
     /// [`ErrorKind::Truncated`] inside an attribute, [`ErrorKind::TooMany`] beyond [`limits::ATTRIBUTES`].
     pub fn parse(octets: impl Into<Reader<'a>>) -> Result<Self, WireError> {
-        let octets = octets.into();
-        let mut rest = octets;
-        let mut count: usize = 0;
-        while !rest.is_empty() {
-            if count == limits::ATTRIBUTES {
-                return Err(rest.error(ErrorKind::TooMany, "attributes"));
-            }
-            Attribute::parse(&mut rest)?;
-            count = count.saturating_add(1);
-        }
-        Ok(Self { octets })
+        let list = Self::unchecked(octets.into());
+        list.check()?;
+        Ok(list)
     }
 
     /// Reads a list as [`parse`](Self::parse), but ignores one to three octets at the end, which
@@ -181,17 +174,21 @@ impl<'a> Attributes<'a> {
     /// As [`parse`](Self::parse).
     pub fn parse_padded(octets: impl Into<Reader<'a>>) -> Result<Self, WireError> {
         let mut whole = octets.into();
-        let mut rest = whole;
-        let mut count: usize = 0;
-        while rest.len() > 3 {
-            if count == limits::ATTRIBUTES {
-                return Err(rest.error(ErrorKind::TooMany, "attributes"));
-            }
-            Attribute::parse(&mut rest)?;
-            count = count.saturating_add(1);
-        }
-        let octets = whole.sub(whole.len().saturating_sub(rest.len()), "attributes")?;
+        let left = walk(whole, 3)?;
+        let octets = whole.sub(whole.len().saturating_sub(left), "attributes")?;
         Ok(Self { octets })
+    }
+
+    /// Takes octets that have been checked, or will be.
+    #[inline]
+    pub(super) const fn unchecked(octets: Reader<'a>) -> Self {
+        Self { octets }
+    }
+
+    /// Checks the list.
+    #[inline]
+    pub(super) fn check(&self) -> Result<(), WireError> {
+        walk(self.octets, 0).map(|_| ())
     }
 
     /// Returns the attributes in order.
@@ -220,6 +217,20 @@ impl<'a> IntoIterator for Attributes<'a> {
     }
 }
 
+/// Walks attributes until at most `spare` octets are left, and returns how many are.
+#[inline]
+fn walk(mut rest: Reader<'_>, spare: usize) -> Result<usize, WireError> {
+    let mut count: usize = 0;
+    while rest.len() > spare {
+        if count == limits::ATTRIBUTES {
+            return Err(rest.error(ErrorKind::TooMany, "attributes"));
+        }
+        Attribute::parse(&mut rest)?;
+        count = count.saturating_add(1);
+    }
+    Ok(rest.len())
+}
+
 /// The attributes of a list, in order.
 #[derive(Clone, Copy, Debug)]
 pub struct AttributesIter<'a> {
@@ -229,6 +240,7 @@ pub struct AttributesIter<'a> {
 impl<'a> Iterator for AttributesIter<'a> {
     type Item = Attribute<&'a [u8]>;
 
+    #[inline]
     fn next(&mut self) -> Option<Attribute<&'a [u8]>> {
         // The list was checked, so only its end is an error.
         Attribute::parse(&mut self.rest).ok()

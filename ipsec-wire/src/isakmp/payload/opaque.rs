@@ -14,6 +14,7 @@ macro_rules! opaque_payload {
             /// # Errors
             /// [`ErrorKind::Empty`](crate::ErrorKind::Empty) for no octets,
             /// [`ErrorKind::Length`](crate::ErrorKind::Length) outside the bounds of the RFC.
+            #[inline]
             pub fn parse(body: impl Into<crate::reader::Reader<'a>>) -> Result<Self, crate::error::WireError> {
                 let mut reader = body.into();
                 let start = reader;

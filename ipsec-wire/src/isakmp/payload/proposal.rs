@@ -31,20 +31,18 @@ pub struct Proposal<'a> {
 }
 
 impl<'a> Proposal<'a> {
-    /// Reads a proposal payload, generic header included, with at most `limit` transforms.
-    fn parse(reader: &mut Reader<'a>, limit: usize) -> Result<Self, WireError> {
-        let next_fault = reader.error(ErrorKind::NextPayload, "proposal next payload");
+    /// Reads a proposal payload, generic header included; its transforms are not looked at.
+    #[inline]
+    fn read(reader: &mut Reader<'a>) -> Result<Self, WireError> {
+        let offset = reader.offset();
         let (next, mut body) = generic(reader)?;
         let expected = if reader.is_empty() { PayloadType::NONE } else { PayloadType::PROPOSAL };
         if next != expected {
-            return Err(next_fault);
+            return Err(WireError::new(ErrorKind::NextPayload, "proposal next payload", offset));
         }
-        let number = body.u8("proposal number")?;
-        let protocol = ProtocolId(body.u8("protocol id")?);
-        let size_fault = body.error(ErrorKind::SpiSize, "SPI size");
-        let spi_size = body.u8("SPI size")?;
-        let count_fault = body.error(ErrorKind::Count, "number of transforms");
-        let announced = usize::from(body.u8("number of transforms")?);
+        let fixed = body.offset();
+        let [number, protocol, spi_size, announced] = body.array("proposal number, protocol, SPI size and count")?;
+        let protocol = ProtocolId(protocol);
         let fits = match protocol {
             // RFC 2408 §3.5: from 0 to 16, and ignored: the cookies of the header are the SPI.
             ProtocolId::ISAKMP => spi_size <= 16,
@@ -53,14 +51,21 @@ impl<'a> Proposal<'a> {
             _ => true,
         };
         if !fits {
-            return Err(size_fault);
+            return Err(WireError::new(ErrorKind::SpiSize, "SPI size", fixed.saturating_add(2)));
         }
         let spi = body.octets(usize::from(spi_size), "SPI")?;
-        let (transforms, transform_count) = Transforms::parse(body, limit)?;
-        if transform_count != announced {
-            return Err(count_fault);
+        let transform_count = usize::from(announced);
+        Ok(Self { number, protocol, spi, transforms: Transforms::unchecked(body), transform_count })
+    }
+
+    /// Reads a proposal as [`read`](Self::read), and checks its transforms; at most `limit`.
+    fn parse(reader: &mut Reader<'a>, limit: usize) -> Result<Self, WireError> {
+        let offset = reader.offset();
+        let proposal = Self::read(reader)?;
+        if proposal.transforms.check(limit)? != proposal.transform_count {
+            return Err(WireError::new(ErrorKind::Count, "number of transforms", offset.saturating_add(7)));
         }
-        Ok(Self { number, protocol, spi, transforms, transform_count })
+        Ok(proposal)
     }
 
     /// Returns the transforms in order.
@@ -111,8 +116,9 @@ impl<'a> Proposals<'a> {
 impl<'a> Iterator for Proposals<'a> {
     type Item = Proposal<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Proposal<'a>> {
         // The chain was checked, so only its end is an error.
-        Proposal::parse(&mut self.rest, limits::TRANSFORMS).ok()
+        Proposal::read(&mut self.rest).ok()
     }
 }

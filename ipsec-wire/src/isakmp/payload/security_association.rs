@@ -18,7 +18,7 @@ use crate::writer::Writer;
 #[derive(Clone, Copy, Debug)]
 pub struct SecurityAssociation<'a> {
     body: &'a [u8],
-    situation: Situation<&'a [u8]>,
+    situation: Reader<'a>,
     proposals: Proposals<'a>,
     proposal_count: usize,
 }
@@ -34,11 +34,12 @@ impl<'a> SecurityAssociation<'a> {
     pub fn parse(body: impl Into<Reader<'a>>) -> Result<Self, WireError> {
         let mut reader = body.into();
         let body = reader.peek_rest();
-        let fault = reader.error(ErrorKind::Doi, "DOI");
+        let offset = reader.offset();
         if Doi(reader.u32("DOI")?) != Doi::IPSEC {
-            return Err(fault);
+            return Err(WireError::new(ErrorKind::Doi, "DOI", offset));
         }
-        let situation = Situation::parse(&mut reader)?;
+        let situation = reader;
+        Situation::parse(&mut reader)?;
         if reader.is_empty() {
             return Err(reader.error(ErrorKind::Empty, "proposals"));
         }
@@ -47,8 +48,10 @@ impl<'a> SecurityAssociation<'a> {
     }
 
     /// Returns the situation.
-    pub const fn situation(&self) -> Situation<&'a [u8]> {
-        self.situation
+    pub fn situation(&self) -> Situation<&'a [u8]> {
+        // It was read when the payload was, so the default is never returned.
+        let mut octets = self.situation;
+        Situation::parse(&mut octets).unwrap_or_default()
     }
 
     /// Returns the proposals in order.
@@ -69,7 +72,7 @@ impl<'a> SecurityAssociation<'a> {
     /// Returns the owned form.
     pub fn to_offer(&self) -> Offer {
         Offer {
-            situation: self.situation.to_owned(),
+            situation: self.situation().to_owned(),
             proposals: self.proposals().map(|proposal| proposal.to_offered()).collect(),
         }
     }

@@ -51,10 +51,10 @@ impl<B> Default for Situation<B> {
 
 impl<'a> Situation<&'a [u8]> {
     pub(super) fn parse(reader: &mut Reader<'a>) -> Result<Self, WireError> {
-        let fault = reader.error(ErrorKind::Situation, "situation");
+        let offset = reader.offset();
         let bits = reader.u32("situation")?;
         if bits == 0 || bits & !(IDENTITY_ONLY | SECRECY | INTEGRITY) != 0 {
-            return Err(fault);
+            return Err(WireError::new(ErrorKind::Situation, "situation", offset));
         }
         let identity_only = bits & IDENTITY_ONLY != 0;
         if bits & (SECRECY | INTEGRITY) == 0 {

@@ -24,18 +24,17 @@ pub struct Transform<'a> {
 }
 
 impl<'a> Transform<'a> {
-    /// Reads a transform payload, generic header included.
-    fn parse(reader: &mut Reader<'a>) -> Result<Self, WireError> {
-        let next_fault = reader.error(ErrorKind::NextPayload, "transform next payload");
+    /// Reads a transform payload, generic header included; its attributes are not looked at.
+    #[inline]
+    fn read(reader: &mut Reader<'a>) -> Result<Self, WireError> {
+        let offset = reader.offset();
         let (next, mut body) = generic(reader)?;
         let expected = if reader.is_empty() { PayloadType::NONE } else { PayloadType::TRANSFORM };
         if next != expected {
-            return Err(next_fault);
+            return Err(WireError::new(ErrorKind::NextPayload, "transform next payload", offset));
         }
-        let number = body.u8("transform number")?;
-        let id = body.u8("transform id")?;
-        body.u16("reserved")?;
-        Ok(Self { number, id, attributes: Attributes::parse(body)? })
+        let [number, id, _, _] = body.array("transform number, id and reserved")?;
+        Ok(Self { number, id, attributes: Attributes::unchecked(body) })
     }
 
     /// Returns the owned form.
@@ -52,26 +51,32 @@ pub struct Transforms<'a> {
 }
 
 impl<'a> Transforms<'a> {
-    /// Checks the transforms that fill `octets`, and returns them with their count; at most `limit`.
-    pub(super) fn parse(octets: Reader<'a>, limit: usize) -> Result<(Self, usize), WireError> {
-        let mut rest = octets;
+    /// Takes octets that have been checked, or will be.
+    pub(super) const fn unchecked(octets: Reader<'a>) -> Self {
+        Self { rest: octets }
+    }
+
+    /// Checks everything, and returns the count; at most `limit`.
+    pub(super) fn check(&self, limit: usize) -> Result<usize, WireError> {
+        let mut rest = self.rest;
         let mut count: usize = 0;
         while !rest.is_empty() {
             if count == limit {
                 return Err(rest.error(ErrorKind::TooMany, "transforms"));
             }
-            Transform::parse(&mut rest)?;
+            Transform::read(&mut rest)?.attributes.check()?;
             count = count.saturating_add(1);
         }
-        Ok((Self { rest: octets }, count))
+        Ok(count)
     }
 }
 
 impl<'a> Iterator for Transforms<'a> {
     type Item = Transform<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Transform<'a>> {
         // The chain was checked, so only its end is an error.
-        Transform::parse(&mut self.rest).ok()
+        Transform::read(&mut self.rest).ok()
     }
 }

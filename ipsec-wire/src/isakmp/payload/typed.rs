@@ -42,6 +42,7 @@ impl<'a> Payload<'a> {
     /// # Errors
     /// Those of the payload's own `parse`; [`ErrorKind::NextPayload`] for a Proposal or a
     /// Transform, which live in an SA payload only.
+    #[inline]
     pub fn parse(raw: RawPayload<'a>) -> Result<Self, WireError> {
         Self::parse_body(raw.payload_type(), raw.reader(), raw.offset())
     }

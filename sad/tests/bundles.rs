@@ -1,0 +1,202 @@
+//! AH, AH around ESP, and manual keys.
+
+mod common;
+
+use common::*;
+use drive::{Instant, Path};
+use esp_ah::ah::{AhError, AhKey};
+use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, SealKey, Suite, suite::AesKey, suite::IcvLen};
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use sad::*;
+
+const NOW: Instant = Instant::from_secs(1);
+
+fn ah_key() -> AhKey {
+    AhKey::new(IntegrityAlgorithm::HmacSha256_128, SequenceBits::Bits32, &[5; 32]).unwrap()
+}
+
+/// A whole IPv4 packet of `protocol`.
+fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x45, 0, 0, 0, 0, 7, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+    packet.extend_from_slice(payload);
+    let length = (packet.len() as u16).to_be_bytes();
+    packet[2..4].copy_from_slice(&length);
+    packet
+}
+
+/// One end that sends AH around ESP, one that receives it.
+struct Ends {
+    left: Sad,
+    right: Sad,
+    esp: (SaHandle, SaHandle),
+    ah: (SaHandle, SaHandle),
+}
+
+impl Ends {
+    fn new() -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut left = Sad::new(SadSettings::default(), &mut rng);
+        let mut right = Sad::new(SadSettings::default(), &mut rng);
+        let there = SaParameters { path: path().reversed(), ..parameters(Lifetime::default()) };
+        let here = parameters(Lifetime::default());
+        let bits = SequenceBits::Bits32;
+        let mut pair = |protocol, open: InboundKeys, seal: OutboundKeys| {
+            let destination = there.path.local.ip();
+            let (opening, spi) = right.allocate_spi(NOW, protocol, destination, OWNER, &mut rng).unwrap();
+            let window = WindowSize::Packets64;
+            right.install_inbound(NOW, opening, &there, window, SourceCheck::Any, open).unwrap();
+            (left.install_outbound(NOW, spi, &here, seal, None).unwrap(), opening)
+        };
+        let keymat = keymat(suite());
+        let open = InboundKeys::Esp(OpenKey::new(suite(), bits, &keymat).unwrap());
+        let seal = OutboundKeys::Esp(SealKey::new(suite(), bits, &keymat).unwrap());
+        let esp = pair(SaProtocol::Esp, open, seal);
+        let ah = pair(SaProtocol::Ah, InboundKeys::Ah(ah_key()), OutboundKeys::Ah(ah_key()));
+        Self { left, right, esp, ah }
+    }
+
+    fn seal_ah(&mut self, packet: &[u8]) -> Result<Vec<u8>, SealRefusal> {
+        let mut buffer = [&[0; 64][..], packet].concat();
+        let mut packet = Packet::new(&mut buffer, 64..64 + packet.len()).unwrap();
+        self.left.seal_ah(NOW, self.ah.0, &mut packet)?;
+        Ok(packet.octets().to_vec())
+    }
+
+    fn seal_esp(&mut self, payload: &[u8]) -> Vec<u8> {
+        let mut buffer = [&[0; 64][..], payload, &[0; 64]].concat();
+        let packet = Packet::new(&mut buffer, 64..64 + payload.len()).unwrap();
+        let mut outgoing = Outgoing::new(self.esp.0, packet, 6);
+        self.left.seal(NOW, &mut outgoing).unwrap();
+        outgoing.packet.octets().to_vec()
+    }
+
+    fn open_ah(&mut self, wire: &[u8]) -> Result<(Opened, Vec<u8>), DropReason> {
+        let mut buffer = wire.to_vec();
+        let mut packet = Packet::whole(&mut buffer);
+        let opened = self.right.open_ah(NOW, self.arrival(), None, &mut packet)?;
+        Ok((opened, packet.octets().to_vec()))
+    }
+
+    fn open_esp(&mut self, wire: &[u8], through: Option<SaHandle>) -> Result<Vec<u8>, DropReason> {
+        let mut buffer = wire.to_vec();
+        let mut incoming = Incoming::new(self.arrival(), Packet::whole(&mut buffer));
+        incoming.through = through;
+        self.right.open(NOW, &mut incoming)?;
+        Ok(incoming.packet.octets().to_vec())
+    }
+
+    fn arrival(&self) -> Path {
+        path().reversed()
+    }
+
+    fn counter(&self, handle: SaHandle, name: &str) -> u64 {
+        let sad = if handle.side() == Side::Inbound { &self.right } else { &self.left };
+        let counters = sad.status(handle).unwrap().detail.unwrap().counters;
+        counters.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+}
+
+#[test]
+fn ah_goes_through_association_replay_icv_and_counters() {
+    let mut ends = Ends::new();
+    let plain = ipv4(6, b"a segment");
+    let wire = ends.seal_ah(&plain).unwrap();
+    let (opened, got) = ends.open_ah(&wire).unwrap();
+    // The checksum is filled in on the way.
+    assert_eq!((opened.next_header, opened.sequence, &got[20..]), (6, 1, &plain[20..]));
+    assert_eq!(ends.open_ah(&wire).unwrap_err(), DropReason::Replay(ReplayError::Replayed));
+    let mut forged = ends.seal_ah(&plain).unwrap();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(ends.open_ah(&forged).unwrap_err(), DropReason::Ah(AhError::Icv));
+    let mut fragment = plain.clone();
+    fragment[6] = 0x20;
+    assert_eq!(ends.seal_ah(&fragment).unwrap_err(), SealRefusal::Ah(AhError::Fragment));
+    let (sealing, opening) = ends.ah;
+    for (handle, name, value) in [
+        (sealing, "ahOutHashGood", 2),
+        (sealing, "ahFragmentSeen", 1),
+        (sealing, "espEncryptionGood", 0),
+        (opening, "ahInHashGood", 1),
+        (opening, "ahReplayedPacket", 1),
+        (opening, "ahIcvInvalid", 1),
+        (opening, "espInHashGood", 0),
+    ] {
+        assert_eq!(ends.counter(handle, name), value, "{name}");
+    }
+    assert!(ends.right.status(opening).unwrap().detail.unwrap().integrity.is_some());
+}
+
+#[test]
+fn an_association_does_only_its_own_protocol() {
+    let mut ends = Ends::new();
+    let mut buffer = [0; 256];
+    let packet = Packet::new(&mut buffer, 64..100).unwrap();
+    let mut outgoing = Outgoing::new(ends.ah.0, packet, 6);
+    assert_eq!(ends.left.seal(NOW, &mut outgoing).unwrap_err(), SealRefusal::OtherProtocol);
+    ends.ah.0 = ends.esp.0;
+    assert_eq!(ends.seal_ah(&ipv4(6, b"a")).unwrap_err(), SealRefusal::OtherProtocol);
+}
+
+#[test]
+fn of_a_bundle_the_inner_association_takes_only_what_came_through_the_outer() {
+    let mut ends = Ends::new();
+    let ((esp_out, esp_in), (ah_out, ah_in)) = (ends.esp, ends.ah);
+    ends.left.bundle(ah_out, esp_out).unwrap();
+    ends.right.bundle(ah_in, esp_in).unwrap();
+    assert_eq!(ends.left.bundle_of(esp_out).collect::<Vec<_>>(), [esp_out, ah_out]);
+
+    let esp = ends.seal_esp(b"a segment");
+    let wire = ends.seal_ah(&ipv4(50, &esp)).unwrap();
+    // ESP alone, as an attacker would peel it off.
+    assert_eq!(ends.open_esp(&esp, None).unwrap_err(), DropReason::NotFirstInBundle);
+    assert_eq!(ends.open_esp(&esp, Some(esp_in)).unwrap_err(), DropReason::NotNextInBundle);
+    let (opened, packet) = ends.open_ah(&wire).unwrap();
+    assert_eq!(ends.right.bundle_next(opened.association), Some(esp_in));
+    assert_eq!(ends.open_esp(&packet[20..], Some(opened.association)).unwrap(), b"a segment");
+    assert_eq!(ends.right.bundle_next(esp_in), None);
+}
+
+#[test]
+fn only_neighbours_of_one_direction_make_a_bundle_and_never_a_ring() {
+    let mut ends = Ends::new();
+    let ((esp_out, esp_in), (_, ah_in)) = (ends.esp, ends.ah);
+    assert_eq!(ends.right.bundle(ah_in, ah_in), Err(SadError::NotABundle));
+    ends.right.bundle(ah_in, esp_in).unwrap();
+    assert_eq!(ends.right.bundle(esp_in, ah_in), Err(SadError::NotABundle));
+    assert_eq!(ends.right.bundle(ah_in, esp_in), Err(SadError::NotABundle));
+    assert_eq!(ends.right.bundle(esp_out, esp_in), Err(SadError::Stale(esp_out)));
+}
+
+#[test]
+fn manual_keys_have_chosen_spis_no_window_and_no_cipher_that_dies_of_reuse() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut sad = Sad::new(SadSettings::default(), &mut rng);
+    let (bits, spi) = (SequenceBits::Bits32, Spi::new(4096).unwrap());
+    let received = SaParameters { path: path().reversed(), ..parameters(Lifetime::default()) };
+    let open = |suite: Suite| InboundKeys::Esp(OpenKey::new(suite, bits, &keymat(suite)).unwrap());
+    let seal = |suite: Suite| OutboundKeys::Esp(SealKey::new(suite, bits, &keymat(suite)).unwrap());
+    let inbound = sad.install_inbound_manual(NOW, spi, &received, open(suite())).unwrap();
+    let sent = parameters(Lifetime::default());
+    let outbound = sad.install_outbound_manual(NOW, spi, &sent, seal(suite()), Some(inbound)).unwrap();
+    let taken = sad.install_inbound_manual(NOW, spi, &received, open(suite()));
+    assert_eq!(taken, Err(SadError::SpiTaken(spi)));
+    let gcm = CipherAlgorithm::AesGcm(AesKey::Bits128, IcvLen::Octets16);
+    let gcm = Suite::new(gcm, IntegrityAlgorithm::None).unwrap();
+    let next = Spi::new(4097).unwrap();
+    assert_eq!(sad.install_inbound_manual(NOW, next, &received, open(gcm)), Err(SadError::ManualKeys));
+    assert_eq!(sad.install_outbound_manual(NOW, next, &sent, seal(gcm), None), Err(SadError::ManualKeys));
+
+    let mut buffer = [0; 256];
+    let mut outgoing = Outgoing::new(outbound, Packet::new(&mut buffer, 64..84).unwrap(), 4);
+    sad.seal(NOW, &mut outgoing).unwrap();
+    let wire = outgoing.packet.octets().to_vec();
+    // The peer may begin again from 1: what is seen twice is taken twice.
+    for _ in 0..2 {
+        let mut buffer = wire.clone();
+        let mut incoming = Incoming::new(path().reversed(), Packet::whole(&mut buffer));
+        assert_eq!(sad.open(NOW, &mut incoming).unwrap().association, inbound);
+    }
+    sad.remove(inbound).unwrap();
+    assert_eq!(sad.find(spi.get(), received.path.local.ip(), SaProtocol::Esp), None);
+}
