@@ -117,6 +117,9 @@ pub struct Connection {
     /// Whether broken and weak algorithms may be offered and accepted: DES, MD5, groups 1 and 2.
     #[serde(default)]
     pub dangerously_allow_weak: bool,
+    /// Whether phase 1 runs in aggressive mode, in both roles: whoever asks can then try keys offline.
+    #[serde(default)]
+    pub dangerously_aggressive: bool,
     /// What is to be protected.
     pub child: Vec<Child>,
 }

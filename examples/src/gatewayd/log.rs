@@ -98,6 +98,14 @@ impl Log {
             Ike::NatDetected { ike_sa, nat, version, path } => {
                 (Info, format!("{ike_sa}: NAT discovered: {nat} by {version}, now {path}"))
             }
+            Ike::KeyHashExposed { ike_sa, connection, path, peer } => (
+                Warn,
+                format!(
+                    "{}: aggressive mode, {ike_sa}: a hash over the pre-shared key went to {}, which says it is {peer}",
+                    self.connection(*connection),
+                    path.remote
+                ),
+            ),
             Ike::Phase1Established { ike_sa, cookies, connection, role, peer, lifetime, .. } => (
                 Info,
                 format!(

@@ -8,7 +8,7 @@ use gateway::{Config, Exemption, Plan};
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
-use ikev1_core::{ConnectionConfig, DpdMode, Peer, PolicyConfig, RemoteIdentity, TrafficSelector};
+use ikev1_core::{ConnectionConfig, DpdMode, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector};
 use spd::{AddressSelector, ProtocolSelector, Selector};
 
 /// How much later than the initiator of an association its responder renews it, in thousandths of its life.
@@ -58,6 +58,9 @@ impl Connection {
             })
             .pre_shared_key(PreSharedKey::copied(self.key(field)?.expose()))
             .dangerously_allow_weak_algorithms(self.dangerously_allow_weak);
+        if self.dangerously_aggressive {
+            plan = plan.mode(Phase1Mode::Aggressive).dangerously_allow_aggressive_mode(true);
+        }
         if let Some(identity) = &self.local_id {
             plan = plan.local_identity(identity.plan());
         }

@@ -80,6 +80,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         nat_keepalive: None,
         dpd_idle: None,
         dangerously_allow_weak: site.dangerously_allow_weak,
+        dangerously_aggressive: false,
         child: vec![Child {
             name: CHILD.to_owned(),
             local: site.lan,
