@@ -1,7 +1,7 @@
 //! Prints the ratios of ours to its anchors: `cargo run --release -p benches --bin ratios -- NAME...`.
 
 use benches::measure::Report;
-use benches::{esp, handshake, sad, spd, wire};
+use benches::{esp, handshake, l2tp, sad, spd, wire};
 use clap::{Parser, ValueEnum};
 use std::process::ExitCode;
 
@@ -12,6 +12,8 @@ enum Group {
     Esp,
     /// IKEv1 exchanges against their bare exponentiations.
     Handshake,
+    /// L2TPv3 frames in place against one copy, look-up and timers.
+    L2tp,
     /// Look-up of associations.
     Sad,
     /// Look-up and change of policies.
@@ -25,6 +27,7 @@ impl Group {
         match self {
             Self::Esp => esp::run(report),
             Self::Handshake => handshake::run(report),
+            Self::L2tp => l2tp::run(report),
             Self::Sad => sad::run(report),
             Self::Spd => spd::run(report),
             Self::Wire => wire::run(report),
