@@ -30,6 +30,7 @@ pub struct Config {
     max_half_open_per_address: usize,
     max_ike_sas: usize,
     fragment_limits: FragmentLimits,
+    max_unproven_dh: u32,
 }
 
 impl Default for Config {
@@ -46,6 +47,7 @@ impl Default for Config {
             max_half_open_per_address: defaults::MAX_HALF_OPEN_PER_ADDRESS,
             max_ike_sas: defaults::MAX_IKE_SAS,
             fragment_limits: FragmentLimits::default(),
+            max_unproven_dh: defaults::MAX_UNPROVEN_DH,
         }
     }
 }
@@ -128,6 +130,14 @@ impl Config {
         self
     }
 
+    /// Sets the most Diffie-Hellman exchanges in a second that peers may cause before they have proven
+    /// who they are; two seconds' worth may come at once, half of it for peers named by their address.
+    #[must_use]
+    pub fn max_unproven_dh(mut self, per_second: u32) -> Self {
+        self.max_unproven_dh = per_second;
+        self
+    }
+
     /// Checks everything and returns the plan.
     ///
     /// # Errors
@@ -141,6 +151,7 @@ impl Config {
             return Err(wrong("nat_t_port", ConfigProblem::Conflict("the NAT-T port is the ISAKMP port")));
         }
         check_fragment_limits(&self.fragment_limits)?;
+        within("max_unproven_dh", self.max_unproven_dh.into(), 1..=1_000_000)?;
         let mut connections: Vec<Arc<ConnectionPlan>> = Vec::new();
         for connection in self.connections {
             if connections.iter().any(|other| other.name == connection.name) {
@@ -160,6 +171,7 @@ impl Config {
             max_half_open_per_address: self.max_half_open_per_address,
             max_ike_sas: self.max_ike_sas,
             fragment_limits: self.fragment_limits,
+            max_unproven_dh: self.max_unproven_dh,
         })
     }
 }

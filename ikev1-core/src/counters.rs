@@ -232,6 +232,8 @@ pub struct OwnCounters {
     pub events_dropped: u64,
     /// Exchanges that failed, phase 2 and informational.
     pub exchanges_failed: u64,
+    /// Messages dropped because peers that have proven nothing cause too much work.
+    pub work_refused: u64,
     /// Parts of messages received.
     pub fragments_received: u64,
     /// Parts of messages dropped, or sets of them that were no message.
@@ -274,6 +276,7 @@ impl Counters {
             DropReason::Replay => &mut own.replays,
             DropReason::RepeatLimit => &mut self.delete_delay_exceeded,
             DropReason::Hint => &mut own.hints,
+            DropReason::WorkLimit => &mut own.work_refused,
             DropReason::Fragment(_) => &mut own.fragments_refused,
             DropReason::Unprotected => &mut own.unprotected,
         };

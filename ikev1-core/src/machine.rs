@@ -28,6 +28,7 @@ mod timers;
 use crate::action::Action;
 use crate::command::{Command, Handle};
 use crate::counters::{Counters, OwnCounters};
+use crate::dh_budget::DhBudget;
 use crate::error::{CommandError, DropReason};
 use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, Ticket};
@@ -55,6 +56,7 @@ pub struct Endpoint {
     clock: MonotonicClock,
     table: Table,
     timers: Timers<TimerKey>,
+    dh_budget: DhBudget,
     tickets: BTreeMap<Ticket, (IkeSaId, u32)>,
     out: Outbox,
     counters: Counters,
@@ -75,6 +77,7 @@ impl Endpoint {
             clock: MonotonicClock::new(),
             table: Table::default(),
             timers: Timers::new(),
+            dh_budget: DhBudget::new(),
             tickets: BTreeMap::new(),
             out: Outbox::default(),
             counters: Counters::default(),

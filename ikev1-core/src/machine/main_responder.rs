@@ -13,7 +13,7 @@ use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
 use crate::phase1::main::responder;
-use crate::plan::{ConnectionPlan, Phase1Mode};
+use crate::plan::{ConnectionPlan, Peer, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::state_name::StateName;
@@ -127,6 +127,18 @@ impl Endpoint {
         if full { Err(DropReason::HalfOpenLimit) } else { Ok(()) }
     }
 
+    /// Checks that a peer that has proven nothing may cause one more Diffie-Hellman exchange; what is
+    /// cheap to check is checked before.
+    pub(super) fn may_exponentiate(
+        &mut self,
+        now: Instant,
+        path: Path,
+        connection: &ConnectionPlan,
+    ) -> Result<(), DropReason> {
+        let is_named = connection.peer == Peer::Address(path.remote.ip());
+        if self.dh_budget.take(now, self.plan.max_unproven_dh, is_named) { Ok(()) } else { Err(DropReason::WorkLimit) }
+    }
+
     /// Returns the connections a peer at this address may use: the one that names it most closely
     /// first, and in the order of the plan those that name it as closely.
     pub(super) fn candidates(&self, path: Path) -> Vec<ConnectionId> {
@@ -155,6 +167,7 @@ impl Endpoint {
             return (Some(core.with(Phase::SaRecv(state))), Err(DropReason::NoConnection));
         };
         let checked = state.check(core.path, payloads).and_then(|received| {
+            self.may_exponentiate(now, core.path, &connection)?;
             let agreed = state.agree(&received, &connection, &mut *self.rng)?;
             Ok((received, agreed))
         });
@@ -238,14 +251,9 @@ impl Endpoint {
         }
         let (lifetime, authentication) = (transform.lifetime, transform.authentication);
         let same = |ours: &Phase1Transform| Phase1Transform { lifetime, authentication, ..*ours } == *transform;
-        self.candidates(core.path)
-            .into_iter()
-            .filter_map(|id| Some((id, self.plan.shared(id)?)))
-            .find(|(_, other)| {
-                takes(other)
-                    && other.authentication.proves_like(&current.authentication)
-                    && other.phase1.iter().any(same)
-            })
+        self.candidates(core.path).into_iter().filter_map(|id| Some((id, self.plan.shared(id)?))).find(|(_, other)| {
+            takes(other) && other.authentication.proves_like(&current.authentication) && other.phase1.iter().any(same)
+        })
     }
 
     /// Refuses a last message that proves nothing: the exchange waits on, for a forger may have sent it.

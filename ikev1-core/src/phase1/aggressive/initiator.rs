@@ -88,7 +88,8 @@ impl SaKeSent {
         let (g_xr, shared) = phase1::agree(payloads, &self.pair)?;
         let g_xi = self.pair.public().to_vec();
         let said = Said { cookies, sai_b: self.sai_b.clone(), g_xi, g_xr: g_xr.to_vec() };
-        let keys = phase1::keys(&transform, connection.authentication.pre_shared_key(), (&self.ni_b, nr_b), &shared, cookies);
+        let keys =
+            phase1::keys(&transform, connection.authentication.pre_shared_key(), (&self.ni_b, nr_b), &shared, cookies);
         if !keys.hash_r(&said.transcript(), idir_b).matches(hash_r) {
             return Err(DropReason::WrongHash.into());
         }

@@ -124,7 +124,8 @@ impl KeSent {
         let Self { cookies, transform, sai_b, pair, ni_b, .. } = self;
         let Exchanged { shared, g_xr, nr_b, .. } = exchanged;
         let said = Said { cookies, sai_b, g_xi: pair.public().to_vec(), g_xr };
-        let keys = phase1::keys(&transform, connection.authentication.pre_shared_key(), (&ni_b, &nr_b), &shared, cookies);
+        let keys =
+            phase1::keys(&transform, connection.authentication.pre_shared_key(), (&ni_b, &nr_b), &shared, cookies);
         let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
         let identification = phase1::identification(identity);
         let hash_i = keys.hash_i(&said.transcript(), &phase1::identification_body(&identification));
