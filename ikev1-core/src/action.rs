@@ -3,6 +3,7 @@ use crate::event::Event;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Role, Ticket};
 use crate::proposal::{Mode, Protection};
 use crate::selector::TrafficSelector;
+use crate::transaction::{AskUser, VerifyUser};
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::net::IpAddr;
@@ -38,6 +39,12 @@ pub enum Action {
         /// The path from now on.
         path: Path,
     },
+    /// Say whether the peer's user is who he says; answer with
+    /// [`Command::ProvideVerdict`](crate::Command::ProvideVerdict). Comes of a server of XAUTH.
+    VerifyUser(Box<VerifyUser>),
+    /// Ask the user of this end; answer with
+    /// [`Command::ProvideAnswer`](crate::Command::ProvideAnswer). Comes of a client of XAUTH.
+    AskUser(Box<AskUser>),
     /// A line for the key log, only when the plan asks for it.
     KeyLog(KeyLogLine),
     /// News for people.

@@ -9,9 +9,11 @@ use core::time::Duration;
 
 mod connection;
 mod policy;
+mod xauth;
 
 pub use connection::ConnectionConfig;
 pub use policy::PolicyConfig;
+pub use xauth::{Xauth, XauthClient, XauthServer};
 
 /// The settings of an endpoint in the operator's words; [`build`](Self::build) checks them all.
 ///

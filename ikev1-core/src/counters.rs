@@ -232,6 +232,8 @@ pub struct OwnCounters {
     pub events_dropped: u64,
     /// Exchanges that failed, phase 2 and informational.
     pub exchanges_failed: u64,
+    /// Messages of phase 2 that came before XAUTH and mode-config were done.
+    pub not_open: u64,
 }
 
 impl Counters {
@@ -263,6 +265,7 @@ impl Counters {
             DropReason::RepeatLimit => &mut self.delete_delay_exceeded,
             DropReason::Hint => &mut own.hints,
             DropReason::Unprotected => &mut own.unprotected,
+            DropReason::NotOpen => &mut own.not_open,
         };
         *counter = counter.saturating_add(1);
     }

@@ -44,6 +44,7 @@ mod ride_along;
 mod selector;
 mod state_name;
 mod status;
+mod transaction;
 pub mod transition;
 mod unsupported;
 
@@ -51,7 +52,7 @@ pub use action::{
     Action, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason, RemoveSa,
 };
 pub use command::{Command, Handle};
-pub use config::{Config, ConnectionConfig, PolicyConfig};
+pub use config::{Config, ConnectionConfig, PolicyConfig, Xauth, XauthClient, XauthServer};
 pub use counters::{Counters, OwnCounters};
 pub use error::{CommandError, ConfigError, ConfigProblem, DropReason, Failure};
 pub use event::{Event, MessageTrace};
@@ -64,4 +65,7 @@ pub use plan::{
 pub use selector::{SelectorError, TrafficSelector};
 pub use state_name::{DpdState, IkeSaState, StateName};
 pub use status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status};
+pub use transaction::{
+    AskUser, UserName, UserVerdict, Users, VerifyUser, XauthAnswer, XauthField, XauthKind, XauthQuestion,
+};
 pub use unsupported::Unsupported;

@@ -20,9 +20,13 @@ mod receive;
 mod renewal;
 mod sa;
 mod send;
+mod session;
 mod snapshot;
 mod table;
 mod timers;
+mod transaction;
+mod xauth_client;
+mod xauth_server;
 
 use crate::action::Action;
 use crate::command::{Command, Handle};
@@ -55,6 +59,8 @@ pub struct Endpoint {
     table: Table,
     timers: Timers<TimerKey>,
     tickets: BTreeMap<Ticket, (IkeSaId, u32)>,
+    /// Questions of phase 1.5 that the caller has not answered.
+    questions: BTreeMap<Ticket, (IkeSaId, u32)>,
     out: Outbox,
     counters: Counters,
     own: OwnCounters,
@@ -75,6 +81,7 @@ impl Endpoint {
             table: Table::default(),
             timers: Timers::new(),
             tickets: BTreeMap::new(),
+            questions: BTreeMap::new(),
             out: Outbox::default(),
             counters: Counters::default(),
             own: OwnCounters::default(),

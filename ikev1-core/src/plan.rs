@@ -1,7 +1,8 @@
 use crate::auth::PreSharedKey;
+use crate::config::Xauth;
 use crate::crypto::DhGroup;
 use crate::identity::Identity;
-use crate::ids::{ConnectionId, PolicyId};
+use crate::ids::{ConnectionId, PolicyId, Role};
 use crate::proposal::{IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
 use alloc::string::String;
@@ -166,6 +167,7 @@ pub struct ConnectionPlan {
     pub(crate) soft_per_mille: (u32, u32),
     pub(crate) jitter_per_mille: u32,
     pub(crate) policies: Vec<PolicyPlan>,
+    pub(crate) xauth: Option<Xauth>,
 }
 
 impl ConnectionPlan {
@@ -199,10 +201,16 @@ impl ConnectionPlan {
         self.policies.get(usize::try_from(id.0).ok()?)
     }
 
-    /// Returns the transforms of phase 1 as they are offered: all with the life of the connection.
-    pub(crate) fn phase1_offer(&self) -> Vec<Phase1Transform> {
+    /// Returns the transforms of phase 1 as they are offered, or taken: all with the life of the
+    /// connection, and with the side of the user in the authentication method if there is one.
+    pub(crate) fn phase1_offer(&self, role: Role) -> Vec<Phase1Transform> {
         let lifetime = Lifetime::seconds(self.lifetime.as_secs());
-        self.phase1.iter().map(|transform| Phase1Transform { lifetime, ..*transform }).collect()
+        let offered = |transform: &Phase1Transform| {
+            let base = transform.authentication;
+            let authentication = self.xauth.as_ref().map_or(base, |xauth| xauth.method(base, role));
+            Phase1Transform { lifetime, authentication, ..*transform }
+        };
+        self.phase1.iter().map(offered).collect()
     }
 
     /// Returns the length of the private exponent for a group, in bits.

@@ -61,6 +61,7 @@ const CERTREQ: PayloadType = PayloadType::CERTIFICATE_REQUEST;
 const HASH: PayloadType = PayloadType::HASH;
 const NONCE: PayloadType = PayloadType::NONCE;
 const N: PayloadType = PayloadType::NOTIFICATION;
+const ATTR: PayloadType = PayloadType::ATTRIBUTES;
 const D: PayloadType = PayloadType::DELETE;
 const VID: PayloadType = PayloadType::VENDOR_ID;
 const NAT_D: PayloadType = PayloadType::NAT_D;
@@ -282,6 +283,62 @@ pub const TABLE: &[Row] = &[
         timer: "none",
         section: "RFC 2409 §5.7",
     },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Responder,
+        state: StateName::TransactionIdle,
+        message: 1,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 2,
+        next: StateName::TransactionRepSent,
+        timer: "delete delay",
+        section: "draft-ietf-ipsec-isakmp-mode-cfg §3.4",
+    },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Initiator,
+        state: StateName::TransactionReqSent,
+        message: 2,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 0,
+        next: StateName::TransactionRepRecv,
+        timer: "delete delay",
+        section: "draft-ietf-ipsec-isakmp-mode-cfg §3.4",
+    },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Initiator,
+        state: StateName::TransactionSetSent,
+        message: 2,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 0,
+        next: StateName::TransactionAckRecv,
+        timer: "delete delay",
+        section: "draft-ietf-ipsec-isakmp-mode-cfg §3.4",
+    },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Responder,
+        state: StateName::TransactionRepSent,
+        message: 3,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 4,
+        next: StateName::TransactionRepSent,
+        timer: "delete delay",
+        section: "draft-beaulieu-ike-xauth §4",
+    },
 ];
 
 /// Returns the row of a state, if any message may come then.
@@ -371,7 +428,7 @@ mod tests {
             "Aggressive responder SAKEAUTHSENT message 3 clear or encrypted: Hash [Notification x8] [Vendor ID x64] \
              [NAT-D (RFC 3947) x32] [NAT-D (drafts 00-03) x32] [SA KEK x32] -> UP (soft) RFC 2409 §5.4, RFC 3947 §3.2"
         );
-        assert_eq!(text.len(), 13);
+        assert_eq!(text.len(), 17);
     }
 
     #[test]

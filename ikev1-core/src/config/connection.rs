@@ -11,7 +11,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Backoff, Schedule};
 
-use super::{LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, PolicyConfig, check_name, setters, within, wrong};
+use super::{LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, PolicyConfig, Xauth, check_name, setters, within, wrong};
 
 /// One connection: the peer, how both prove who they are, and the traffic to protect.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ pub struct ConnectionConfig {
     jitter_per_mille: u32,
     weak: bool,
     policies: Vec<PolicyConfig>,
+    xauth: Option<Xauth>,
 }
 
 impl ConnectionConfig {
@@ -84,6 +85,7 @@ impl ConnectionConfig {
             jitter_per_mille: defaults::SOFT_JITTER_PER_MILLE,
             weak: false,
             policies: Vec::new(),
+            xauth: None,
         }
     }
 
@@ -148,6 +150,8 @@ impl ConnectionConfig {
         jitter_per_mille(jitter_per_mille: u32);
         /// Allows weak algorithms (DES, MD5, MODP 768 and 1024), which old routers need.
         dangerously_allow_weak_algorithms(weak: bool);
+        /// Sets that a user must prove who he is after phase 1, and on which side he sits.
+        xauth(xauth: Xauth);
     }
 
     /// Adds a phase 2 policy.
@@ -218,6 +222,9 @@ impl ConnectionConfig {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
             Peer::Any => RemoteIdentity::Anyone,
         });
+        if let Some(xauth) = &self.xauth {
+            xauth.check(&name)?;
+        }
         within(&field("policies"), self.policies.len() as u64, 0..=MAX_POLICIES)?;
         let mut policies: Vec<PolicyPlan> = Vec::new();
         for policy in self.policies {
@@ -255,6 +262,7 @@ impl ConnectionConfig {
             soft_per_mille: self.soft_per_mille,
             jitter_per_mille: self.jitter_per_mille,
             policies,
+            xauth: self.xauth,
             name,
         })
     }

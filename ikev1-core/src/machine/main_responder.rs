@@ -16,6 +16,7 @@ use crate::phase1::main::responder;
 use crate::plan::{ConnectionPlan, Peer, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::vendor;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection, Row};
 use alloc::boxed::Box;
@@ -160,6 +161,7 @@ impl Endpoint {
         // Each step of the exchange has the whole time for itself.
         self.timers.set(TimerKey::Phase1(core.id), now + self.plan.half_open_timeout);
         core.nat = found_nat(received.nat, &connection);
+        core.capabilities.unity |= vendor::knows_unity(payloads);
         let (next, chain) = state.commit(received, agreed, &connection, core.path);
         self.log_isakmp_key(core.cookies, next.keys.isakmp());
         self.tell_nat(&core);
@@ -232,10 +234,9 @@ impl Endpoint {
             return Some((core.connection, current));
         }
         let same = |ours: &Phase1Transform| Phase1Transform { lifetime: transform.lifetime, ..*ours } == *transform;
-        self.candidates(core.path)
-            .into_iter()
-            .filter_map(|id| Some((id, self.plan.shared(id)?)))
-            .find(|(_, other)| takes(other) && other.psk.ct_eq(&current.psk) && other.phase1.iter().any(same))
+        self.candidates(core.path).into_iter().filter_map(|id| Some((id, self.plan.shared(id)?))).find(|(_, other)| {
+            takes(other) && other.psk.ct_eq(&current.psk) && other.phase1_offer(Role::Responder).iter().any(same)
+        })
     }
 
     /// Refuses a last message that proves nothing: the exchange waits on, for a forger may have sent it.

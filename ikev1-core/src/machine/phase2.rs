@@ -160,6 +160,10 @@ impl Endpoint {
             // Nothing of phase 2 is looked at before both ends have proven who they are.
             return Err(DropReason::Unexpected);
         }
+        if !sa.is_open() {
+            // However authentic: the user has not been proven, or has no address.
+            return Err(DropReason::NotOpen);
+        }
         let Body::Encrypted(body) = incoming.body else { return Err(DropReason::ClearText) };
         if incoming.path != sa.core.path && !(sa.core.nat.is_nat() && self.is_marked(incoming.path)) {
             return Err(DropReason::WrongSource);

@@ -8,7 +8,7 @@ use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
     Action, ChildId, Command, Config, ConnectionConfig, ConnectionId, Direction, DropReason, Endpoint, Event,
-    InstallSa, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector,
+    InstallSa, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector, Users,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -101,6 +101,10 @@ pub struct End {
     pub removed: Vec<RemoveSa>,
     pub log: Vec<String>,
     pub next_spi: u32,
+    /// Who answers for the users, if anyone does.
+    pub users: Option<Users>,
+    /// Questions that the test answers itself.
+    pub questions: Vec<Action>,
 }
 
 impl End {
@@ -112,6 +116,8 @@ impl End {
             removed: Vec::new(),
             log: Vec::new(),
             next_spi: 0x1000,
+            users: None,
+            questions: Vec::new(),
         }
     }
 
@@ -133,7 +139,12 @@ impl End {
                     let answer = Command::ProvideSpi { ticket: ask.ticket, spi: Some(self.next_spi) };
                     self.endpoint.handle_command(now, answer).unwrap();
                 }
-                _ => {}
+                Action::VerifyUser(ask) if self.users.is_some() => {
+                    let verdict = self.users.as_ref().unwrap().verify(&ask);
+                    let answer = Command::ProvideVerdict { ticket: ask.ticket, verdict };
+                    self.endpoint.handle_command(now, answer).unwrap();
+                }
+                other => self.questions.push(other),
             }
         }
         datagrams

@@ -1,7 +1,7 @@
 use crate::crypto::{DhGroup, DhKeyPair};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
-use crate::ids::Cookies;
+use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys, Phase1Seed};
 use crate::message::built;
 use crate::negotiate::{check_phase1_answer, offer_phase1};
@@ -54,7 +54,7 @@ impl SaKeSent {
         rng: &mut dyn CryptoRng,
     ) -> (Self, Chain) {
         let offered: Vec<Phase1Transform> =
-            connection.phase1_offer().into_iter().filter(|transform| transform.group == group).collect();
+            connection.phase1_offer(Role::Initiator).into_iter().filter(|transform| transform.group == group).collect();
         let sai_b = offer_phase1(&offered).to_body().unwrap_or_default();
         let pair = DhKeyPair::generate(group, connection.exponent_bits(group), rng);
         let ni_b = phase1::draw_nonce(rng);

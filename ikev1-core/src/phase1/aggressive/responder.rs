@@ -2,7 +2,7 @@ use crate::auth::PreSharedKey;
 use crate::crypto::{DhKeyPair, DhShared};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
-use crate::ids::Cookies;
+use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys, Phase1Seed};
 use crate::message::built;
 use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
@@ -41,7 +41,7 @@ pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) 
     let g_xi = phase1::body(payloads, PayloadType::KEY_EXCHANGE)?;
     let policies = |any: bool| -> Vec<Phase1Policy> {
         (1u32..)
-            .zip(connection.phase1_offer())
+            .zip(connection.phase1_offer(Role::Responder))
             .filter(|(_, transform)| any || transform.group.public_len() == g_xi.len())
             .map(|(number, transform)| Phase1Policy { number, transform })
             .collect()

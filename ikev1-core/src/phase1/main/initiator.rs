@@ -1,7 +1,7 @@
 use crate::crypto::{DhKeyPair, DhShared};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
-use crate::ids::Cookies;
+use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys, Phase1Seed};
 use crate::message::built;
 use crate::negotiate::{check_phase1_answer, offer_phase1};
@@ -38,7 +38,7 @@ pub(crate) struct Answer {
 impl SaSent {
     /// Builds message 1: `HDR, SA`.
     pub(crate) fn start(connection: &ConnectionPlan) -> (Self, Chain) {
-        let offered = connection.phase1_offer();
+        let offered = connection.phase1_offer(Role::Initiator);
         let offer = offer_phase1(&offered);
         let sai_b = offer.to_body().unwrap_or_default();
         let mut chain = ChainBuilder::new();

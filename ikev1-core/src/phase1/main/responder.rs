@@ -1,7 +1,7 @@
 use crate::crypto::{DhKeyPair, DhShared};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
-use crate::ids::Cookies;
+use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys, Phase1Seed};
 use crate::message::built;
 use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
@@ -31,8 +31,10 @@ pub(crate) struct Offer {
 pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Offer, Refused> {
     let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
     let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-    let policies: Vec<Phase1Policy> =
-        (1u32..).zip(connection.phase1_offer()).map(|(number, transform)| Phase1Policy { number, transform }).collect();
+    let policies: Vec<Phase1Policy> = (1u32..)
+        .zip(connection.phase1_offer(Role::Responder))
+        .map(|(number, transform)| Phase1Policy { number, transform })
+        .collect();
     let choice = choose_phase1(&offer, &policies, &Rules::default())
         .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
     Ok(Offer { choice, capabilities: vendor::absorb_offer(connection, payloads), sai_b: payload.body().to_vec() })
