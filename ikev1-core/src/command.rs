@@ -2,6 +2,7 @@ use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
 use crate::selector::TrafficSelector;
 use crate::transaction::{UserVerdict, XauthAnswer};
 use alloc::boxed::Box;
+use core::net::IpAddr;
 use drive::Path;
 
 /// What the caller can ask of an [`Endpoint`](crate::Endpoint). It may hold a password, so it is not copied.
@@ -90,6 +91,13 @@ pub enum Command {
         ticket: Ticket,
         /// What the user says; `None` when there is no user to ask.
         answer: Option<Box<XauthAnswer>>,
+    },
+    /// Answers [`Action::AllocateAddress`](crate::Action::AllocateAddress).
+    ProvideAddress {
+        /// The number of the question.
+        ticket: Ticket,
+        /// The address of the client; `None` when there is none to give.
+        address: Option<IpAddr>,
     },
     /// Asks the peer at once whether it lives.
     Probe {

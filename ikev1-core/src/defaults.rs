@@ -88,6 +88,8 @@ pub const MAX_REPLY_RESENDS: u32 = 16;
 pub const AMPLIFICATION_FACTOR: u64 = 3;
 /// How long XAUTH and mode-config may take together: a person types in it.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long a client waits for settings to come unasked before it asks.
+pub const PUSH_WAIT: Duration = Duration::from_secs(10);
 /// After how many wrong answers a user is refused: one, so that a guess costs a whole phase 1.
 pub const XAUTH_ATTEMPTS: u32 = 1;
 /// The most rounds of questions to one user: name, password, passcode, next PIN twice, and to spare.

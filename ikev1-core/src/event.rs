@@ -6,10 +6,11 @@ use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role};
 use crate::negotiate::Refusals;
 use crate::proposal::{Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
-use crate::transaction::UserName;
+use crate::transaction::{ClientSettings, UserName};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 use drive::Path;
 use ipsec_wire::registry::{ConfigAttribute, ExchangeType, NotifyType, PayloadType};
@@ -361,6 +362,42 @@ pub enum Event {
         left: u32,
         /// What the gateway says to it.
         message: Option<String>,
+    },
+    /// Mode-config: this end was told what to use.
+    Configured {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// What to use.
+        settings: Box<ClientSettings>,
+    },
+    /// Mode-config: a client was given its address.
+    AddressLeased {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Who the client proved to be in phase 1.
+        peer: Identity,
+        /// The user that XAUTH proved.
+        user: Option<UserName>,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Mode-config: a client gave its address back, by going.
+    AddressReleased {
+        /// The connection.
+        connection: ConnectionId,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Mode-config: a client asked for an address and there was none.
+    NoAddressLeft {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
     },
     /// The peer sent an attribute that this end does not support, or asked for one: it is passed over.
     AttributeNotSupported {

@@ -49,10 +49,14 @@ pub mod transition;
 mod unsupported;
 
 pub use action::{
-    Action, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason, RemoveSa,
+    Action, AllocateAddress, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason,
+    RemoveSa,
 };
 pub use command::{Command, Handle};
-pub use config::{Config, ConnectionConfig, PolicyConfig, Xauth, XauthClient, XauthServer};
+pub use config::{
+    AddressSource, Config, ConnectionConfig, ModeConfig, ModeConfigClient, ModeConfigServer, PolicyConfig, Xauth,
+    XauthClient, XauthServer,
+};
 pub use counters::{Counters, OwnCounters};
 pub use error::{CommandError, ConfigError, ConfigProblem, DropReason, Failure};
 pub use event::{Event, MessageTrace};
@@ -60,12 +64,13 @@ pub use identity::{Identity, IdentityError, MAX_IDENTITY};
 pub use ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 pub use machine::Endpoint;
 pub use plan::{
-    ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, Plan, PolicyPlan, RemoteIdentity, SpiSource,
+    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, Plan, PolicyPlan, RemoteIdentity, SpiSource,
 };
 pub use selector::{SelectorError, TrafficSelector};
 pub use state_name::{DpdState, IkeSaState, StateName};
 pub use status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status};
 pub use transaction::{
-    AskUser, UserName, UserVerdict, Users, VerifyUser, XauthAnswer, XauthField, XauthKind, XauthQuestion,
+    AskUser, ClientSettings, Network, Unity, UserName, UserVerdict, Users, VerifyUser, XauthAnswer, XauthField,
+    XauthKind, XauthQuestion,
 };
 pub use unsupported::Unsupported;

@@ -5,11 +5,21 @@
 //! `HASH = prf(SKEYID_a, M-ID | ATTR)`.
 
 mod conceal;
+mod network;
+mod pool;
+mod settings;
+mod unity;
 mod user;
 mod users;
 mod xauth;
 
 pub(crate) use conceal::{conceal, concealed};
+pub use network::Network;
+pub(crate) use pool::{AddressPool, Owner};
+pub use settings::ClientSettings;
+pub(crate) use settings::{Wanted, write_acknowledgement, write_request};
+pub(crate) use unity::UNITY;
+pub use unity::Unity;
 pub use user::UserName;
 pub use users::Users;
 pub use xauth::{AskUser, UserVerdict, VerifyUser, XauthAnswer, XauthField, XauthKind, XauthQuestion};

@@ -2,7 +2,7 @@ use crate::auth::PreSharedKey;
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::identity::Identity;
-use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
+use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
 use crate::proposal::{AuthenticationMethod, Phase1Transform};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -11,7 +11,10 @@ use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Backoff, Schedule};
 
-use super::{LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, PolicyConfig, Xauth, check_name, setters, within, wrong};
+use super::{
+    AddressSource, LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, ModeConfig, PolicyConfig, Xauth, check_name, setters,
+    within, wrong,
+};
 
 /// One connection: the peer, how both prove who they are, and the traffic to protect.
 #[derive(Debug)]
@@ -48,6 +51,7 @@ pub struct ConnectionConfig {
     weak: bool,
     policies: Vec<PolicyConfig>,
     xauth: Option<Xauth>,
+    mode_config: Option<ModeConfig>,
 }
 
 impl ConnectionConfig {
@@ -86,6 +90,7 @@ impl ConnectionConfig {
             weak: false,
             policies: Vec::new(),
             xauth: None,
+            mode_config: None,
         }
     }
 
@@ -152,6 +157,8 @@ impl ConnectionConfig {
         dangerously_allow_weak_algorithms(weak: bool);
         /// Sets that a user must prove who he is after phase 1, and on which side he sits.
         xauth(xauth: Xauth);
+        /// Sets that the client of the two ends is given its address, and which end that is.
+        mode_config(mode_config: ModeConfig);
     }
 
     /// Adds a phase 2 policy.
@@ -225,13 +232,28 @@ impl ConnectionConfig {
         if let Some(xauth) = &self.xauth {
             xauth.check(&name)?;
         }
+        if let Some(mode_config) = &self.mode_config {
+            mode_config.check(&name)?;
+        }
+        let client_side = match &self.mode_config {
+            None => None,
+            Some(ModeConfig::Client(_)) => Some(Dynamic::Local),
+            Some(ModeConfig::Server(server)) => {
+                Some(Dynamic::Remote).filter(|_| server.addresses != AddressSource::None)
+            }
+        };
         within(&field("policies"), self.policies.len() as u64, 0..=MAX_POLICIES)?;
         let mut policies: Vec<PolicyPlan> = Vec::new();
         for policy in self.policies {
             if policies.iter().any(|other| other.name == policy.name) {
                 return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
             }
-            policies.push(policy.build(&name, self.weak)?);
+            let policy = policy.build(&name, self.weak)?;
+            if policy.dynamic != Dynamic::Neither && Some(policy.dynamic) != client_side {
+                let problem = ConfigProblem::Conflict("no mode_config gives the address of that side");
+                return Err(wrong(&format!("{name}.{}.dynamic", policy.name), problem));
+            }
+            policies.push(policy);
         }
         Ok(ConnectionPlan {
             peer: self.peer,
@@ -263,6 +285,7 @@ impl ConnectionConfig {
             jitter_per_mille: self.jitter_per_mille,
             policies,
             xauth: self.xauth,
+            mode_config: self.mode_config,
             name,
         })
     }

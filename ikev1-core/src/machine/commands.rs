@@ -68,6 +68,7 @@ impl Endpoint {
             }
             Command::ProvideSpi { ticket, spi } => self.provide_spi(now, ticket, spi),
             Command::ProvideVerdict { ticket, verdict } => self.provide_verdict(now, ticket, verdict),
+            Command::ProvideAddress { ticket, address } => self.provide_address(now, ticket, address),
             Command::ProvideAnswer { ticket, answer } => self.provide_answer(now, ticket, answer.as_deref()),
             Command::TrafficSeen { child } => {
                 let under = self.known_child(child)?;

@@ -51,6 +51,12 @@ impl Endpoint {
             count(&mut self.counters.acquire_phase2_start_failed);
             return self.phase2_failed(&sa.core, waiting, Failure::Limit);
         }
+        let client = sa.up().and_then(|up| up.session.address);
+        let connection = self.plan.connection(sa.core.connection);
+        if connection.is_none_or(|connection| connection.policy_for(waiting.policy, client).is_none()) {
+            // The policy is for a client with another address, or with one at all.
+            return self.phase2_failed(&sa.core, waiting, Failure::NoAddress);
+        }
         let message_id = self.draw_message_id(&sa.core);
         let ticket = Ticket(self.next_id());
         let Some(Under { core, up }) = under(sa) else { return };

@@ -1,7 +1,7 @@
 //! Phase 1.5 as a whole: what stands between the proof of phase 1 and the first quick mode.
 
 use crate::action::RemoveReason;
-use crate::config::Xauth;
+use crate::config::{ModeConfig, Xauth};
 use crate::error::Failure;
 use crate::ids::IkeSaId;
 use crate::machine::Endpoint;
@@ -9,6 +9,7 @@ use crate::machine::sa::IkeSa;
 use crate::machine::timers::TimerKey;
 use crate::plan::ConnectionPlan;
 use crate::transaction::UserName;
+use core::net::IpAddr;
 use drive::Instant;
 
 /// Where phase 1.5 stands, and what came of it.
@@ -18,6 +19,8 @@ pub(crate) struct Session {
     user: Option<UserName>,
     /// The peer knows no older SA; it counts once this one is open.
     pub(crate) initial_contact: bool,
+    /// The address that mode-config gave to the client, whichever end that is.
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// Where phase 1.5 stands.
@@ -29,6 +32,8 @@ pub(crate) enum Stage {
     Answering(Answering),
     /// XAUTH failed: the SA ends once the peer knows.
     Refusing,
+    /// Mode-config, client: the settings are to come unasked.
+    AwaitingPush,
     /// Mode-config: the client is to learn its address.
     Configuring,
     /// Phase 2 may run.
@@ -62,7 +67,7 @@ impl Session {
             Some(Xauth::Client(_)) => Stage::Answering(Answering::default()),
             None => Stage::Configuring,
         };
-        Self { stage, user: None, initial_contact }
+        Self { stage, user: None, initial_contact, address: None }
     }
 
     pub(crate) const fn is_open(&self) -> bool {
@@ -97,9 +102,12 @@ impl Endpoint {
     /// Takes over what the SA that is being renewed had; `false` if there is nothing.
     fn inherit_session(&mut self, sa: &mut IkeSa) -> bool {
         let old = sa.core.replaces.and_then(|id| self.table.get(id)).filter(|old| old.is_open());
-        let Some(user) = old.and_then(IkeSa::up).map(|up| up.session.user.clone()) else { return false };
+        let Some((user, address)) = old.and_then(IkeSa::up).map(|up| (up.session.user.clone(), up.session.address))
+        else {
+            return false;
+        };
         if let Some(up) = sa.up_mut() {
-            up.session.user = user;
+            (up.session.user, up.session.address) = (user, address);
         }
         true
     }
@@ -115,7 +123,23 @@ impl Endpoint {
 
     /// The user is known, or needs not be.
     fn after_user(&mut self, now: Instant, sa: &mut IkeSa, connection: &ConnectionPlan) {
-        self.open_session(now, sa, connection);
+        let has_address = sa.up().is_some_and(|up| up.session.address.is_some());
+        self.timers.set(TimerKey::Session(sa.core.id), now + connection.session_time());
+        match &connection.mode_config {
+            None => self.open_session(now, sa, connection),
+            // It came with XAUTH.
+            Some(ModeConfig::Client(_)) if has_address => self.open_session(now, sa, connection),
+            Some(ModeConfig::Client(client)) => self.begin_configuring(now, sa, connection, client),
+            Some(ModeConfig::Server(server)) => {
+                // Some clients do not ask again when they renew.
+                let inherited = self.inherit_address(sa, connection);
+                if server.push {
+                    self.begin_push(now, sa, connection);
+                } else if inherited {
+                    self.open_session(now, sa, connection);
+                }
+            }
+        }
     }
 
     /// Opens an SA for phase 2: older ones of the same peer step back, what waits begins.
@@ -134,13 +158,19 @@ impl Endpoint {
     }
 
     /// Phase 1.5 takes too long.
-    pub(super) fn session_due(&mut self, _now: Instant, id: IkeSaId) {
-        let Some(sa) = self.table.take(id) else { return };
+    pub(super) fn session_due(&mut self, now: Instant, id: IkeSaId) {
+        let Some(mut sa) = self.table.take(id) else { return };
         let Some(stage) = sa.up().map(|up| &up.session.stage) else { return self.table.put(sa) };
         let failure = match stage {
             Stage::Open => return self.table.put(sa),
             Stage::Asking(_) | Stage::Answering(_) => Failure::UserTimeout,
             Stage::Refusing => Failure::UserRefused,
+            Stage::AwaitingPush => {
+                if let Some(connection) = self.plan.shared(sa.core.connection) {
+                    self.ask_for_settings(now, &mut sa, &connection);
+                }
+                return self.table.put(sa);
+            }
             Stage::Configuring => Failure::NoAddress,
         };
         self.fail_session(sa, failure);
@@ -164,5 +194,6 @@ impl Endpoint {
             self.timers.cancel(&TimerKey::Transaction(id, message_id));
         }
         self.questions.retain(|_, (ike_sa, _)| *ike_sa != id);
+        self.release_address(sa);
     }
 }

@@ -18,10 +18,10 @@ use crate::machine::timers::TimerKey;
 use crate::message::{Opened, built, check_hash_1, hashed};
 use crate::plan::ConnectionPlan;
 use crate::state_name::StateName;
-use crate::transaction::{XauthQuestion, conceal};
+use crate::transaction::{Wanted, XauthQuestion, conceal};
 use crate::transition::{self, Protection};
 use alloc::vec::Vec;
-use drive::{Instant, Transmit};
+use drive::{Instant, Transmit, Verdict};
 use ipsec_wire::isakmp::payload::{Attribute, Attributes, Configuration, OwnedConfiguration};
 use ipsec_wire::isakmp::{Body, ChainBuilder};
 use ipsec_wire::registry::{ConfigAttribute, ConfigType, ExchangeType, PayloadType};
@@ -39,6 +39,12 @@ pub(crate) struct Transaction {
     pub(crate) answered: Option<Answered>,
 }
 
+impl Transaction {
+    pub(crate) const fn initiator(state: State, identifier: u16, iv: IvChain) -> Self {
+        Self { role: Role::Initiator, state, identifier, iv, request: None, answered: None }
+    }
+}
+
 /// Where a transaction stands, with what is known then.
 #[derive(Debug)]
 pub(crate) enum State {
@@ -50,6 +56,12 @@ pub(crate) enum State {
     StatusSent(bool),
     /// XAUTH, client: the caller is asked for the answer.
     AskingUser(Ticket, XauthQuestion),
+    /// Mode-config, client: the settings are asked for.
+    SettingsWanted,
+    /// Mode-config, server: settings are sent unasked.
+    SettingsSent,
+    /// Mode-config, server: the caller is asked for the address; `None` if the client did not ask.
+    AskingAddress(Ticket, Option<Wanted>),
     /// Kept to answer repeats; under the same message id a responder takes one more question.
     Done(StateName),
 }
@@ -57,10 +69,11 @@ pub(crate) enum State {
 impl State {
     pub(crate) const fn name(&self) -> StateName {
         match self {
-            Self::QuestionSent(_) => StateName::TransactionReqSent,
+            Self::QuestionSent(_) | Self::SettingsWanted => StateName::TransactionReqSent,
             Self::Verifying(_) => StateName::TransactionRepRecv,
-            Self::StatusSent(_) => StateName::TransactionSetSent,
-            Self::AskingUser(..) => StateName::TransactionReqRecv,
+            Self::StatusSent(_) | Self::SettingsSent => StateName::TransactionSetSent,
+            Self::AskingUser(..) | Self::AskingAddress(_, Some(_)) => StateName::TransactionReqRecv,
+            Self::AskingAddress(_, None) => StateName::TransactionIdle,
             Self::Done(name) => *name,
         }
     }
@@ -70,6 +83,8 @@ impl State {
 enum Step {
     Answer(XauthQuestion),
     StatusAcknowledged(bool),
+    Settings,
+    SettingsAcknowledged,
     Request,
     Set,
 }
@@ -80,6 +95,8 @@ fn step(state: &State, config_type: ConfigType) -> Option<Step> {
         // Some gateways and clients say ACK where REPLY is due.
         (State::QuestionSent(question), ConfigType::REPLY | ConfigType::ACK) => Some(Step::Answer(question.clone())),
         (State::StatusSent(ok), ConfigType::ACK) => Some(Step::StatusAcknowledged(*ok)),
+        (State::SettingsWanted, ConfigType::REPLY) => Some(Step::Settings),
+        (State::SettingsSent, ConfigType::ACK) => Some(Step::SettingsAcknowledged),
         (State::Done(StateName::TransactionIdle | StateName::TransactionRepSent), ConfigType::REQUEST) => {
             Some(Step::Request)
         }
@@ -89,6 +106,9 @@ fn step(state: &State, config_type: ConfigType) -> Option<Step> {
             | State::StatusSent(_)
             | State::Verifying(_)
             | State::AskingUser(..)
+            | State::SettingsWanted
+            | State::SettingsSent
+            | State::AskingAddress(..)
             | State::Done(_),
             _,
         ) => None,
@@ -166,10 +186,17 @@ impl Endpoint {
             Step::Set if is_xauth(attributes) => {
                 self.on_status(now, sa, &connection, (message_id, transaction), attributes)
             }
-            Step::Request | Step::Set => {
-                self.keep_known(&mut sa, message_id, transaction);
-                (Some(sa), Err(DropReason::Unexpected))
+            Step::Settings => {
+                self.finish(now, &mut sa, &connection, (message_id, transaction), StateName::TransactionRepRecv);
+                self.on_settings(now, sa, &connection, attributes)
             }
+            Step::SettingsAcknowledged => {
+                self.finish(now, &mut sa, &connection, (message_id, transaction), StateName::TransactionAckRecv);
+                self.on_settings_acknowledged(now, &mut sa, &connection);
+                (Some(sa), Ok(Verdict::Accepted))
+            }
+            Step::Request => self.on_settings_wanted(now, sa, &connection, (message_id, transaction), attributes),
+            Step::Set => self.on_settings_set(now, sa, &connection, (message_id, transaction), attributes),
         }
     }
 
@@ -245,8 +272,7 @@ impl Endpoint {
     ) {
         let message_id = self.draw_message_id(&sa.core);
         let Some(iv) = sa.up().map(|up| up.iv.for_message_id(message_id)) else { return };
-        let mut transaction =
-            Transaction { role: Role::Initiator, state, identifier, iv, request: None, answered: None };
+        let mut transaction = Transaction::initiator(state, identifier, iv);
         let Some(transmit) = self.say(sa, (message_id, &mut transaction), 1, config_type, attributes) else { return };
         let mut request = Request::new(transmit.clone(), connection.backoff);
         let gap = request.gap().unwrap_or_default();
@@ -333,7 +359,10 @@ impl Endpoint {
                 }
                 self.table.put(sa);
             }
-            (State::QuestionSent(_) | State::StatusSent(_), Some(request)) => {
+            (
+                State::QuestionSent(_) | State::StatusSent(_) | State::SettingsWanted | State::SettingsSent,
+                Some(request),
+            ) => {
                 let (sendings, refused) = (request.sendings(), matches!(transaction.state, State::StatusSent(false)));
                 let Some(gap) = request.gap() else {
                     count(&mut self.counters.tx_retry_timed_out);
@@ -363,7 +392,15 @@ impl Endpoint {
                 self.give_answer(now, &mut sa, &connection, (message_id, transaction), &question, None);
                 self.table.put(sa);
             }
-            (State::QuestionSent(_) | State::StatusSent(_), None) => self.table.put(sa),
+            (State::AskingAddress(ticket, _), _) => {
+                self.questions.remove(ticket);
+                sa.core.transactions.insert(message_id, transaction);
+                self.address_known(now, &mut sa, &connection, message_id, None);
+                self.table.put(sa);
+            }
+            (State::QuestionSent(_) | State::StatusSent(_) | State::SettingsWanted | State::SettingsSent, None) => {
+                self.table.put(sa);
+            }
         }
     }
 

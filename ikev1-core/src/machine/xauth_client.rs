@@ -149,7 +149,8 @@ impl Endpoint {
         let (ike_sa, id) = (sa.core.id, sa.core.connection);
         let claimed = match sa.up_mut().map(|up| &mut up.session.stage) {
             Some(Stage::Answering(answering)) => Some(answering.claimed.take()),
-            Some(Stage::Asking(_) | Stage::Refusing | Stage::Configuring | Stage::Open) | None => None,
+            Some(Stage::Asking(_) | Stage::Refusing | Stage::AwaitingPush | Stage::Configuring | Stage::Open)
+            | None => None,
         };
         match (outcome, claimed) {
             (None, _) | (Some((true, _)), None) => (Some(sa), Ok(Verdict::Accepted)),
@@ -177,7 +178,7 @@ fn next_round(sa: &mut IkeSa) -> Option<u32> {
             Some(answering.rounds).filter(|rounds| *rounds <= MAX_ROUNDS)
         }
         // The gateway may ask again in the middle of an SA's life.
-        Stage::Configuring | Stage::Open => Some(1),
+        Stage::AwaitingPush | Stage::Configuring | Stage::Open => Some(1),
         Stage::Asking(_) | Stage::Refusing => None,
     }
 }

@@ -207,7 +207,7 @@ impl Endpoint {
         // One whose name was never asked for is who phase 1 says.
         let identity = sa.up().map(|up| up.peer.to_string());
         let claimed = asking(&mut sa).and_then(|asking| asking.claimed.take());
-        let user = claimed.or(identity.map(|identity| UserName::new(identity)));
+        let user = claimed.or(identity.map(UserName::new));
         if let Some(user) = user {
             let (ike_sa, id) = (sa.core.id, sa.core.connection);
             self.event(Event::UserAuthenticated { ike_sa, connection: id, user: user.clone(), is_peer: true });
@@ -220,7 +220,9 @@ impl Endpoint {
 fn asking(sa: &mut IkeSa) -> Option<&mut Asking> {
     match sa.up_mut().map(|up| &mut up.session.stage) {
         Some(Stage::Asking(asking)) => Some(asking),
-        Some(Stage::Answering(_) | Stage::Refusing | Stage::Configuring | Stage::Open) | None => None,
+        Some(Stage::Answering(_) | Stage::Refusing | Stage::AwaitingPush | Stage::Configuring | Stage::Open) | None => {
+            None
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::config::ModeConfig;
 use crate::plan::{ConnectionPlan, DpdMode};
 use ipsec_wire::isakmp::payload::VendorId;
 use ipsec_wire::isakmp::{ChainBuilder, Payloads};
@@ -56,8 +57,17 @@ fn contribute_user(connection: &ConnectionPlan, unity: bool, chain: &mut ChainBu
     if connection.xauth.is_some() {
         chain.push(&VendorId { data: XAUTH });
     }
-    if unity && connection.xauth.is_some() {
+    if unity && speaks_unity(connection) {
         chain.push(&VendorId { data: UNITY });
+    }
+}
+
+/// Returns whether a connection has attributes of Unity to give or to ask for.
+const fn speaks_unity(connection: &ConnectionPlan) -> bool {
+    match &connection.mode_config {
+        Some(ModeConfig::Client(client)) => client.unity,
+        Some(ModeConfig::Server(_)) => true,
+        None => false,
     }
 }
 
