@@ -72,8 +72,13 @@ pub const NONCE_LENGTH: usize = 32;
 pub const MAX_CHAIN: usize = 8;
 /// The most octets of one certificate: a key of 8192 bits and a hundred names fit.
 pub const MAX_CERTIFICATE: usize = 16 * 1024;
+/// The most octets of all certificates that one end presents, so that a message fits a datagram.
+pub const MAX_CHAIN_OCTETS: usize = 32 * 1024;
 /// The most octets of the name of an authority in a certificate request.
 pub const MAX_AUTHORITY_NAME: usize = 2_048;
+/// The most signatures of the peer that are checked for one ISAKMP SA: forged copies of a message cost
+/// no more than this.
+pub const MAX_SIGNATURE_CHECKS: u8 = 4;
 /// The most half-open ISAKMP SAs kept as a responder.
 pub const MAX_HALF_OPEN: usize = 1_000;
 /// The most half-open ISAKMP SAs kept for one address.

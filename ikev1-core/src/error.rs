@@ -128,6 +128,21 @@ pub enum Failure {
     /// The identification payload names nobody.
     #[error("identity cannot be read")]
     BadIdentity,
+    /// The caller does not trust the peer's certificates, or one of them is too long to be looked at.
+    #[error("certificate is not trusted")]
+    CertificateRefused,
+    /// The signature was not made by the peer's key over this exchange.
+    #[error("signature is wrong")]
+    WrongSignature,
+    /// The peer's RSA key has fewer than 2048 bits, which the connection does not allow.
+    #[error("RSA key of {0} bits is too weak")]
+    WeakKey(usize),
+    /// The caller gave no verdict on a certificate in time.
+    #[error("no verdict on the certificate")]
+    NoVerdict,
+    /// The key of this end could not sign.
+    #[error("this end could not sign")]
+    Signing,
     /// No pre-shared key is known for the peer.
     #[error("no pre-shared key")]
     NoKey,

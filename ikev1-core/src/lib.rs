@@ -49,6 +49,7 @@ mod unsupported;
 
 pub use action::{
     Action, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason, RemoveSa,
+    VerifyCertificate,
 };
 pub use command::{Command, Handle};
 pub use config::{Config, ConnectionConfig, PolicyConfig};

@@ -6,6 +6,7 @@ mod child;
 mod commands;
 mod inform;
 mod install;
+mod judge;
 mod key_log;
 mod life;
 mod liveness;

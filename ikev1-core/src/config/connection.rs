@@ -285,6 +285,8 @@ fn check_authentication(
             return Err(wrong(&field("authentication.key"), ConfigProblem::Weak("an RSA key below 2048 bits".into())));
         }
         within(&field("authentication.chain"), credential.chain.len() as u64, 0..=MAX_CHAIN)?;
+        let octets = credential.chain.iter().map(Vec::len).sum::<usize>();
+        within(&field("authentication.chain"), octets as u64, 0..=defaults::MAX_CHAIN_OCTETS as u64)?;
         for certificate in &credential.chain {
             within(&field("authentication.chain"), certificate.len() as u64, 1..=defaults::MAX_CERTIFICATE as u64)?;
         }

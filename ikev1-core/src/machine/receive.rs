@@ -21,7 +21,19 @@ pub(crate) struct Incoming<'a> {
     pub(crate) length: usize,
 }
 
+/// What is kept of a message that is looked at again later.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) cookies: Cookies,
+    pub(crate) path: Path,
+    pub(crate) fingerprint: Fingerprint,
+}
+
 impl Incoming<'_> {
+    pub(crate) const fn arrived(&self) -> Arrived {
+        Arrived { cookies: self.cookies, path: self.path, fingerprint: self.fingerprint }
+    }
+
     pub(crate) const fn message_id(&self) -> u32 {
         self.header.message_id.0
     }

@@ -71,6 +71,9 @@ impl Endpoint {
     /// Sends the last message of phase 1 again, or gives up.
     fn phase1_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(mut sa) = self.table.take(id) else { return };
+        if matches!(sa.phase, Phase::Judging(..)) {
+            return self.no_verdict(sa);
+        }
         if sa.core.role == Role::Responder {
             return self.half_open_due(now, sa);
         }
@@ -79,6 +82,9 @@ impl Endpoint {
             let sendings = request.sendings();
             count(&mut self.counters.tx_retry_timed_out);
             let failure = timeout_failure(&sa, sendings);
+            if is_about_signature(&failure) {
+                self.tell_unproven(&sa);
+            }
             return self.fail_phase1(sa, failure);
         };
         let (transmit, sendings, left) = (request.transmit().clone(), request.sendings(), request.resends_left());
@@ -95,6 +101,9 @@ impl Endpoint {
         let end = sa.core.created + self.plan.half_open_timeout;
         let Some(request) = sa.core.request.as_mut().filter(|_| now < end) else {
             let failure = sa.core.suspicion.clone().unwrap_or(Failure::HalfOpenTimeout);
+            if is_about_signature(&failure) {
+                self.tell_unproven(&sa);
+            }
             return self.fail_phase1(sa, failure);
         };
         let gap = request.gap();
@@ -109,6 +118,11 @@ impl Endpoint {
     }
 }
 
+/// Returns whether the peer holds the keys of the exchange and yet did not prove who it is.
+const fn is_about_signature(failure: &Failure) -> bool {
+    matches!(failure, Failure::CertificateRefused | Failure::WrongSignature | Failure::WeakKey(_))
+}
+
 /// Returns why an initiator got no answer it could take: what was refused last, else silence.
 ///
 /// Silence after message 5 is what a responder with another key looks like.
@@ -116,7 +130,9 @@ fn timeout_failure(sa: &IkeSa, sendings: u32) -> Failure {
     if let Some(suspicion) = &sa.core.suspicion {
         return suspicion.clone();
     }
-    if matches!(sa.phase, Phase::AuthSent(_)) {
+    if let Phase::AuthSent(state) = &sa.phase
+        && state.transform.authentication.is_pre_shared_key()
+    {
         return Failure::ProbablyWrongKey;
     }
     Failure::Timeout { sendings, hint: sa.core.hint }
