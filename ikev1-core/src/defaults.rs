@@ -48,6 +48,10 @@ pub const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a question to the caller may stay without answer.
 pub const TICKET_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long an exchange still waits for the right message after a signature proved nothing: a copy that
+/// was bent on the way must not end it, and an honest peer is told soon.
+pub const REFUSAL_GRACE: Duration = Duration::from_secs(10);
+
 /// The life of an ISAKMP SA: 24 hours.
 pub const IKE_LIFETIME: Duration = Duration::from_secs(86_400);
 /// The life of an IPsec SA: 8 hours.

@@ -1,94 +1,20 @@
 //! Main mode with RSA signatures: both roles, keys by certificate and by plan, and what a forger gains.
 
 mod common;
-mod support;
 
+use common::signing::{
+    LEFT, RIGHT, agrees, credential, failed_with, key, name, pair, payloads, signing, signing_left, signing_right,
+    trust,
+};
 use common::{B, Pair, SITE, left, plan, right};
 use core::time::Duration;
 use drive::{Transmit, Verdict};
-use ikev1_core::auth::{Authentication, RemoteKey, RsaCredential, RsaSigningKey, RsaVerifyingKey};
+use ikev1_core::auth::{Authentication, RemoteKey};
 use ikev1_core::crypto::DhGroup;
 use ikev1_core::{
-    Command, CommandError, Config, ConnectionConfig, DropReason, Event, Failure, Identity, Peer, RemoteIdentity,
-    StateName, VerifyCertificate,
+    Command, CommandError, Config, ConnectionConfig, DropReason, Event, Failure, Peer, RemoteIdentity, StateName,
 };
 use ipsec_wire::registry::{NotifyType, PayloadType};
-use support::pem;
-
-/// What stands for a certificate here: to the endpoint it is octets.
-const LEFT: &[u8] = b"left's certificate";
-const RIGHT: &[u8] = b"right's certificate";
-
-fn key(name: &str) -> RsaVerifyingKey {
-    RsaVerifyingKey::from_pem(&pem(&format!("{name}.pub.pem"))).unwrap()
-}
-
-fn credential(name: &str, chain: &[&[u8]]) -> RsaCredential {
-    let key = RsaSigningKey::from_pem(&pem(&format!("{name}.key.pem"))).unwrap();
-    RsaCredential::new(key, chain.iter().map(|certificate| certificate.to_vec()).collect())
-}
-
-/// Trusts both, each for its own name.
-fn trust(question: &VerifyCertificate) -> Option<RsaVerifyingKey> {
-    let named = |name: &str| question.identity == Identity::Fqdn(format!("{name}.example.org"));
-    match question.certificates.first()?.as_slice() {
-        LEFT if named("left") => Some(key("left")),
-        RIGHT if named("right") => Some(key("right")),
-        _ => None,
-    }
-}
-
-fn by_certificate(name: &str, chain: &[&[u8]]) -> Authentication {
-    let remote = RemoteKey::Certificate { authorities: vec![b"\x30\x00".to_vec()] };
-    Authentication::RsaSignature { local: credential(name, chain), remote }
-}
-
-fn name(name: &str) -> Identity {
-    Identity::Fqdn(format!("{name}.example.org"))
-}
-
-fn signing(config: ConnectionConfig, ours: &str, theirs: &str, chain: &[&[u8]]) -> ConnectionConfig {
-    config
-        .authentication(by_certificate(ours, chain))
-        .local_identity(name(ours))
-        .remote_identity(RemoteIdentity::Exactly(name(theirs)))
-}
-
-fn signing_left() -> ConnectionConfig {
-    signing(left(), "left", "right", &[LEFT])
-}
-
-fn signing_right() -> ConnectionConfig {
-    signing(right(), "right", "left", &[RIGHT])
-}
-
-fn pair(left: ConnectionConfig, right: ConnectionConfig) -> Pair {
-    let mut pair = Pair::new(plan(left), plan(right));
-    (pair.left.trust, pair.right.trust) = (Some(trust), Some(trust));
-    pair
-}
-
-fn agrees(left: ConnectionConfig, right: ConnectionConfig) -> Pair {
-    let mut pair = pair(left, right);
-    pair.initiate();
-    pair.settle();
-    assert!(pair.left.established() && pair.right.established(), "{:?} {:?}", pair.left.events, pair.right.events);
-    pair.assert_mirrored();
-    pair
-}
-
-/// The payloads of a message of phase 1 as an end sent or took it.
-fn payloads(end: &common::End, number: u8) -> Vec<PayloadType> {
-    let trace = |event: &Event| match event {
-        Event::Message(trace) if trace.number == number && trace.message_id == 0 => Some(trace.payloads.clone()),
-        _ => None,
-    };
-    end.events.iter().find_map(trace).unwrap()
-}
-
-fn failed_with(end: &common::End, wanted: &Failure) -> bool {
-    end.has(|event| matches!(event, Event::Phase1Failed { failure, .. } if failure == wanted))
-}
 
 /// Delivers main mode up to a message, which is returned and not delivered.
 fn up_to(pair: &mut Pair, number: usize) -> Transmit {
@@ -158,7 +84,8 @@ fn the_right_connection_of_several_is_found_by_the_identity() {
     };
     let hub = Config::new().connection(two("other", "other")).connection(two("wanted", "left")).build().unwrap();
     let mut pair = Pair::new(plan(signing_left()), hub);
-    (pair.left.trust, pair.right.trust) = (Some(trust), Some(trust));
+    pair.left.trust = Some(trust);
+    pair.right.trust = Some(trust);
     pair.initiate();
     pair.settle();
     assert!(pair.left.established());
@@ -174,7 +101,7 @@ fn a_method_that_differs_is_refused_by_its_name() {
         Event::Phase1Failed { refusals, .. } => Some(refusals.to_string()),
         _ => None,
     });
-    assert_eq!(text.unwrap(), "transform 1 against policy 1: auth RSA signature, wanted pre-shared key");
+    assert_eq!(text.unwrap(), "transform 1 against policy 1: auth RSA signatures, wanted pre-shared key");
 }
 
 #[test]
@@ -204,6 +131,11 @@ fn while_the_caller_thinks_the_sa_waits_and_takes_nothing_in() {
     assert!(pair.left.established() && pair.right.established());
 }
 
+/// Told by the peer under protection that the proof was not taken.
+fn told(event: &Event) -> bool {
+    matches!(event, Event::NotifyReceived { notify: NotifyType::AUTHENTICATION_FAILED, protected: true, .. })
+}
+
 #[test]
 fn a_question_without_an_answer_ends_phase_1_and_the_peer_is_told() {
     for silent_left in [true, false] {
@@ -218,9 +150,6 @@ fn a_question_without_an_answer_ends_phase_1_and_the_peer_is_told() {
         pair.advance(Duration::from_secs(31));
         let (silent, other) = if silent_left { (&pair.left, &pair.right) } else { (&pair.right, &pair.left) };
         assert!(failed_with(silent, &Failure::NoVerdict));
-        let told = |event: &Event| {
-            matches!(event, Event::NotifyReceived { notify: NotifyType::AUTHENTICATION_FAILED, protected: true, .. })
-        };
         assert!(other.has(told), "{:?}", other.events);
         for end in [&pair.left, &pair.right] {
             assert!(end.endpoint.status().ike_sas.is_empty(), "{:?}", end.endpoint.status());
@@ -265,9 +194,11 @@ fn a_certificate_that_is_not_trusted_ends_in_nothing_on_both_ends() {
         let end = if distrusting_left { &pair.left } else { &pair.right };
         assert_eq!(end.count(named), 1);
         pair.advance(Duration::from_secs(400));
+        let other = if distrusting_left { &pair.right } else { &pair.left };
+        assert!(other.has(told), "{:?}", other.events);
         for end in [&pair.left, &pair.right] {
             assert!(!end.established() && end.endpoint.status().ike_sas.is_empty());
-            assert_eq!(end.questions.len(), 1.min(end.questions.len()));
+            assert!(end.questions.len() <= 1);
         }
     }
 }
@@ -333,7 +264,7 @@ fn a_bent_copy_of_message_5_costs_a_check_and_the_right_one_still_counts() {
         pair.drain();
         assert_eq!(pair.right.endpoint.status().ike_sas[0].exchange_state, StateName::MainKeRecv);
     }
-    pair.deliver(&message_5);
+    let _ = pair.deliver(&message_5);
     pair.settle();
     assert!(pair.left.established() && pair.right.established());
 }

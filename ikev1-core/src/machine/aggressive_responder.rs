@@ -115,6 +115,11 @@ impl Endpoint {
         let mut request = Request::new(transmit.clone(), connection.backoff);
         let gap = request.gap().unwrap_or_default().min(self.plan.half_open_timeout);
         core.request = Some(request);
+        // Certificates are longer than a small multiple of message 1; where the plan allows this mode with
+        // signatures, they are sent once for each message 1 that is new.
+        if psk.is_none() {
+            core.budget.grant(transmit.payload.len());
+        }
         let reply = self.reply(&mut core, transmit);
         core.answered = Some(Answered::new(incoming.fingerprint, reply));
         self.timers.set(TimerKey::Phase1(ike_sa), now + gap);

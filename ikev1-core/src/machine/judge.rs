@@ -1,13 +1,12 @@
 use crate::action::{Action, VerifyCertificate};
 use crate::auth::{RemoteKey, RsaVerifyingKey};
 use crate::command::Handle;
-use crate::counters::count;
 use crate::defaults;
 use crate::error::{CommandError, DropReason, Failure};
 use crate::flight::Answered;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, Ticket};
-use crate::keys::NextIv;
+use crate::keys::{IsakmpKeys, IvChain, NextIv};
 use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
 use crate::machine::receive::Arrived;
@@ -18,7 +17,6 @@ use crate::phase1::{aggressive, main};
 use crate::refused::Refused;
 use crate::state_name::StateName;
 use alloc::boxed::Box;
-use core::time::Duration;
 use drive::{Instant, Verdict};
 
 /// A message of the peer whose signature is still to be checked, with the state that it came to.
@@ -61,6 +59,26 @@ impl CameTo {
             Self::AuthSent(state, ..) => Phase::AuthSent(state),
             Self::SaKeSent(state, _) => Phase::SaKeSent(state),
             Self::SaKeAuthSent(state, ..) => Phase::SaKeAuthSent(state),
+        }
+    }
+
+    /// Returns the keys, the IV chain before the message, and whether the peer holds the SA for made;
+    /// none where the peer has no keys yet.
+    fn keys(&self) -> Option<(&IsakmpKeys, IvChain, bool)> {
+        match self {
+            Self::KeRecv(state, ..) => Some((state.keys.isakmp(), state.iv, false)),
+            Self::AuthSent(state, ..) => Some((state.keys.isakmp(), state.iv, true)),
+            Self::SaKeAuthSent(state, ..) => Some((state.keys.isakmp(), state.iv, true)),
+            Self::SaKeSent(..) => None,
+        }
+    }
+
+    /// Returns the IV past the message, if it came encrypted.
+    const fn next_iv(&self) -> Option<NextIv> {
+        match self {
+            Self::KeRecv(_, next, _) | Self::AuthSent(_, next, _) => Some(*next),
+            Self::SaKeAuthSent(_, next, _) => *next,
+            Self::SaKeSent(..) => None,
         }
     }
 
@@ -164,8 +182,8 @@ impl Endpoint {
         }
     }
 
-    /// A signature proved nothing. The exchange waits on, for the message may be a forged copy; how often
-    /// is limited.
+    /// A signature proved nothing. The exchange waits a little, for the message may be a forged copy; how
+    /// often is limited.
     fn not_proven(
         &mut self,
         now: Instant,
@@ -175,9 +193,9 @@ impl Endpoint {
         failure: Failure,
     ) -> (Option<IkeSa>, Taken) {
         let peer = came_to.peer().clone();
-        // The resends go on at once; what has none waits as long as for any next message.
-        let wait = if core.request.is_some() { Duration::ZERO } else { self.plan.half_open_timeout };
-        self.timers.set(TimerKey::Phase1(core.id), now + wait);
+        core.refused_iv = came_to.next_iv();
+        // If it was a copy, the right one is under way.
+        self.timers.set(TimerKey::Phase1(core.id), now + defaults::REFUSAL_GRACE);
         if came_to.is_half_open_responder() {
             return self.refuse_proof(core, came_to.phase(), Some(peer), arrived, Refused::because(failure));
         }
@@ -191,28 +209,29 @@ impl Endpoint {
         (Some(core.with(came_to.phase())), Err(DropReason::Refused))
     }
 
-    /// The caller said nothing in time: the exchange ends.
-    pub(super) fn no_verdict(&mut self, sa: IkeSa) {
-        count(&mut self.own.exchanges_failed);
+    /// Ends an exchange whose signature proved nothing, or was not judged in time, and tells the peer.
+    pub(super) fn end_unproven(&mut self, sa: IkeSa, failure: Failure) {
         self.tell_unproven(&sa);
-        self.fail_phase1(sa, Failure::NoVerdict);
+        self.fail_phase1(sa, failure);
     }
 
     /// Tells the peer under protection that its proof was not taken, before the exchange ends for it: a
     /// responder may hold the SA for made.
-    pub(super) fn tell_unproven(&mut self, sa: &IkeSa) {
-        let (keys, iv, made) = match &sa.phase {
-            Phase::KeRecv(state) => (state.keys.isakmp(), &state.iv, false),
-            Phase::AuthSent(state) => (state.keys.isakmp(), &state.iv, true),
-            Phase::SaKeAuthSent(state) => (state.keys.isakmp(), &state.iv, true),
-            Phase::Judging(_, claimed) => match &claimed.came_to {
-                CameTo::KeRecv(state, ..) => (state.keys.isakmp(), &state.iv, false),
-                CameTo::AuthSent(state, ..) => (state.keys.isakmp(), &state.iv, true),
-                CameTo::SaKeAuthSent(state, ..) => (state.keys.isakmp(), &state.iv, true),
-                CameTo::SaKeSent(..) => return,
-            },
-            Phase::SaSent(_) | Phase::KeSent(_) | Phase::SaRecv(_) | Phase::SaKeSent(_) | Phase::Up(_) => return,
+    fn tell_unproven(&mut self, sa: &IkeSa) {
+        let phase = match &sa.phase {
+            Phase::Judging(_, claimed) => claimed.came_to.keys(),
+            Phase::KeRecv(state) => Some((state.keys.isakmp(), state.iv, false)),
+            Phase::AuthSent(state) => Some((state.keys.isakmp(), state.iv, true)),
+            Phase::SaKeAuthSent(state) => Some((state.keys.isakmp(), state.iv, true)),
+            Phase::SaSent(_) | Phase::KeSent(_) | Phase::SaRecv(_) | Phase::SaKeSent(_) | Phase::Up(_) => None,
         };
-        self.refuse_peer(&sa.core, keys, iv, made);
+        let Some((keys, mut iv, made)) = phase else { return };
+        let past =
+            if let Phase::Judging(_, claimed) = &sa.phase { claimed.came_to.next_iv() } else { sa.core.refused_iv };
+        // The peer's chain is past the message that was refused here.
+        if let Some(past) = past {
+            iv.commit(past);
+        }
+        self.refuse_peer(&sa.core, keys, &iv, made);
     }
 }

@@ -5,7 +5,7 @@ use crate::flight::{Answered, Budget, Request};
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 use crate::informational::dpd::Dpd;
-use crate::keys::{IsakmpKeys, IvChain};
+use crate::keys::{IsakmpKeys, IvChain, NextIv};
 use crate::machine::judge::Claimed;
 use crate::phase1::aggressive;
 use crate::phase1::main::{initiator, responder};
@@ -58,6 +58,8 @@ pub(crate) struct Core {
     pub(crate) budget: Budget,
     /// How many signatures of the peer were looked at.
     pub(crate) signature_checks: u8,
+    /// The IV past the last message whose signature was refused.
+    pub(crate) refused_iv: Option<NextIv>,
     pub(crate) exchanges: BTreeMap<u32, Exchange>,
     /// Requests that wait for phase 1.
     pub(crate) waiting: Vec<Waiting>,
@@ -89,6 +91,7 @@ impl Core {
             hint: None,
             budget: Budget::default(),
             signature_checks: 0,
+            refused_iv: None,
             exchanges: BTreeMap::new(),
             waiting: Vec::new(),
         }

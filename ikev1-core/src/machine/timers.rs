@@ -72,7 +72,10 @@ impl Endpoint {
     fn phase1_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(mut sa) = self.table.take(id) else { return };
         if matches!(sa.phase, Phase::Judging(..)) {
-            return self.no_verdict(sa);
+            return self.end_unproven(sa, Failure::NoVerdict);
+        }
+        if let Some(failure) = sa.core.suspicion.clone().filter(is_about_signature) {
+            return self.end_unproven(sa, failure);
         }
         if sa.core.role == Role::Responder {
             return self.half_open_due(now, sa);
@@ -82,9 +85,6 @@ impl Endpoint {
             let sendings = request.sendings();
             count(&mut self.counters.tx_retry_timed_out);
             let failure = timeout_failure(&sa, sendings);
-            if is_about_signature(&failure) {
-                self.tell_unproven(&sa);
-            }
             return self.fail_phase1(sa, failure);
         };
         let (transmit, sendings, left) = (request.transmit().clone(), request.sendings(), request.resends_left());
@@ -101,9 +101,6 @@ impl Endpoint {
         let end = sa.core.created + self.plan.half_open_timeout;
         let Some(request) = sa.core.request.as_mut().filter(|_| now < end) else {
             let failure = sa.core.suspicion.clone().unwrap_or(Failure::HalfOpenTimeout);
-            if is_about_signature(&failure) {
-                self.tell_unproven(&sa);
-            }
             return self.fail_phase1(sa, failure);
         };
         let gap = request.gap();

@@ -1,6 +1,8 @@
 //! Two endpoints and the queue between them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod signing;
+
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, SecretBytes, Transmit, Verdict};
 use ikev1_core::auth::{PreSharedKey, RsaVerifyingKey};
