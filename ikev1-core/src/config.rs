@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        assert_eq!(refusal(ConnectionConfig::new("site-b")), "site-b.pre_shared_key: must be given");
+        assert_eq!(refusal(ConnectionConfig::new("site-b")), "site-b.authentication: must be given");
         assert_eq!(refusal(connection().policy(PolicyConfig::new("lan"))), "site-b.lan.local: must be given");
         let half = PolicyConfig::new("lan").local(net(1));
         assert_eq!(refusal(connection().policy(half)), "site-b.lan.remote: must be given");

@@ -68,6 +68,12 @@ pub const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// The octets of a nonce this end sends; 8 to 256 are lawful, RFC 2409 §5.
 pub const NONCE_LENGTH: usize = 32;
+/// The most certificates in one message, the sender's own included.
+pub const MAX_CHAIN: usize = 8;
+/// The most octets of one certificate: a key of 8192 bits and a hundred names fit.
+pub const MAX_CERTIFICATE: usize = 16 * 1024;
+/// The most octets of the name of an authority in a certificate request.
+pub const MAX_AUTHORITY_NAME: usize = 2_048;
 /// The most half-open ISAKMP SAs kept as a responder.
 pub const MAX_HALF_OPEN: usize = 1_000;
 /// The most half-open ISAKMP SAs kept for one address.

@@ -1,8 +1,8 @@
-use crate::auth::PreSharedKey;
+use crate::auth::Authentication;
 use crate::crypto::DhGroup;
 use crate::identity::Identity;
-use crate::ids::{ConnectionId, PolicyId};
-use crate::proposal::{IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
+use crate::ids::{ConnectionId, PolicyId, Role};
+use crate::proposal::{AuthenticationMethod, IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -144,7 +144,7 @@ pub struct ConnectionPlan {
     pub(crate) local: Option<IpAddr>,
     pub(crate) local_identity: Option<Identity>,
     pub(crate) remote_identity: RemoteIdentity,
-    pub(crate) psk: PreSharedKey,
+    pub(crate) authentication: Authentication,
     pub(crate) mode: Phase1Mode,
     pub(crate) aggressive: bool,
     pub(crate) phase1: Vec<Phase1Transform>,
@@ -165,6 +165,8 @@ pub struct ConnectionPlan {
     pub(crate) children_end_with_ike: bool,
     pub(crate) soft_per_mille: (u32, u32),
     pub(crate) jitter_per_mille: u32,
+    /// Whether weak algorithms and keys are allowed.
+    pub(crate) weak: bool,
     pub(crate) policies: Vec<PolicyPlan>,
 }
 
@@ -199,10 +201,22 @@ impl ConnectionPlan {
         self.policies.get(usize::try_from(id.0).ok()?)
     }
 
-    /// Returns the transforms of phase 1 as they are offered: all with the life of the connection.
-    pub(crate) fn phase1_offer(&self) -> Vec<Phase1Transform> {
+    /// Returns how the ends prove to each other who they are.
+    pub const fn authentication(&self) -> &Authentication {
+        &self.authentication
+    }
+
+    /// Returns the method of authentication that transforms name when this end has a role in phase 1.
+    pub(crate) const fn method(&self, role: Role) -> AuthenticationMethod {
+        self.authentication.method(role)
+    }
+
+    /// Returns the transforms of phase 1 as they are offered or wanted in a role: all with the
+    /// authentication and the life of the connection.
+    pub(crate) fn phase1_offer(&self, role: Role) -> Vec<Phase1Transform> {
         let lifetime = Lifetime::seconds(self.lifetime.as_secs());
-        self.phase1.iter().map(|transform| Phase1Transform { lifetime, ..*transform }).collect()
+        let authentication = self.method(role);
+        self.phase1.iter().map(|transform| Phase1Transform { authentication, lifetime, ..*transform }).collect()
     }
 
     /// Returns the length of the private exponent for a group, in bits.

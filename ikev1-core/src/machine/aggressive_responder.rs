@@ -63,7 +63,8 @@ impl Endpoint {
             Err(why) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
         };
         let decoy = self.draw_decoy();
-        let psk = if takes_identity { &connection.psk } else { &decoy };
+        let psk = connection.authentication.pre_shared_key();
+        let psk = if takes_identity { psk } else { psk.map(|_| &decoy) };
         let cookies = incoming.cookies.with_responder(self.draw_cookie());
         let path = incoming.path;
         let from = Envelope { ike_sa, cookies: incoming.cookies, path };

@@ -231,11 +231,16 @@ impl Endpoint {
         if takes(&current) {
             return Some((core.connection, current));
         }
-        let same = |ours: &Phase1Transform| Phase1Transform { lifetime: transform.lifetime, ..*ours } == *transform;
+        let (lifetime, authentication) = (transform.lifetime, transform.authentication);
+        let same = |ours: &Phase1Transform| Phase1Transform { lifetime, authentication, ..*ours } == *transform;
         self.candidates(core.path)
             .into_iter()
             .filter_map(|id| Some((id, self.plan.shared(id)?)))
-            .find(|(_, other)| takes(other) && other.psk.ct_eq(&current.psk) && other.phase1.iter().any(same))
+            .find(|(_, other)| {
+                takes(other)
+                    && other.authentication.proves_like(&current.authentication)
+                    && other.phase1.iter().any(same)
+            })
     }
 
     /// Refuses a last message that proves nothing: the exchange waits on, for a forger may have sent it.

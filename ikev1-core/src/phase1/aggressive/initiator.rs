@@ -1,8 +1,8 @@
 use crate::crypto::{DhGroup, DhKeyPair};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
-use crate::ids::Cookies;
-use crate::keys::{IvChain, Phase1Keys, Phase1Seed};
+use crate::ids::{Cookies, Role};
+use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
 use crate::negotiate::{check_phase1_answer, offer_phase1};
 use crate::phase1::{self, Proven, Said};
@@ -54,7 +54,7 @@ impl SaKeSent {
         rng: &mut dyn CryptoRng,
     ) -> (Self, Chain) {
         let offered: Vec<Phase1Transform> =
-            connection.phase1_offer().into_iter().filter(|transform| transform.group == group).collect();
+            connection.phase1_offer(Role::Initiator).into_iter().filter(|transform| transform.group == group).collect();
         let sai_b = offer_phase1(&offered).to_body().unwrap_or_default();
         let pair = DhKeyPair::generate(group, connection.exponent_bits(group), rng);
         let ni_b = phase1::draw_nonce(rng);
@@ -88,12 +88,7 @@ impl SaKeSent {
         let (g_xr, shared) = phase1::agree(payloads, &self.pair)?;
         let g_xi = self.pair.public().to_vec();
         let said = Said { cookies, sai_b: self.sai_b.clone(), g_xi, g_xr: g_xr.to_vec() };
-        let keys = Phase1Seed::from_psk(transform.hash, &connection.psk, &self.ni_b, nr_b).expand(
-            &shared,
-            &cookies.initiator.0,
-            &cookies.responder.0,
-            transform.cipher,
-        );
+        let keys = phase1::keys(&transform, connection.authentication.pre_shared_key(), (&self.ni_b, nr_b), &shared, cookies);
         if !keys.hash_r(&said.transcript(), idir_b).matches(hash_r) {
             return Err(DropReason::WrongHash.into());
         }

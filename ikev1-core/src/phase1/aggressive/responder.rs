@@ -2,8 +2,8 @@ use crate::auth::PreSharedKey;
 use crate::crypto::{DhKeyPair, DhShared};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
-use crate::ids::Cookies;
-use crate::keys::{IvChain, Phase1Keys, Phase1Seed};
+use crate::ids::{Cookies, Role};
+use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
 use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
 use crate::phase1::{self, Proven, Said};
@@ -41,7 +41,7 @@ pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) 
     let g_xi = phase1::body(payloads, PayloadType::KEY_EXCHANGE)?;
     let policies = |any: bool| -> Vec<Phase1Policy> {
         (1u32..)
-            .zip(connection.phase1_offer())
+            .zip(connection.phase1_offer(Role::Responder))
             .filter(|(_, transform)| any || transform.group.public_len() == g_xi.len())
             .map(|(number, transform)| Phase1Policy { number, transform })
             .collect()
@@ -101,7 +101,7 @@ impl SaKeAuthSent {
         offer: Offer,
         agreed: Agreed,
         connection: &ConnectionPlan,
-        psk: &PreSharedKey,
+        psk: Option<&PreSharedKey>,
         (peer, ours): (Identity, &Identity),
         (cookies, path): (Cookies, Path),
     ) -> (Self, Chain) {
@@ -109,12 +109,7 @@ impl SaKeAuthSent {
         let Agreed { pair, nr_b, shared } = agreed;
         let transform = choice.transform;
         let said = Said { cookies, sai_b, g_xi, g_xr: pair.public().to_vec() };
-        let keys = Phase1Seed::from_psk(transform.hash, psk, &ni_b, &nr_b).expand(
-            &shared,
-            &cookies.initiator.0,
-            &cookies.responder.0,
-            transform.cipher,
-        );
+        let keys = phase1::keys(&transform, psk, (&ni_b, &nr_b), &shared, cookies);
         let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
         let identification = phase1::identification(ours);
         let hash_r = keys.hash_r(&said.transcript(), &phase1::identification_body(&identification));

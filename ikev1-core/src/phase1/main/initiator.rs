@@ -1,8 +1,8 @@
 use crate::crypto::{DhKeyPair, DhShared};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
-use crate::ids::Cookies;
-use crate::keys::{IvChain, Phase1Keys, Phase1Seed};
+use crate::ids::{Cookies, Role};
+use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
 use crate::negotiate::{check_phase1_answer, offer_phase1};
 use crate::phase1::{self, Proven, Said};
@@ -38,7 +38,7 @@ pub(crate) struct Answer {
 impl SaSent {
     /// Builds message 1: `HDR, SA`.
     pub(crate) fn start(connection: &ConnectionPlan) -> (Self, Chain) {
-        let offered = connection.phase1_offer();
+        let offered = connection.phase1_offer(Role::Initiator);
         let offer = offer_phase1(&offered);
         let sai_b = offer.to_body().unwrap_or_default();
         let mut chain = ChainBuilder::new();
@@ -124,12 +124,7 @@ impl KeSent {
         let Self { cookies, transform, sai_b, pair, ni_b, .. } = self;
         let Exchanged { shared, g_xr, nr_b, .. } = exchanged;
         let said = Said { cookies, sai_b, g_xi: pair.public().to_vec(), g_xr };
-        let keys = Phase1Seed::from_psk(transform.hash, &connection.psk, &ni_b, &nr_b).expand(
-            &shared,
-            &cookies.initiator.0,
-            &cookies.responder.0,
-            transform.cipher,
-        );
+        let keys = phase1::keys(&transform, connection.authentication.pre_shared_key(), (&ni_b, &nr_b), &shared, cookies);
         let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
         let identification = phase1::identification(identity);
         let hash_i = keys.hash_i(&said.transcript(), &phase1::identification_body(&identification));

@@ -1,8 +1,8 @@
 use crate::crypto::{DhKeyPair, DhShared};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
-use crate::ids::Cookies;
-use crate::keys::{IvChain, Phase1Keys, Phase1Seed};
+use crate::ids::{Cookies, Role};
+use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
 use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
 use crate::phase1::{self, Proven, Said};
@@ -32,7 +32,7 @@ pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) 
     let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
     let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
     let policies: Vec<Phase1Policy> =
-        (1u32..).zip(connection.phase1_offer()).map(|(number, transform)| Phase1Policy { number, transform }).collect();
+        (1u32..).zip(connection.phase1_offer(Role::Responder)).map(|(number, transform)| Phase1Policy { number, transform }).collect();
     let choice = choose_phase1(&offer, &policies, &Rules::default())
         .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
     Ok(Offer { choice, capabilities: vendor::absorb_offer(connection, payloads), sai_b: payload.body().to_vec() })
@@ -104,12 +104,7 @@ impl SaRecv {
             nat_detection::contribute(version, transform.hash, cookies, path, force, &mut chain);
         }
         let said = Said { cookies, sai_b, g_xi, g_xr: pair.public().to_vec() };
-        let keys = Phase1Seed::from_psk(transform.hash, &connection.psk, &ni_b, &nr_b).expand(
-            &shared,
-            &cookies.initiator.0,
-            &cookies.responder.0,
-            transform.cipher,
-        );
+        let keys = phase1::keys(&transform, connection.authentication.pre_shared_key(), (&ni_b, &nr_b), &shared, cookies);
         let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
         (KeRecv { said, transform, keys, iv }, built(chain))
     }
