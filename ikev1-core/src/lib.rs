@@ -28,6 +28,7 @@ pub mod defaults;
 mod error;
 mod event;
 mod flight;
+mod fragment;
 mod identity;
 mod ids;
 mod informational;
@@ -50,7 +51,7 @@ mod unsupported;
 
 pub use action::{
     Action, AllocateAddress, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason,
-    RemoveSa,
+    RemoveSa, VerifyCertificate,
 };
 pub use command::{Command, Handle};
 pub use config::{
@@ -60,6 +61,7 @@ pub use config::{
 pub use counters::{Counters, OwnCounters};
 pub use error::{CommandError, ConfigError, ConfigProblem, DropReason, Failure};
 pub use event::{Event, MessageTrace};
+pub use fragment::{FragmentFault, FragmentLimits, Fragmentation};
 pub use identity::{Identity, IdentityError, MAX_IDENTITY};
 pub use ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 pub use machine::Endpoint;

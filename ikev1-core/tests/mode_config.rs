@@ -145,7 +145,7 @@ fn the_caller_can_have_the_addresses() {
     for push in [false, true] {
         let source = ModeConfigServer::new().addresses(AddressSource::Caller).push(push);
         let mut pair = run(client(ModeConfigClient::new().push(push).wish(ip(9))), server(source));
-        let Some(Action::AllocateAddress(ask)) = pair.right.questions.pop() else { panic!() };
+        let Some(Action::AllocateAddress(ask)) = pair.right.asked.pop() else { panic!() };
         assert_eq!(ask.wish, (!push).then_some(ip(9)));
         let answer = Command::ProvideAddress { ticket: ask.ticket, address: Some(ip(1)) };
         pair.right.endpoint.handle_command(pair.now, answer).unwrap();
@@ -154,7 +154,7 @@ fn the_caller_can_have_the_addresses() {
         let old = pair.left.endpoint.status().ike_sas[0].ike_sa;
         pair.command(Command::DeleteIke { ike_sa: old });
         pair.settle();
-        let released = pair.right.questions.pop();
+        let released = pair.right.asked.pop();
         assert!(matches!(released, Some(Action::ReleaseAddress { address, .. }) if address == ip(1)));
     }
 }
@@ -164,7 +164,7 @@ fn a_caller_without_an_address_or_an_answer_leaves_the_client_outside() {
     for answered in [true, false] {
         let source = ModeConfigServer::new().addresses(AddressSource::Caller);
         let mut pair = run(client(ModeConfigClient::new()), server(source));
-        let Some(Action::AllocateAddress(ask)) = pair.right.questions.pop() else { panic!() };
+        let Some(Action::AllocateAddress(ask)) = pair.right.asked.pop() else { panic!() };
         if answered {
             let answer = Command::ProvideAddress { ticket: ask.ticket, address: None };
             pair.right.endpoint.handle_command(pair.now, answer).unwrap();

@@ -142,14 +142,14 @@ fn a_wrong_password_ends_the_sa_on_both_ends_and_what_waited_fails() {
 
 /// Returns the questions of one end that wait for the test.
 fn verify(end: &mut End) -> Box<VerifyUser> {
-    match end.questions.pop() {
+    match end.asked.pop() {
         Some(Action::VerifyUser(ask)) => ask,
         other => panic!("{other:?}"),
     }
 }
 
 fn asked(end: &mut End) -> Box<AskUser> {
-    match end.questions.pop() {
+    match end.asked.pop() {
         Some(Action::AskUser(ask)) => ask,
         other => panic!("{other:?}"),
     }
@@ -189,7 +189,7 @@ fn a_passcode_a_next_pin_and_a_question_are_further_rounds_of_one_user() {
         let question = XauthQuestion { message: Some(message.clone()), asks: vec![field], ..XauthQuestion::default() };
         let before = verdict(&mut pair, UserVerdict::Ask(question.clone()));
         assert_eq!((before.round as usize, before.user), (round + 1, Some(alice())));
-        let ask = match pair.left.questions.last() {
+        let ask = match pair.left.asked.last() {
             Some(Action::AskUser(ask)) => ask.clone(),
             other => panic!("{other:?}"),
         };
@@ -229,7 +229,7 @@ fn a_one_time_password_takes_a_challenge_that_depends_on_the_name() {
         ..XauthQuestion::password()
     };
     verdict(&mut pair, UserVerdict::Ask(question.clone()));
-    let shown = match pair.left.questions.last() {
+    let shown = match pair.left.asked.last() {
         Some(Action::AskUser(ask)) => ask.question.clone(),
         other => panic!("{other:?}"),
     };
@@ -279,7 +279,7 @@ fn another_name_in_a_later_round_is_refused() {
     answer(&mut pair, XauthAnswer::password(alice(), secret("right")));
     verdict(&mut pair, UserVerdict::Ask(XauthQuestion::password()));
     answer(&mut pair, XauthAnswer::password("root".into(), secret("right")));
-    assert!(pair.right.questions.is_empty());
+    assert!(pair.right.asked.is_empty());
     assert_eq!(ended(&pair.right), [RemoveReason::Failed(Failure::UserRefused)]);
 }
 
@@ -326,15 +326,15 @@ fn a_repeated_question_gets_the_stored_answer() {
     let mut pair = by_hand(XauthServer::new());
     let request = pair.seen.last().unwrap().clone();
     assert_eq!(pair.deliver(&request), Verdict::Duplicate);
-    assert_eq!(pair.left.questions.len(), 1);
+    assert_eq!(pair.left.asked.len(), 1);
     answer(&mut pair, XauthAnswer::password(alice(), secret("right")));
     let reply = pair.seen.last().unwrap().clone();
     assert_eq!(pair.deliver(&request), Verdict::Duplicate);
     let now = pair.now;
     assert_eq!(pair.left.drain(now), [reply.clone()]);
-    assert!(pair.left.questions.is_empty());
+    assert!(pair.left.asked.is_empty());
     assert_eq!(pair.deliver(&reply), Verdict::Duplicate);
-    assert_eq!(pair.right.questions.len(), 1);
+    assert_eq!(pair.right.asked.len(), 1);
 }
 
 #[test]
@@ -488,7 +488,7 @@ fn dead_users_of_one_group_at_one_address_do_not_take_each_other_along() {
                 let _ = end.endpoint.handle_datagram(now, transmit.as_received());
             }
         }
-        assert_eq!(end.questions.len(), 1);
+        assert_eq!(end.asked.len(), 1);
     }
     let sas = server_end.endpoint.status().ike_sas;
     assert_eq!(sas.len(), 2);

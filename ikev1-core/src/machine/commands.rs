@@ -70,6 +70,7 @@ impl Endpoint {
             Command::ProvideVerdict { ticket, verdict } => self.provide_verdict(now, ticket, verdict),
             Command::ProvideAddress { ticket, address } => self.provide_address(now, ticket, address),
             Command::ProvideAnswer { ticket, answer } => self.provide_answer(now, ticket, answer.as_deref()),
+            Command::CertificateVerdict { ticket, key } => self.certificate_verdict(now, ticket, key),
             Command::TrafficSeen { child } => {
                 let under = self.known_child(child)?;
                 if let Some(mut sa) = self.table.take(under) {
@@ -230,7 +231,9 @@ impl Endpoint {
         if let Some(reserved) = spi.filter(|spi| *spi < FIRST_SPI) {
             return Err(CommandError::ReservedSpi(reserved));
         }
-        let (ike_sa, message_id) = self.tickets.remove(&ticket).ok_or(CommandError::UnknownTicket(ticket))?;
+        let asked = self.tickets.get(&ticket).copied().filter(|(_, message_id)| *message_id != 0);
+        let (ike_sa, message_id) = asked.ok_or(CommandError::UnknownTicket(ticket))?;
+        self.tickets.remove(&ticket);
         let Some(mut sa) = self.table.take(ike_sa) else { return Err(CommandError::UnknownTicket(ticket)) };
         match spi {
             Some(spi) => self.with_spi(now, &mut sa, message_id, spi),

@@ -1,6 +1,8 @@
 use crate::config::ModeConfig;
+use crate::fragment::Fragmentation;
 use crate::plan::{ConnectionPlan, DpdMode};
 use ipsec_wire::isakmp::payload::VendorId;
+use ipsec_wire::isakmp::vendor::ours;
 use ipsec_wire::isakmp::{ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::{Support, Version};
@@ -23,6 +25,8 @@ pub(crate) struct Capabilities {
     pub(crate) nat_t: Option<Version>,
     /// It speaks the attributes of Cisco's Unity clients.
     pub(crate) unity: bool,
+    /// It joins messages from parts.
+    pub(crate) fragmentation: bool,
 }
 
 /// Returns the versions of NAT traversal a connection knows.
@@ -36,6 +40,9 @@ pub(crate) fn contribute_offer(connection: &ConnectionPlan, chain: &mut ChainBui
         chain.push(&VendorId { data: DPD });
     }
     contribute_user(connection, true, chain);
+    if connection.fragmentation != Fragmentation::Off {
+        chain.push(&VendorId { data: ours::FRAGMENTATION });
+    }
     for version in support(connection).offers() {
         chain.push(&VendorId { data: version.vendor_id() });
     }
@@ -47,6 +54,9 @@ pub(crate) fn contribute_answer(connection: &ConnectionPlan, chosen: Capabilitie
         chain.push(&VendorId { data: DPD });
     }
     contribute_user(connection, chosen.unity, chain);
+    if chosen.fragmentation || connection.fragmentation == Fragmentation::Force {
+        chain.push(&VendorId { data: ours::FRAGMENTATION });
+    }
     if let Some(version) = chosen.nat_t {
         chain.push(&VendorId { data: version.vendor_id() });
     }
@@ -73,19 +83,23 @@ const fn speaks_unity(connection: &ConnectionPlan) -> bool {
 
 /// Reads the vendor ids of message 1.
 pub(crate) fn absorb_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
-    Capabilities {
-        dpd: knows(payloads, &DPD),
-        nat_t: support(connection).choose_as_responder(versions(payloads)),
-        unity: knows_unity(payloads),
-    }
+    let nat_t = support(connection).choose_as_responder(versions(payloads));
+    Capabilities { nat_t, ..absorb(connection, payloads) }
 }
 
 /// Reads the vendor ids of message 2.
 pub(crate) fn absorb_answer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
+    let nat_t = support(connection).choose_as_initiator(versions(payloads));
+    Capabilities { nat_t, ..absorb(connection, payloads) }
+}
+
+/// Reads what stands in either message alike.
+fn absorb(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
     Capabilities {
         dpd: knows(payloads, &DPD),
-        nat_t: support(connection).choose_as_initiator(versions(payloads)),
+        nat_t: None,
         unity: knows_unity(payloads),
+        fragmentation: connection.fragmentation != Fragmentation::Off && knows_fragments(payloads),
     }
 }
 
@@ -104,4 +118,19 @@ pub(crate) fn knows_unity(payloads: &Payloads<'_>) -> bool {
 
 fn knows(payloads: &Payloads<'_>, wanted: &[u8; 16]) -> bool {
     vendor_ids(payloads).any(|id| id.len() == wanted.len() && id.get(..NAME) == wanted.get(..NAME))
+}
+
+/// The octets of the id of fragmentation that are compared; a word of capabilities may follow.
+const FRAGMENTATION_NAME: usize = 16;
+/// The bit of that word that stands for main and aggressive mode.
+const FRAGMENTATION_MAIN: u8 = 0x80;
+
+/// Returns whether the peer takes parts: without a word of capabilities it does, as Windows does; with
+/// one, if the word says so.
+fn knows_fragments(payloads: &Payloads<'_>) -> bool {
+    vendor_ids(payloads).any(|id| {
+        id.get(..FRAGMENTATION_NAME) == ours::FRAGMENTATION.get(..FRAGMENTATION_NAME)
+            && (id.len() != ours::FRAGMENTATION.len()
+                || id.get(FRAGMENTATION_NAME).is_some_and(|word| word & FRAGMENTATION_MAIN != 0))
+    })
 }
