@@ -70,6 +70,20 @@ pub const DPD_IDLE: Duration = Duration::from_secs(20);
 /// How often a NAT mapping is kept open, RFC 3948 §4.
 pub const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// The longest IP datagram an IKE message travels in whole, if the peer takes parts: what IPv6 carries
+/// anywhere, and what strongSwan and the clients of Apple have.
+pub const FRAGMENT_SIZE: u16 = 1_280;
+/// The most parts of one message: a chain of certificates in parts of 576 octets has some 30, and some
+/// peers cut smaller than that.
+pub const MAX_FRAGMENTS: u8 = 64;
+/// The most messages in parts of one ISAKMP SA: a peer sends one at a time, and its resends bear the
+/// same id.
+pub const MAX_FRAGMENTED_PER_SA: usize = 4;
+/// The most octets kept in parts, of all peers.
+pub const MAX_FRAGMENT_OCTETS: usize = 4 << 20;
+/// How long parts wait for the rest: three resends of the default schedule.
+pub const FRAGMENT_AGE: Duration = Duration::from_secs(30);
+
 /// The octets of a nonce this end sends; 8 to 256 are lawful, RFC 2409 §5.
 pub const NONCE_LENGTH: usize = 32;
 /// The most certificates in one message, the sender's own included.

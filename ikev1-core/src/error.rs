@@ -1,3 +1,4 @@
+use crate::fragment::FragmentFault;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
 use crate::negotiate::AnswerError;
 use alloc::string::String;
@@ -84,6 +85,9 @@ pub enum DropReason {
     /// An unprotected Delete or status notification, which never acts.
     #[error("unprotected informational")]
     Unprotected,
+    /// It is a part of a message, and it or the whole cannot be used.
+    #[error("fragment: {0}")]
+    Fragment(FragmentFault),
     /// The endpoint is closed.
     #[error("closed")]
     Closed,

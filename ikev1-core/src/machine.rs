@@ -4,6 +4,7 @@ mod aggressive_initiator;
 mod aggressive_responder;
 mod child;
 mod commands;
+mod fragments;
 mod inform;
 mod install;
 mod judge;

@@ -1,5 +1,6 @@
 use crate::auth::Authentication;
 use crate::crypto::DhGroup;
+use crate::fragment::{FragmentLimits, Fragmentation};
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, PolicyId, Role};
 use crate::proposal::{AuthenticationMethod, IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
@@ -17,8 +18,31 @@ use ipsec_wire::registry::ExchangeType;
 pub enum Peer {
     /// The peer at one address; either end may start.
     Address(IpAddr),
+    /// A peer at any address of a subnet, such as one provider's clients; only the peer can start.
+    Subnet {
+        /// Any address of the subnet.
+        address: IpAddr,
+        /// The length of its prefix, 0 to 32 or 0 to 128.
+        prefix: u8,
+    },
     /// A peer at any address; only the peer can start.
     Any,
+}
+
+impl Peer {
+    /// Returns how closely this names the peer at an address, `None` if it does not: the longest
+    /// prefix wins, one address is the longest of all, and any address the shortest.
+    pub fn closeness(&self, remote: IpAddr) -> Option<u16> {
+        match self {
+            Self::Any => Some(0),
+            Self::Subnet { address, prefix } => {
+                let subnet = TrafficSelector::subnet(*address, *prefix).ok()?;
+                let holds = subnet.first() <= remote && remote <= subnet.last();
+                (holds && address.is_ipv4() == remote.is_ipv4()).then(|| u16::from(*prefix).saturating_add(1))
+            }
+            Self::Address(address) => (*address == remote).then_some(u16::MAX),
+        }
+    }
 }
 
 /// The two ways through phase 1, RFC 2409 §5.
@@ -95,6 +119,7 @@ pub struct Plan {
     pub(crate) max_half_open: usize,
     pub(crate) max_half_open_per_address: usize,
     pub(crate) max_ike_sas: usize,
+    pub(crate) fragment_limits: FragmentLimits,
 }
 
 impl Plan {
@@ -157,6 +182,8 @@ pub struct ConnectionPlan {
     pub(crate) dead_peer: DeadPeerAction,
     pub(crate) nat_traversal: bool,
     pub(crate) force_encapsulation: bool,
+    pub(crate) fragmentation: Fragmentation,
+    pub(crate) fragment_size: u16,
     pub(crate) keepalive: Duration,
     pub(crate) initial_contact: bool,
     pub(crate) send_deletes: bool,

@@ -1,6 +1,7 @@
 use crate::auth::{Authentication, PreSharedKey, RemoteKey};
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
+use crate::fragment::Fragmentation;
 use crate::identity::Identity;
 use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
 use crate::proposal::Phase1Transform;
@@ -37,6 +38,8 @@ pub struct ConnectionConfig {
     dead_peer: DeadPeerAction,
     nat_traversal: bool,
     force_encapsulation: bool,
+    fragmentation: Fragmentation,
+    fragment_size: u16,
     keepalive: Duration,
     initial_contact: bool,
     send_deletes: bool,
@@ -74,6 +77,8 @@ impl ConnectionConfig {
             dead_peer: DeadPeerAction::Clear,
             nat_traversal: true,
             force_encapsulation: false,
+            fragmentation: Fragmentation::default(),
+            fragment_size: defaults::FRAGMENT_SIZE,
             keepalive: defaults::NAT_KEEPALIVE,
             initial_contact: true,
             send_deletes: true,
@@ -131,6 +136,10 @@ impl ConnectionConfig {
         nat_traversal(nat_traversal: bool);
         /// Sets whether ESP goes in UDP even without a NAT.
         force_encapsulation(force_encapsulation: bool);
+        /// Sets how far this end takes part in IKE fragmentation.
+        fragmentation(fragmentation: Fragmentation);
+        /// Sets the longest IP datagram that an IKE message travels in whole, 128 to 65535 octets.
+        fragment_size(fragment_size: u16);
         /// Sets how often a NAT mapping is kept open, 1 to 3600 s.
         keepalive(keepalive: Duration);
         /// Sets whether INITIAL-CONTACT is sent with the first SA to a peer.
@@ -179,6 +188,13 @@ impl ConnectionConfig {
         {
             return Err(wrong(&field("local"), ConfigProblem::Family));
         }
+        if let Peer::Subnet { address, prefix } = self.peer {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            within(&field("peer"), prefix.into(), 0..=bits)?;
+            if self.local.is_some_and(|local| local.is_ipv4() != address.is_ipv4()) {
+                return Err(wrong(&field("local"), ConfigProblem::Family));
+            }
+        }
         within(&field("phase1"), self.phase1.len() as u64, 1..=MAX_TRANSFORMS)?;
         for transform in &self.phase1 {
             if transform.is_weak() && !self.weak {
@@ -210,6 +226,7 @@ impl ConnectionConfig {
         })?;
         within(&field("delete_delay"), self.delete_delay.as_secs(), 0..=30)?;
         within(&field("dpd_idle"), self.dpd_idle.as_secs(), 1..=86_400)?;
+        within(&field("fragment_size"), self.fragment_size.into(), 128..=65_535)?;
         within(&field("keepalive"), self.keepalive.as_secs(), 1..=3_600)?;
         for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
             within(&field("soft_per_mille"), part.into(), 100..=999)?;
@@ -221,7 +238,7 @@ impl ConnectionConfig {
         }
         let remote_identity = self.remote_identity.unwrap_or(match self.peer {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
-            Peer::Any => RemoteIdentity::Anyone,
+            Peer::Subnet { .. } | Peer::Any => RemoteIdentity::Anyone,
         });
         within(&field("policies"), self.policies.len() as u64, 0..=MAX_POLICIES)?;
         let mut policies: Vec<PolicyPlan> = Vec::new();
@@ -251,6 +268,8 @@ impl ConnectionConfig {
             dead_peer: self.dead_peer,
             nat_traversal: self.nat_traversal,
             force_encapsulation: self.force_encapsulation,
+            fragmentation: self.fragmentation,
+            fragment_size: self.fragment_size,
             keepalive: self.keepalive,
             initial_contact: self.initial_contact,
             send_deletes: self.send_deletes,

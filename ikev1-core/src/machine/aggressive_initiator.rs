@@ -79,6 +79,7 @@ impl Endpoint {
         self.table.set_cookies(&mut core, arrived.cookies);
         core.request = None;
         core.capabilities = checked.capabilities;
+        self.agree_on_parts(&core, &connection);
         core.nat = found_nat(checked.nat, &connection);
         self.event(Event::Phase1Negotiated {
             ike_sa: core.id,

@@ -15,7 +15,7 @@ use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
 use crate::phase1::proof::Proof;
 use crate::phase1::{self, aggressive::responder};
-use crate::plan::{ConnectionPlan, Peer, Phase1Mode, RemoteIdentity};
+use crate::plan::{ConnectionPlan, Phase1Mode, RemoteIdentity};
 use crate::refused::Refused;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection, Row};
@@ -23,6 +23,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use drive::{Instant, Path, Verdict};
 use ipsec_wire::isakmp::{Body, Payloads};
 use nat_t::float::Ports;
@@ -87,6 +88,7 @@ impl Endpoint {
         });
         let mut core = Core::new(now, (ike_sa, Role::Responder, Phase1Mode::Aggressive, id), cookies, path);
         core.capabilities = offer.capabilities;
+        self.agree_on_parts(&core, &connection);
         core.budget.received(incoming.length);
         if takes_identity && psk.is_some() {
             self.event(Event::KeyHashExposed { ike_sa, connection: id, path, peer: peer.clone() });
@@ -118,7 +120,7 @@ impl Endpoint {
         // Certificates are longer than a small multiple of message 1; where the plan allows this mode with
         // signatures, they are sent once for each message 1 that is new.
         if psk.is_none() {
-            core.budget.grant(transmit.payload.len());
+            core.budget.grant(self.octets_on_wire(&transmit));
         }
         let reply = self.reply(&mut core, transmit);
         core.answered = Some(Answered::new(incoming.fingerprint, reply));
@@ -127,8 +129,8 @@ impl Endpoint {
         Ok(Verdict::Accepted)
     }
 
-    /// Finds the connection for an identity: fixed peers before any, and within each those that name
-    /// the identity before those that take anyone.
+    /// Finds the connection for an identity: those that name the peer's address most closely first, and
+    /// among those as close the ones that name the identity before those that take anyone.
     ///
     /// # Errors
     /// The first connection that would have answered and why it did not, `None` if there is none.
@@ -150,8 +152,8 @@ impl Endpoint {
         let names = |connection: &ConnectionPlan| connection.remote_identity != RemoteIdentity::Anyone;
         let mut ranked: Vec<(bool, ConnectionId, Arc<ConnectionPlan>)> =
             candidates.into_iter().map(|(id, connection)| (takes(&connection), id, connection)).collect();
-        // The sort is stable, so fixed peers stay before any.
-        ranked.sort_by_key(|(takes, _, connection)| (!*takes, connection.peer == Peer::Any, !names(connection)));
+        let closeness = |connection: &ConnectionPlan| Reverse(connection.peer.closeness(path.remote.ip()));
+        ranked.sort_by_key(|(takes, _, connection)| (!*takes, closeness(connection), !names(connection)));
         let mut refused = None;
         for (takes_identity, id, connection) in ranked {
             match responder::check_offer(&connection, payloads) {

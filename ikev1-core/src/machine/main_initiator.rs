@@ -38,6 +38,7 @@ impl Endpoint {
         };
         self.table.set_cookies(&mut core, incoming.cookies);
         core.capabilities = answer.capabilities;
+        self.agree_on_parts(&core, &connection);
         core.answered = Some(Answered::new(incoming.fingerprint, None));
         let (next, chain) = state.commit(&answer, &connection, core.cookies, core.path, &mut *self.rng);
         self.event(Event::Phase1Negotiated {

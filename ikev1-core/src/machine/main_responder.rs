@@ -17,7 +17,7 @@ use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
 use crate::phase1::main::responder;
 use crate::phase1::proof::Proof;
-use crate::plan::{ConnectionPlan, Peer, Phase1Mode};
+use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::state_name::StateName;
@@ -25,6 +25,7 @@ use crate::transition::{self, Protection, Row};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use drive::{Instant, Path, Verdict};
 use ipsec_wire::isakmp::{Body, Payloads};
 use ipsec_wire::registry::ExchangeType;
@@ -70,6 +71,7 @@ impl Endpoint {
         let connection = self.plan.shared(id).ok_or(DropReason::NoConnection)?;
         let mut core = Core::new(now, (ike_sa, Role::Responder, Phase1Mode::Main, id), cookies, path);
         core.capabilities = offer.capabilities;
+        self.agree_on_parts(&core, &connection);
         core.budget.received(incoming.length);
         let (state, chain) = responder::SaRecv::start(offer, &connection, cookies);
         let transmit = self.clear(core.envelope(), Name::main(2), &chain);
@@ -128,16 +130,19 @@ impl Endpoint {
         if full { Err(DropReason::HalfOpenLimit) } else { Ok(()) }
     }
 
-    /// Returns the connections a peer at this address may use: fixed ones before any.
+    /// Returns the connections a peer at this address may use: the one that names it most closely
+    /// first, and in the order of the plan those that name it as closely.
     pub(super) fn candidates(&self, path: Path) -> Vec<ConnectionId> {
         let local = |connection: &ConnectionPlan| connection.local.is_none_or(|local| local == path.local.ip());
-        let matching = |peer: Peer| {
-            self.plan
-                .connections()
-                .filter(move |(_, connection)| connection.peer == peer && local(connection))
-                .map(|(id, _)| id)
-        };
-        matching(Peer::Address(path.remote.ip())).chain(matching(Peer::Any)).collect()
+        let closeness = |connection: &ConnectionPlan| connection.peer.closeness(path.remote.ip());
+        let mut found: Vec<(Reverse<u16>, ConnectionId)> = self
+            .plan
+            .connections()
+            .filter(|(_, connection)| local(connection))
+            .filter_map(|(id, connection)| Some((Reverse(closeness(connection)?), id)))
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
     }
 
     /// Message 3: the initiator's half of the exchange.

@@ -83,7 +83,7 @@ impl Endpoint {
 
     /// Sends a message of phase 1 to a peer that has proven nothing, if what it sent allows as much.
     pub(super) fn reply(&mut self, core: &mut Core, transmit: Transmit) -> Option<Transmit> {
-        if !core.budget.spend(transmit.payload.len()) {
+        if !core.budget.spend(self.octets_on_wire(&transmit)) {
             count(&mut self.own.budget_refused);
             return None;
         }
@@ -137,7 +137,8 @@ impl Endpoint {
             let Some(answered) = slot.as_mut().filter(|answered| answered.is_repeat(&incoming.fingerprint)) else {
                 continue;
             };
-            if half_open && !core.budget.spend(answered.reply_length()) {
+            let octets = answered.reply().map_or(0, |reply| self.octets_on_wire(reply));
+            if half_open && !core.budget.spend(octets) {
                 count(&mut self.own.budget_refused);
                 return Some(Err(DropReason::RepeatLimit));
             }

@@ -21,6 +21,8 @@ pub(crate) enum TimerKey {
     IkeRetire(IkeSaId),
     /// A silent peer is asked whether it lives.
     Dpd(IkeSaId),
+    /// Parts of messages have waited too long for the rest.
+    Fragments,
     /// A NAT mapping is kept open.
     Keepalive(IkeSaId),
     /// A pair of IPsec SAs is renewed.
@@ -39,6 +41,7 @@ impl TimerKey {
             Self::IkeSoft(_) => "ISAKMP SA soft limit",
             Self::IkeHard(_) => "ISAKMP SA hard limit",
             Self::IkeRetire(_) => "replaced ISAKMP SA",
+            Self::Fragments => "parts of messages",
             Self::Dpd(_) => "dead peer detection",
             Self::Keepalive(_) => "NAT keepalive",
             Self::ChildSoft(_) => "IPsec SA soft limit",
@@ -59,6 +62,7 @@ impl Endpoint {
                 TimerKey::IkeSoft(id) => self.ike_soft_due(now, id),
                 TimerKey::IkeHard(id) => self.ike_hard_due(id),
                 TimerKey::IkeRetire(id) => self.ike_retire_due(id),
+                TimerKey::Fragments => self.parts_due(now),
                 TimerKey::Dpd(id) => self.dpd_due(now, id),
                 TimerKey::Keepalive(id) => self.keepalive_due(now, id),
                 TimerKey::ChildSoft(id) => self.child_soft_due(now, id),
