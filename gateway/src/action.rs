@@ -66,6 +66,9 @@ pub enum InstallRefusal {
     /// The data path has no transform like the one negotiated.
     #[error("the data path has no such transform")]
     Suite,
+    /// It is a bundle of several protocols.
+    #[error("bundles of several protocols are not carried")]
+    Bundle,
     /// It is not in tunnel mode.
     #[error("only tunnel mode is carried")]
     Mode,
