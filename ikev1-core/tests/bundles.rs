@@ -23,11 +23,11 @@ fn sides(left: &str, right: &str) -> (ConnectionConfig, ConnectionConfig) {
 }
 
 fn agreed(left: &str, right: &str) -> Pair {
-    let (left, right) = sides(left, right);
-    let mut pair = Pair::new(plan(left), plan(right));
+    let (one, other) = sides(left, right);
+    let mut pair = Pair::new(plan(one), plan(other));
     pair.initiate();
     pair.settle();
-    assert!(pair.left.established() && pair.right.established(), "{:?}", pair.left.events);
+    assert!(pair.left.established() && pair.right.established(), "{left} with {right}");
     pair.assert_mirrored();
     pair
 }
