@@ -1,5 +1,6 @@
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
 use crate::negotiate::AnswerError;
+use crate::proposal::Lifetime;
 use alloc::string::String;
 
 /// Why a datagram was dropped: the network or the peer is to blame, and nothing changed.
@@ -137,6 +138,9 @@ pub enum Failure {
     /// The peer changed the traffic selectors in its answer.
     #[error("traffic selectors changed in the answer")]
     SelectorsChanged,
+    /// The responder announced a lifetime outside of what the policy takes.
+    #[error("lifetime {0} is outside of what the policy takes")]
+    Lifetime(Lifetime),
     /// Transport mode was asked for traffic of other addresses than those of the two ends.
     #[error("transport mode is for the two ends themselves")]
     NotTheEnds,

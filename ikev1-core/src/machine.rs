@@ -4,6 +4,7 @@ mod aggressive_initiator;
 mod aggressive_responder;
 mod child;
 mod commands;
+mod connected;
 mod inform;
 mod install;
 mod key_log;

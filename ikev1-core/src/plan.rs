@@ -2,6 +2,7 @@ use crate::auth::PreSharedKey;
 use crate::crypto::DhGroup;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, PolicyId};
+use crate::negotiate::Rules;
 use crate::proposal::{Bundle, IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
 use alloc::string::String;
@@ -163,6 +164,8 @@ pub struct ConnectionPlan {
     pub(crate) send_notifies: bool,
     pub(crate) trust_unprotected_errors: bool,
     pub(crate) children_end_with_ike: bool,
+    pub(crate) commit_bit: bool,
+    pub(crate) phase2_limit: Option<u32>,
     pub(crate) soft_per_mille: (u32, u32),
     pub(crate) jitter_per_mille: u32,
     pub(crate) policies: Vec<PolicyPlan>,
@@ -225,6 +228,8 @@ pub struct PolicyPlan {
     pub(crate) extended_sequence: bool,
     pub(crate) accept_narrower: bool,
     pub(crate) always_send_ids: bool,
+    /// What is done with the lifetimes that a peer offers or announces.
+    pub(crate) rules: Rules,
 }
 
 impl PolicyPlan {

@@ -99,6 +99,8 @@ pub struct ExchangeStatus {
     pub state: StateName,
     /// The pair it makes.
     pub child: ChildId,
+    /// Whether the peer set the commit bit: `Commit bit received`.
+    pub commit_received: bool,
     /// Resends left for the message that waits for an answer: `Packet Retry Counter`.
     pub resends_left: Option<u32>,
 }

@@ -1,8 +1,9 @@
 use crate::crypto::DhGroup;
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
+use crate::negotiate::{Order, Rules};
 use crate::plan::PolicyPlan;
-use crate::proposal::{Bundle, Mode};
+use crate::proposal::{Bundle, Lifetime, LifetimeRule, Mode};
 use crate::selector::TrafficSelector;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -26,6 +27,7 @@ pub struct PolicyConfig {
     extended_sequence: bool,
     accept_narrower: bool,
     always_send_ids: bool,
+    rules: Rules,
 }
 
 impl PolicyConfig {
@@ -43,6 +45,7 @@ impl PolicyConfig {
             extended_sequence: false,
             accept_narrower: false,
             always_send_ids: false,
+            rules: Rules::default(),
         }
     }
 
@@ -66,6 +69,27 @@ impl PolicyConfig {
         /// Sets whether an initiator names the traffic even if it is that between the two ends, which is meant
         /// when nothing is named.
         always_send_ids(always_send_ids: bool);
+    }
+
+    /// Sets what a responder does with an offered lifetime; without it the shorter of both counts.
+    #[must_use]
+    pub fn lifetime_rule(mut self, rule: LifetimeRule) -> Self {
+        self.rules.lifetime = rule;
+        self
+    }
+
+    /// Sets the shortest and the longest lifetime that is taken from a peer, in the units that are said.
+    #[must_use]
+    pub fn lifetime_window(mut self, shortest: Lifetime, longest: Lifetime) -> Self {
+        (self.rules.shortest, self.rules.longest) = (shortest, longest);
+        self
+    }
+
+    /// Sets whose order decides when several proposals are acceptable; without it the peer's.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.rules.order = order;
+        self
     }
 
     /// Sets the protocols and algorithms, best first.
@@ -131,6 +155,7 @@ impl PolicyConfig {
             extended_sequence: self.extended_sequence,
             accept_narrower: self.accept_narrower,
             always_send_ids: self.always_send_ids,
+            rules: self.rules,
             name: self.name,
         })
     }

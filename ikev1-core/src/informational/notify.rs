@@ -12,7 +12,7 @@ use ipsec_wire::registry::{Doi, NotifyType, ProtocolId};
 /// This is the one table of failures and notifications: RFC 2408 §3.14.1, RFC 2409 §5.
 pub(crate) const fn notify_of(failure: &Failure) -> Option<NotifyType> {
     Some(match failure {
-        Failure::NoProposalChosen | Failure::AnswerNotOffered(_) | Failure::AhBehindNat => {
+        Failure::NoProposalChosen | Failure::AnswerNotOffered(_) | Failure::AhBehindNat | Failure::Lifetime(_) => {
             NotifyType::NO_PROPOSAL_CHOSEN
         }
         Failure::KeyExchange | Failure::Nonce => NotifyType::INVALID_KEY_INFORMATION,
@@ -42,6 +42,11 @@ pub(crate) fn about_isakmp(notify_type: NotifyType, cookies: Cookies, data: Vec<
 pub(crate) fn about_child(notify_type: NotifyType, protocol: ProtocolId, spi: u32) -> Chain {
     let spi = spi.to_be_bytes().to_vec();
     one(Notification { doi: Doi::IPSEC, protocol, notify_type, spi, data: Vec::new() })
+}
+
+/// Returns the chain of CONNECTED: the pair with this inbound SPI is in force, RFC 2408 §3.1.
+pub(crate) fn connected(protocol: ProtocolId, inbound_spi: u32) -> Chain {
+    about_child(NotifyType::CONNECTED, protocol, inbound_spi)
 }
 
 fn one(notification: Notification<Vec<u8>>) -> Chain {

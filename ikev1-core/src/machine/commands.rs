@@ -204,7 +204,8 @@ impl Endpoint {
         policy: PolicyId,
         replaces: Option<ChildId>,
     ) -> Result<ChildId, CommandError> {
-        let Some(mut sa) = self.table.take(ike_sa) else { return Err(CommandError::UnknownIkeSa(ike_sa)) };
+        let under = self.with_capacity(now, ike_sa).ok_or(CommandError::TooMany)?;
+        let Some(mut sa) = self.table.take(under) else { return Err(CommandError::UnknownIkeSa(ike_sa)) };
         if sa.up().is_none() && sa.core.waiting.len() >= defaults::MAX_WAITING_ACQUIRES {
             self.table.put(sa);
             return Err(CommandError::TooMany);

@@ -51,9 +51,14 @@ pub(super) fn under(sa: &mut IkeSa) -> Option<Under<'_>> {
 impl Endpoint {
     /// Starts a quick mode as initiator: SPIs are found, then message 1 goes out.
     pub(super) fn start_quick(&mut self, now: Instant, sa: &mut IkeSa, waiting: Waiting) {
-        if sa.core.exchanges.len() >= defaults::MAX_EXCHANGES_PER_SA {
-            count(&mut self.counters.acquire_phase2_start_failed);
-            return self.phase2_failed(&sa.core, waiting, Failure::Limit);
+        if !self.make_room(sa) {
+            if sa.core.waiting.len() >= defaults::MAX_WAITING_ACQUIRES {
+                count(&mut self.counters.acquire_phase2_start_failed);
+                return self.phase2_failed(&sa.core, waiting, Failure::Limit);
+            }
+            count(&mut self.counters.acquire_queued);
+            sa.core.waiting.push(waiting);
+            return;
         }
         let message_id = self.draw_message_id(&sa.core);
         let Some(policy) = self.plan.policy(sa.core.connection, waiting.policy) else { return };
@@ -77,9 +82,14 @@ impl Endpoint {
             request: None,
             answered: None,
             began,
+            commit: false,
         };
         up.negotiations = up.negotiations.saturating_add(1);
+        let (id, connection, negotiations) = (core.id, core.connection, up.negotiations);
         core.exchanges.insert(message_id, exchange);
+        if let Some(connection) = self.plan.shared(connection) {
+            self.renew_when_used_up(now, id, &connection, negotiations);
+        }
         self.event(Event::Phase2Started {
             child: waiting.child,
             ike_sa: sa.core.id,
@@ -89,6 +99,30 @@ impl Endpoint {
             replaces: waiting.replaces,
         });
         self.find_spis(now, sa, message_id);
+    }
+
+    /// Starts the quick modes that waited for a place under their SA.
+    pub(super) fn start_waiting(&mut self, now: Instant, sa: &mut IkeSa) {
+        while sa.up().is_some() && !sa.core.waiting.is_empty() && sa.core.at_work() < defaults::MAX_EXCHANGES_PER_SA {
+            let waiting = sa.core.waiting.remove(0);
+            self.start_quick(now, sa, waiting);
+        }
+    }
+
+    /// Returns whether one more quick mode may begin; a finished one is forgotten for it if need be.
+    pub(super) fn make_room(&mut self, sa: &mut IkeSa) -> bool {
+        match sa.core.has_room() {
+            None => false,
+            Some(None) => true,
+            Some(Some(oldest)) => {
+                sa.core.exchanges.remove(&oldest);
+                self.timers.cancel(&TimerKey::Exchange(sa.core.id, oldest));
+                if let Some(up) = sa.up_mut() {
+                    up.finished.insert(oldest);
+                }
+                true
+            }
+        }
     }
 
     /// Returns the search for an SPI of each of the protocols.
@@ -161,6 +195,7 @@ impl Endpoint {
             | Quick::SendingHashSaNonce(..)
             | Quick::WaitHashSaNonce(_)
             | Quick::WaitHash(_)
+            | Quick::WaitConnected(_)
             | Quick::Done) => {
                 sa.core.exchanges.insert(message_id, Exchange { state, ..exchange });
             }
@@ -192,6 +227,7 @@ impl Endpoint {
             return Err(DropReason::UnknownCookies);
         };
         let taken = self.quick(now, &mut sa, incoming);
+        self.start_waiting(now, &mut sa);
         self.table.put(sa);
         taken
     }
@@ -225,6 +261,7 @@ impl Endpoint {
                 exchange.state = Quick::Done;
                 self.on_quick_3(now, sa, incoming, body, exchange, state)
             }
+            Quick::WaitConnected(_) => self.on_quick_4(now, sa, incoming, body, exchange),
             state @ (Quick::Starting(_) | Quick::SendingHashSaNonce(..) | Quick::Done) => {
                 exchange.state = state;
                 sa.core.exchanges.insert(message_id, exchange);
@@ -304,7 +341,9 @@ impl Endpoint {
                 self.release_spis(&sa.core, search.found.iter());
             }
             Quick::WaitHashSaNonce(state) => self.release_spis(&sa.core, state.spis().iter()),
-            Quick::WaitHash(_) => self.remove_child(exchange.child, RemoveReason::Failed(failure.clone())),
+            Quick::WaitHash(_) | Quick::WaitConnected(_) => {
+                self.remove_child(exchange.child, RemoveReason::Failed(failure.clone()));
+            }
         }
         count(&mut self.own.exchanges_failed);
         self.event(Event::Phase2Failed {
@@ -331,6 +370,7 @@ impl Endpoint {
                     up.finished.insert(message_id);
                 }
             }
+            (Quick::WaitConnected(_), _) => self.held_due(now, &mut sa, message_id),
             (Quick::WaitHashSaNonce(_) | Quick::WaitHash(_), Some(request)) => match request.gap() {
                 Some(gap) => {
                     let (transmit, sendings, left) =
@@ -357,6 +397,7 @@ impl Endpoint {
                 self.fail_exchange(&mut sa, message_id, Failure::NoSpi);
             }
         }
+        self.start_waiting(now, &mut sa);
         self.table.put(sa);
     }
 }

@@ -6,6 +6,7 @@ use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 use crate::informational::dpd::Dpd;
 use crate::keys::{IsakmpKeys, IvChain};
+use crate::machine::connected::Held;
 use crate::phase1::aggressive;
 use crate::phase1::main::{initiator, responder};
 use crate::plan::Phase1Mode;
@@ -97,6 +98,23 @@ impl Core {
 
     pub(crate) const fn with(self, phase: Phase) -> IkeSa {
         IkeSa { core: self, phase }
+    }
+
+    /// Returns how many quick modes are at work; those that are kept to answer repeats are not.
+    pub(crate) fn at_work(&self) -> usize {
+        self.exchanges.values().filter(|exchange| !matches!(exchange.state, Quick::Done)).count()
+    }
+
+    /// Returns whether one more quick mode may begin: `None` if not, else the finished one to forget for it.
+    pub(crate) fn has_room(&mut self) -> Option<Option<u32>> {
+        if self.at_work() >= defaults::MAX_EXCHANGES_PER_SA {
+            return None;
+        }
+        if self.exchanges.len() < defaults::MAX_EXCHANGES_KEPT {
+            return Some(None);
+        }
+        let done = self.exchanges.iter().filter(|(_, exchange)| matches!(exchange.state, Quick::Done));
+        Some(done.min_by_key(|(_, exchange)| exchange.began).map(|(id, _)| *id))
     }
 
     /// Returns the two ends, for the quick modes under this SA.
@@ -202,6 +220,8 @@ pub(crate) struct Exchange {
     pub(crate) answered: Option<Answered>,
     /// Its place among everything that this end began and finished.
     pub(crate) began: u64,
+    /// Whether the peer asks this end to wait for CONNECTED.
+    pub(crate) commit: bool,
 }
 
 /// The inbound SPIs of a quick mode while they are being found.
@@ -223,6 +243,8 @@ pub(crate) enum Quick {
     SendingHashSaNonce(SpiSearch, Box<quick::responder::Request>),
     /// Responder, message 2 is sent and the inbound half is in force.
     WaitHash(Box<quick::responder::WaitHash>),
+    /// All messages are sent and taken in; the peer, which set the commit bit, has not confirmed yet.
+    WaitConnected(Box<Held>),
     /// Kept to answer repeats.
     Done,
 }
@@ -231,7 +253,7 @@ impl Quick {
     pub(crate) fn search_mut(&mut self) -> Option<&mut SpiSearch> {
         match self {
             Self::Starting(search) | Self::SendingHashSaNonce(search, _) => Some(search),
-            Self::WaitHashSaNonce(_) | Self::WaitHash(_) | Self::Done => None,
+            Self::WaitHashSaNonce(_) | Self::WaitHash(_) | Self::WaitConnected(_) | Self::Done => None,
         }
     }
 
@@ -241,6 +263,7 @@ impl Quick {
             Self::WaitHashSaNonce(_) => StateName::QuickWaitHashSaNonce,
             Self::SendingHashSaNonce(..) => StateName::QuickSendingHashSaNonce,
             Self::WaitHash(_) => StateName::QuickWaitHash,
+            Self::WaitConnected(_) => StateName::QuickSendingHash,
             Self::Done => StateName::DeleteDelay,
         }
     }

@@ -90,6 +90,7 @@ fn exchange_status(message_id: u32, exchange: &Exchange) -> ExchangeStatus {
         role: exchange.role,
         state: exchange.state.state_name(),
         child: exchange.child,
+        commit_received: exchange.commit,
         resends_left: exchange.request.as_ref().map(|request| request.resends_left()),
     }
 }

@@ -4,7 +4,7 @@ use crate::error::{DropReason, Failure};
 use crate::ids::{PolicyId, Role};
 use crate::keys::IsakmpKeys;
 use crate::message::{built, check_hash_1, hashed};
-use crate::negotiate::{Phase2Choice, Refusals, Rules, choose_phase2, spi_octets};
+use crate::negotiate::{Phase2Choice, Refusals, choose_phase2, spi_octets};
 use crate::phase1::{draw_nonce, peer_nonce, peer_public};
 use crate::plan::ConnectionPlan;
 use crate::proposal::{Bundle, Mode};
@@ -50,7 +50,7 @@ pub(crate) fn check_request(
     let mut refusals: Option<Refusals> = None;
     for (id, policy) in connection.policies() {
         let Some(traffic) = asked.taken(policy, &ends) else { continue };
-        match choose_phase2(&offer, &suites(policy), udp, &Rules::default()) {
+        match choose_phase2(&offer, &suites(policy), udp, &policy.rules) {
             Ok(choice) => {
                 let g_xi = match (policy.pfs, payloads.find(PayloadType::KEY_EXCHANGE)) {
                     (Some(group), Some(_)) => {
