@@ -69,9 +69,6 @@ pub enum InstallRefusal {
     /// It is a bundle of several protocols.
     #[error("bundles of several protocols are not carried")]
     Bundle,
-    /// It is not in tunnel mode.
-    #[error("only tunnel mode is carried")]
-    Mode,
     /// Its inbound SPI ran out of time before the keys came.
     #[error("its SPI ran out of time")]
     SpiGone,

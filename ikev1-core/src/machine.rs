@@ -5,8 +5,10 @@ mod aggressive_responder;
 mod child;
 mod commands;
 mod connected;
+mod fragments;
 mod inform;
 mod install;
+mod judge;
 mod key_log;
 mod life;
 mod liveness;
@@ -43,6 +45,15 @@ use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
 use ipsec_wire::registry::ProtocolId;
 use rand_core::CryptoRng;
 
+/// What the caller was asked under a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// An SPI of a protocol, for the quick mode with this message id.
+    Spi(u32, ProtocolId),
+    /// A verdict on certificates.
+    Verdict,
+}
+
 /// An IKEv1 endpoint: UDP payloads, ticks and commands in; actions out.
 ///
 /// - Payloads are exactly those of the wire. On the NAT-T port of the plan each message stands
@@ -56,8 +67,7 @@ pub struct Endpoint {
     clock: MonotonicClock,
     table: Table,
     timers: Timers<TimerKey>,
-    /// Questions for SPIs: the exchange that waits, and the protocol.
-    tickets: BTreeMap<Ticket, (IkeSaId, u32, ProtocolId)>,
+    tickets: BTreeMap<Ticket, (IkeSaId, Asked)>,
     out: Outbox,
     counters: Counters,
     own: OwnCounters,

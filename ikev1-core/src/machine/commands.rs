@@ -5,11 +5,11 @@ use crate::defaults;
 use crate::error::{CommandError, Failure};
 use crate::event::Event;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Role, Ticket};
-use crate::machine::Endpoint;
 use crate::machine::child::Child;
 use crate::machine::phase2::FIRST_SPI;
 use crate::machine::sa::{IkeSa, Quick, Waiting};
 use crate::machine::timers::TimerKey;
+use crate::machine::{Asked, Endpoint};
 use crate::plan::{ConnectionPlan, Peer};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -68,6 +68,7 @@ impl Endpoint {
                 Ok(Handle::Done)
             }
             Command::ProvideSpi { ticket, spi } => self.provide_spi(now, ticket, spi),
+            Command::CertificateVerdict { ticket, key } => self.certificate_verdict(now, ticket, key),
             Command::TrafficSeen { child } => {
                 let under = self.known_child(child)?;
                 if let Some(mut sa) = self.table.take(under) {
@@ -225,7 +226,9 @@ impl Endpoint {
     }
 
     fn provide_spi(&mut self, now: Instant, ticket: Ticket, spi: Option<u32>) -> Result<Handle, CommandError> {
-        let (ike_sa, message_id, protocol) = *self.tickets.get(&ticket).ok_or(CommandError::UnknownTicket(ticket))?;
+        let Some((ike_sa, Asked::Spi(message_id, protocol))) = self.tickets.get(&ticket).copied() else {
+            return Err(CommandError::UnknownTicket(ticket));
+        };
         let last = if protocol == ProtocolId::IPCOMP { u32::from(u16::MAX) } else { u32::MAX };
         if let Some(reserved) = spi.filter(|spi| !(FIRST_SPI..=last).contains(spi)) {
             return Err(CommandError::ReservedSpi(reserved));

@@ -5,12 +5,12 @@ use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::Request;
 use crate::ids::{ChildId, Role, Ticket};
-use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
 use crate::machine::receive::Incoming;
 use crate::machine::sa::{Core, Exchange, IkeSa, Phase, Quick, SpiSearch, Up, Waiting};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
+use crate::machine::{Asked, Endpoint};
 use crate::message::Opened;
 use crate::negotiate::Refusals;
 use crate::plan::{ConnectionPlan, SpiSource};
@@ -44,7 +44,8 @@ pub(super) fn under(sa: &mut IkeSa) -> Option<Under<'_>> {
         | Phase::SaRecv(_)
         | Phase::KeRecv(_)
         | Phase::SaKeSent(_)
-        | Phase::SaKeAuthSent(_) => None,
+        | Phase::SaKeAuthSent(_)
+        | Phase::Judging(..) => None,
     }
 }
 
@@ -148,7 +149,7 @@ impl Endpoint {
             SpiSource::Caller => {
                 self.timers.set(TimerKey::Exchange(sa.core.id, message_id), now + defaults::TICKET_TIMEOUT);
                 for (ticket, protocol) in &search.open {
-                    self.tickets.insert(*ticket, (sa.core.id, message_id, *protocol));
+                    self.tickets.insert(*ticket, (sa.core.id, Asked::Spi(message_id, *protocol)));
                     self.out.action(Action::AllocateSpi(AllocateSpi {
                         ticket: *ticket,
                         child: exchange.child,

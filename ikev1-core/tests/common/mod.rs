@@ -1,14 +1,16 @@
 //! Two endpoints and the queue between them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod signing;
+
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, SecretBytes, Transmit, Verdict};
-use ikev1_core::auth::PreSharedKey;
+use ikev1_core::auth::{PreSharedKey, RsaVerifyingKey};
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
     Action, ChildId, Command, Config, ConnectionConfig, ConnectionId, Direction, DropReason, Endpoint, Event,
-    InstallSa, OriginalAddresses, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector,
+    InstallSa, OriginalAddresses, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector, VerifyCertificate,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -106,7 +108,13 @@ pub struct End {
     pub originals: Vec<Option<OriginalAddresses>>,
     /// The IP protocol for which no SPI is given.
     pub refuse_spi_of: Option<u8>,
+    /// Judges certificates; without it the questions stay open.
+    pub trust: Option<Trust>,
+    pub questions: Vec<VerifyCertificate>,
 }
+
+/// Returns the key of certificates that are trusted.
+pub type Trust = fn(&VerifyCertificate) -> Option<RsaVerifyingKey>;
 
 impl End {
     pub fn new(endpoint: Endpoint) -> Self {
@@ -119,6 +127,8 @@ impl End {
             next_spi: 0x1000,
             originals: Vec::new(),
             refuse_spi_of: None,
+            trust: None,
+            questions: Vec::new(),
         }
     }
 
@@ -143,6 +153,13 @@ impl End {
                     let spi = Some(self.next_spi).filter(|_| self.refuse_spi_of != Some(ask.protocol));
                     let answer = Command::ProvideSpi { ticket: ask.ticket, spi };
                     self.endpoint.handle_command(now, answer).unwrap();
+                }
+                Action::VerifyCertificate(question) => {
+                    if let Some(trust) = self.trust {
+                        let answer = Command::CertificateVerdict { ticket: question.ticket, key: trust(&question) };
+                        self.endpoint.handle_command(now, answer).unwrap();
+                    }
+                    self.questions.push(*question);
                 }
                 _ => {}
             }
