@@ -70,6 +70,9 @@ pub enum InstallRefusal {
     /// The data path has no transform like the one negotiated.
     #[error("the data path has no such transform")]
     Suite,
+    /// It is a bundle of several protocols.
+    #[error("bundles of several protocols are not carried")]
+    Bundle,
     /// Its inbound SPI ran out of time before the keys came.
     #[error("its SPI ran out of time")]
     SpiGone,

@@ -51,10 +51,12 @@ impl Gateway {
     pub(crate) fn install(&mut self, now: Instant, install: InstallSa) -> Result<(), InstallRefusal> {
         let template = self.routes.template(install.connection, install.policy).ok_or(InstallRefusal::UnknownPolicy)?;
         let policy = self.routes.of(template).map(|route| route.spd).ok_or(InstallRefusal::UnknownPolicy)?;
-        let suite = suite::of(install.suite).ok_or(InstallRefusal::Suite)?;
+        let [protocol] = install.sas.as_slice() else { return Err(InstallRefusal::Bundle) };
+        let suite = suite::of(protocol.suite).ok_or(InstallRefusal::Suite)?;
+        let bits = if protocol.extended_sequence { SequenceBits::Bits64 } else { SequenceBits::Bits32 };
         let mut keymat = Vec::with_capacity(suite.keymat_len());
-        keymat.extend_from_slice(install.encryption_key.expose());
-        keymat.extend_from_slice(install.integrity_key.expose());
+        keymat.extend_from_slice(protocol.encryption_key.expose());
+        keymat.extend_from_slice(protocol.integrity_key.expose());
         let keymat = SecretBytes::new(keymat);
         let path = match install.encapsulation {
             Encapsulation::Native => Path::ip(ESP, install.local, install.remote),
@@ -91,16 +93,16 @@ impl Gateway {
         });
         match install.direction {
             ikev1_core::Direction::Inbound => {
-                let keys = OpenKey::new(suite, SequenceBits::Bits32, keymat.expose())?;
-                let larval = self.sad.find(install.spi, install.local, SaProtocol::Esp);
+                let keys = OpenKey::new(suite, bits, keymat.expose())?;
+                let larval = self.sad.find(protocol.spi, install.local, SaProtocol::Esp);
                 let larval = larval.ok_or(InstallRefusal::SpiGone)?;
                 let source = sad::SourceCheck::Any;
                 self.sad.install_inbound(now, larval, &parameters, self.window, source, InboundKeys::Esp(keys))?;
                 pair.inbound = Some(larval);
             }
             ikev1_core::Direction::Outbound => {
-                let keys = SealKey::new(suite, SequenceBits::Bits32, keymat.expose())?;
-                let spi = Spi::new(install.spi).ok_or(InstallRefusal::ReservedSpi)?;
+                let keys = SealKey::new(suite, bits, keymat.expose())?;
+                let spi = Spi::new(protocol.spi).ok_or(InstallRefusal::ReservedSpi)?;
                 let keys = OutboundKeys::Esp(keys);
                 pair.outbound = Some(self.sad.install_outbound(now, spi, &parameters, keys, pair.inbound)?);
                 let behind = install.replaces.filter(|_| install.role == Role::Initiator);

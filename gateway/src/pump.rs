@@ -5,7 +5,7 @@ use crate::action::{Action, Event};
 use crate::command::Command;
 use crate::counters::{Counters, count};
 use crate::defaults;
-use crate::demux::Ports;
+use crate::demux::{ESP, Ports};
 use crate::inbound::{DropReason, InPacket, Inbound};
 use crate::outbound::ROOM;
 use crate::pair::Pair;
@@ -189,8 +189,10 @@ impl Gateway {
         match action {
             Ike::Transmit(transmit) => self.push(Action::Transmit(transmit)),
             Ike::AllocateSpi(question) => self.allocate(now, &question),
-            Ike::ReleaseSpi { spi, local } => {
-                if let Some(larval) = self.sad.find(spi, local, SaProtocol::Esp) {
+            Ike::ReleaseSpi { spi, protocol, local } => {
+                if protocol == ESP
+                    && let Some(larval) = self.sad.find(spi, local, SaProtocol::Esp)
+                {
                     // It may have run out of time in the meantime, which comes to the same.
                     let _ = self.sad.remove(larval);
                 }

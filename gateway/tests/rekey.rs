@@ -55,7 +55,7 @@ fn a_renewed_pair_sends_once_the_peer_has_used_it_or_has_had_time() {
         sites.net.command(sites.left, Command::RekeyChild { child }).unwrap().unwrap();
         sites.run(SECOND);
         let pairs = sites.machine(sites.left).snapshot(sites.net.now()).ipsec;
-        let [old, new] = [0, 1].map(|index: usize| pairs[index].status.outbound_spi);
+        let [old, new] = [0, 1].map(|index: usize| pairs[index].status.sas[0].outbound);
         sites.net.world.start_capture();
         if !peer_answers {
             sites.net.world.set_link(sites.right, Link::cut());
@@ -80,7 +80,7 @@ fn renewing_the_isakmp_sa_under_traffic_keeps_the_pair() {
     let after = sites.machine(sites.left).snapshot(sites.net.now());
     assert_eq!(after.isakmp.len(), 1);
     assert_ne!(after.isakmp[0].cookies, before.isakmp[0].cookies);
-    assert_eq!(after.ipsec[0].status.inbound_spi, before.ipsec[0].status.inbound_spi);
+    assert_eq!(after.ipsec[0].status.sas[0].inbound, before.ipsec[0].status.sas[0].inbound);
 }
 
 #[test]

@@ -230,6 +230,8 @@ pub struct OwnCounters {
     pub refused: u64,
     /// Events dropped because the caller did not drain.
     pub events_dropped: u64,
+    /// Pairs that went into force without the CONNECTED that the peer's commit bit had promised.
+    pub connected_missing: u64,
     /// Exchanges that failed, phase 2 and informational.
     pub exchanges_failed: u64,
     /// Messages of phase 2 that came before XAUTH and mode-config were done.

@@ -50,8 +50,8 @@ pub mod transition;
 mod unsupported;
 
 pub use action::{
-    Action, AllocateAddress, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason,
-    RemoveSa, VerifyCertificate,
+    Action, AllocateAddress, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes,
+    OriginalAddresses, ProtocolSa, RemoveReason, RemoveSa, SpiPair, VerifyCertificate,
 };
 pub use command::{Command, Handle};
 pub use config::{

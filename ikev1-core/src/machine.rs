@@ -4,6 +4,7 @@ mod aggressive_initiator;
 mod aggressive_responder;
 mod child;
 mod commands;
+mod connected;
 mod fragments;
 mod inform;
 mod install;
@@ -49,9 +50,18 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
+use ipsec_wire::registry::ProtocolId;
 use rand_core::CryptoRng;
 
 pub(crate) use mode_config_server::pool_of;
+/// What the caller was asked under a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// An SPI of a protocol, for the quick mode with this message id.
+    Spi(u32, ProtocolId),
+    /// A verdict on certificates.
+    Verdict,
+}
 
 /// An IKEv1 endpoint: UDP payloads, ticks and commands in; actions out.
 ///
@@ -66,7 +76,7 @@ pub struct Endpoint {
     clock: MonotonicClock,
     table: Table,
     timers: Timers<TimerKey>,
-    tickets: BTreeMap<Ticket, (IkeSaId, u32)>,
+    tickets: BTreeMap<Ticket, (IkeSaId, Asked)>,
     /// Questions of phase 1.5 that the caller has not answered.
     questions: BTreeMap<Ticket, (IkeSaId, u32)>,
     /// The addresses for clients, in the order of the plan's pools.

@@ -66,9 +66,11 @@ fn ipsec_pair(snapshot: &Snapshot, pair: &PairStatus) -> Value {
         "side": status.role.to_string(),
         "state": state,
         "superseded": status.superseded,
-        "inbound_spi": format!("{:#010x}", status.inbound_spi),
-        "outbound_spi": format!("{:#010x}", status.outbound_spi),
-        "protection": status.protection.to_string(),
+        "protocols": status.sas.iter().map(|sa| json!({
+            "protection": sa.suite.to_string(),
+            "inbound_spi": format!("{:#010x}", sa.inbound),
+            "outbound_spi": format!("{:#010x}", sa.outbound),
+        })).collect::<Vec<_>>(),
         "local": status.local.to_string(),
         "remote": status.remote.to_string(),
         "encapsulation": match status.encapsulation {
