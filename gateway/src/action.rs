@@ -66,9 +66,6 @@ pub enum InstallRefusal {
     /// The data path has no transform like the one negotiated.
     #[error("the data path has no such transform")]
     Suite,
-    /// It is not in tunnel mode.
-    #[error("only tunnel mode is carried")]
-    Mode,
     /// Its inbound SPI ran out of time before the keys came.
     #[error("its SPI ran out of time")]
     SpiGone,

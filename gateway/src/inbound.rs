@@ -1,18 +1,18 @@
 //! From a datagram to a clear packet: association, policy check.
 
+use crate::carry;
 use crate::counters::count;
 use crate::defaults;
 use crate::demux::{self, For, NotForUs};
-use crate::outbound::{IPV4, IPV6};
 use crate::pump::Gateway;
 use crate::route::{INTERFACE, holds, ports};
-use alloc::vec::Vec;
-use core::ops::Range;
+use arrayvec::ArrayVec;
 use drive::{Datagram, Instant, Path};
-use esp_ah::Packet;
+use esp_ah::mode::ModeError;
+use esp_ah::{BufferTooSmall, Packet};
 use ikev1_core::{ChildId, Command};
 use nat_t::demux::NotOurs;
-use sad::{Incoming, Opened, SaMode};
+use sad::{Incoming, Opened};
 use spd::{Arrival, Direction, InboundRefusal, PacketKey};
 
 /// Packets that are worked on together; a longer batch is worked on in lots of so many.
@@ -40,6 +40,9 @@ pub enum DropReason {
     /// It came out of its association and is not the kind of packet announced.
     #[error("malformed packet inside")]
     Inner,
+    /// The buffer has too little room to make a packet of what came out.
+    #[error(transparent)]
+    Room(#[from] BufferTooSmall),
     /// It came out of its association and is outside the traffic that was negotiated for it.
     #[error("outside the negotiated traffic")]
     Outside,
@@ -68,6 +71,9 @@ pub enum Inbound {
 }
 
 /// A received datagram, and after opening the clear packet.
+///
+/// The buffer needs [`ROOM`](crate::ROOM) before the datagram where transport mode is in use: the IP header of the
+/// packet is put there.
 #[derive(Debug)]
 pub struct InPacket<'b> {
     /// Where it arrived and whom it came from.
@@ -85,10 +91,10 @@ impl<'b> InPacket<'b> {
     }
 }
 
-/// What came out of an association, and where in its buffer it lies.
-struct Clear {
-    opened: Opened,
-    range: Range<usize>,
+impl From<ModeError> for DropReason {
+    fn from(error: ModeError) -> Self {
+        if let ModeError::BufferTooSmall(error) = error { Self::Room(error) } else { Self::Inner }
+    }
 }
 
 impl Gateway {
@@ -108,31 +114,26 @@ impl Gateway {
         for item in lot.iter_mut() {
             item.outcome = self.sort(Datagram { path: item.path, payload: item.packet.octets() });
         }
-        let mut results: [Option<Result<Clear, sad::DropReason>>; LOT] = [const { None }; LOT];
+        let mut results: ArrayVec<_, LOT> = ArrayVec::new();
         {
-            let mut indices: Vec<usize> = Vec::with_capacity(lot.len());
-            let mut jobs: Vec<Incoming<'_>> = Vec::with_capacity(lot.len());
-            for (index, item) in lot.iter_mut().enumerate() {
-                if item.outcome == Inbound::Unprocessed {
-                    count(&mut self.counters.in_packets);
-                    indices.push(index);
-                    jobs.push(Incoming::new(item.path, item.packet.reborrow()));
-                }
+            let mut jobs: ArrayVec<Incoming<'_>, LOT> = ArrayVec::new();
+            for item in lot.iter_mut().filter(|item| item.outcome == Inbound::Unprocessed) {
+                count(&mut self.counters.in_packets);
+                jobs.push(Incoming::new(item.path, item.packet.reborrow()));
             }
             self.sad.open_batch(now, &mut jobs);
-            for (index, job) in indices.into_iter().zip(&jobs) {
-                if let Some(result) = results.get_mut(index) {
-                    *result = Some(job.outcome().map(|opened| Clear { opened, range: job.packet.range() }));
-                }
-            }
+            results.extend(jobs.iter().map(|job| (job.outcome(), job.packet.range())));
         }
-        for (item, result) in lot.iter_mut().zip(results) {
-            let Some(result) = result else { continue };
-            item.outcome = match result {
-                Ok(Clear { opened, range }) => {
+        let items = lot.iter_mut().filter(|item| item.outcome == Inbound::Unprocessed);
+        for (item, (opened, range)) in items.zip(results) {
+            item.outcome = match opened {
+                Ok(opened) => {
                     // The range came out of this very buffer.
                     let _ = item.packet.set_range(range);
-                    self.accept(now, item.path, &opened, &mut item.packet)
+                    match self.accept(now, item.path, &opened, &mut item.packet) {
+                        Ok(child) => Inbound::Deliver { child },
+                        Err(reason) => Inbound::Dropped(reason),
+                    }
                 }
                 Err(reason) => {
                     count(&mut self.counters.in_not_opened);
@@ -164,44 +165,42 @@ impl Gateway {
         }
     }
 
-    /// Checks what came out of an association, RFC 4301 §5.2.
-    fn accept(&mut self, now: Instant, path: Path, opened: &Opened, packet: &mut Packet<'_>) -> Inbound {
+    /// Makes a packet of what came out of an association and checks it, RFC 4301 §5.2.
+    fn accept(
+        &mut self,
+        now: Instant,
+        path: Path,
+        opened: &Opened,
+        packet: &mut Packet<'_>,
+    ) -> Result<ChildId, DropReason> {
         let child = ChildId(opened.flow.0);
         self.seen(now, child, path, opened.newest);
-        let Some(clear) = clear_length(opened, packet.octets()) else {
-            count(&mut self.counters.in_malformed);
-            return Inbound::Dropped(DropReason::Inner);
-        };
-        // What is behind the packet is filler of traffic flow confidentiality, RFC 4303 §2.7.
-        let start = packet.range().start;
-        let _ = packet.set_range(start..start.saturating_add(clear));
-        let Ok(key) = PacketKey::from_packet(packet.octets(), Direction::Inbound) else {
-            count(&mut self.counters.in_malformed);
-            return Inbound::Dropped(DropReason::Inner);
-        };
         let Some(pair) = self.pairs.get(&child) else {
             count(&mut self.counters.in_outside);
-            return Inbound::Dropped(DropReason::Outside);
+            return Err(DropReason::Outside);
         };
-        let (local_port, remote_port) = ports(key.upper).unzip();
         let policy = pair.policy;
+        let left = carry::leave(pair.mode, &pair.ends, opened.next_header, packet);
+        let key = left
+            .and_then(|()| PacketKey::from_packet(packet.octets(), Direction::Inbound).map_err(|_| DropReason::Inner));
+        let key = key.inspect_err(|_| count(&mut self.counters.in_malformed))?;
+        let (local_port, remote_port) = ports(key.upper).unzip();
         let wanted = holds(&pair.local, key.local, key.protocol, local_port)
             && holds(&pair.remote, key.remote, key.protocol, remote_port);
         if !wanted {
             count(&mut self.counters.in_outside);
             self.count_policy(policy, |counters| &mut counters.in_pol_select_match_fail);
-            return Inbound::Dropped(DropReason::Outside);
+            return Err(DropReason::Outside);
         }
-        let arrival = Arrival::Protected { policy };
-        match self.policies.inbound(INTERFACE, &key, arrival) {
+        match self.policies.inbound(INTERFACE, &key, Arrival::Protected { policy }) {
             Ok(_) => {
                 count(&mut self.counters.in_opened);
                 self.count_policy(policy, |counters| &mut counters.in_process_done);
-                Inbound::Deliver { child }
+                Ok(child)
             }
             Err(refusal) => {
                 count(&mut self.counters.in_policy_refused);
-                Inbound::Dropped(refusal.into())
+                Err(refusal.into())
             }
         }
     }
@@ -218,55 +217,6 @@ impl Gateway {
         if pair.seen_reported.is_none_or(|at| now - at >= defaults::TRAFFIC_REPORT) {
             pair.seen_reported = Some(now);
             let _ = self.ike.handle_command(now, Command::TrafficSeen { child });
-        }
-    }
-}
-
-/// Returns the length of the packet inside by its own header, if it is of the kind announced and whole.
-fn clear_length(opened: &Opened, octets: &[u8]) -> Option<usize> {
-    if opened.mode != SaMode::Tunnel {
-        return None;
-    }
-    let version = octets.first()? >> 4;
-    let field = |at: usize| Some(usize::from(u16::from_be_bytes([*octets.get(at)?, *octets.get(at + 1)?])));
-    let length = match (opened.next_header, version) {
-        (IPV4, 4) => field(2)?,
-        (IPV6, 6) => field(4)?.checked_add(40)?,
-        _ => return None,
-    };
-    (length <= octets.len()).then_some(length)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sad::FlowId;
-
-    fn opened(next_header: u8, mode: SaMode) -> Opened {
-        // Any handle will do: it is not looked at.
-        let mut sad = sad::Sad::new(sad::SadSettings::default(), &mut simnet::Entropy::new(1));
-        let owner = sad::OwnerId(1);
-        let here = [192, 0, 2, 1].into();
-        let rng = &mut simnet::Entropy::new(2);
-        let (association, _) = sad.allocate_spi(Instant::ZERO, sad::SaProtocol::Esp, here, owner, rng).unwrap();
-        Opened { association, flow: FlowId(1), mode, next_header, sequence: 1, newest: true }
-    }
-
-    #[test]
-    fn the_packet_inside_must_be_of_the_kind_announced_and_whole() {
-        let mut ipv4 = [0x45; 40];
-        ipv4[2..4].copy_from_slice(&30_u16.to_be_bytes());
-        assert_eq!(clear_length(&opened(IPV4, SaMode::Tunnel), &ipv4), Some(30));
-        assert_eq!(clear_length(&opened(IPV6, SaMode::Tunnel), &ipv4), None);
-        assert_eq!(clear_length(&opened(17, SaMode::Tunnel), &ipv4), None);
-        assert_eq!(clear_length(&opened(IPV4, SaMode::Transport), &ipv4), None);
-        assert_eq!(clear_length(&opened(IPV4, SaMode::Tunnel), &ipv4[..29]), None);
-        let mut ipv6 = [0x60; 48];
-        ipv6[4..6].copy_from_slice(&8_u16.to_be_bytes());
-        assert_eq!(clear_length(&opened(IPV6, SaMode::Tunnel), &ipv6), Some(48));
-        assert_eq!(clear_length(&opened(IPV6, SaMode::Tunnel), &ipv6[..47]), None);
-        for length in 0..5 {
-            assert_eq!(clear_length(&opened(IPV4, SaMode::Tunnel), &ipv4[..length]), None);
         }
     }
 }

@@ -5,6 +5,10 @@
 //! negotiation that this needs is started by the traffic or by a [`Command`]. The policies fail
 //! closed: what is to be protected leaves protected, or waits within bounds, or is dropped.
 //!
+//! In tunnel mode the packets are those of the networks behind the two gateways. In transport mode they are
+//! this machine's own: a program of it hands over its datagrams by
+//! [`handle_transmit`](Gateway::handle_transmit) and reads what is delivered with [`datagram_of`].
+//!
 //! ```no_run
 //! # use drive::{Datagram, Instant, Path};
 //! # use gateway::{Action, Gateway};
@@ -39,6 +43,7 @@ extern crate alloc;
 
 mod acquire;
 mod action;
+mod carry;
 mod command;
 mod config;
 mod counters;
@@ -47,6 +52,7 @@ mod demux;
 mod inbound;
 mod monitor;
 mod outbound;
+mod own;
 mod pair;
 mod plan;
 mod pump;
@@ -63,5 +69,6 @@ pub use ikev1_core::{ChildId, CommandError, ConnectionId, Handle, IkeSaId, KeyLo
 pub use inbound::{DropReason, InPacket, Inbound};
 pub use monitor::{PairStatus, PolicyStatus, Snapshot};
 pub use outbound::{OutPacket, Outbound, OutboundDrop, Outcome, ROOM};
+pub use own::datagram_of;
 pub use plan::Plan;
 pub use pump::Gateway;

@@ -2,15 +2,18 @@
 
 use crate::acquire::Admission;
 use crate::action::{Action, Event};
+use crate::carry;
 use crate::counters::count;
 use crate::defaults;
 use crate::pump::Gateway;
 use crate::route::INTERFACE;
 use alloc::vec;
-use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 use bytes::Bytes;
+use core::ops::Range;
 use drive::{Instant, Path, Transmit};
 use esp_ah::Packet;
+use esp_ah::mode::ModeError;
 use ikev1_core::ChildId;
 use sad::{Outgoing, SaHandle, SealRefusal};
 use spd::{Decision, Direction, PacketKey, TemplateId};
@@ -20,11 +23,6 @@ pub const ROOM: usize = 64;
 
 /// Packets that are worked on together; a longer batch is worked on in lots of so many.
 const LOT: usize = 64;
-
-/// The protocol number of IPv4 inside something, which ESP's next header says in tunnel mode.
-pub(crate) const IPV4: u8 = 4;
-/// The protocol number of IPv6 inside something.
-pub(crate) const IPV6: u8 = 41;
 
 /// Why a clear packet was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +34,13 @@ pub enum OutboundDrop {
     /// No policy names it, or the one that does says discard.
     #[error("the policy says discard")]
     Discard,
+    /// It has options or extension headers that stay outside its association in transport mode, and whoever
+    /// makes the header again from the path would lose them.
+    #[error("options or extension headers outside the association")]
+    Options,
+    /// It is a fragment, and transport mode protects whole packets only, RFC 4303 §3.3.4.
+    #[error("a fragment in transport mode")]
+    Fragment,
     /// It needs an association whose negotiation failed a moment ago.
     #[error("the negotiation failed a moment ago")]
     Resting,
@@ -92,14 +97,20 @@ impl<'b> OutPacket<'b> {
     }
 }
 
-/// The association that a packet goes through.
-#[derive(Clone, Copy)]
+/// The association that a packet goes through, and what of the packet goes into it.
 struct Chosen {
     child: ChildId,
     policy: spd::PolicyId,
     association: SaHandle,
     path: Path,
+    inside: Range<usize>,
     next_header: u8,
+}
+
+impl From<ModeError> for OutboundDrop {
+    fn from(error: ModeError) -> Self {
+        if error == ModeError::Fragment { Self::Fragment } else { Self::Malformed }
+    }
 }
 
 impl Gateway {
@@ -121,12 +132,13 @@ impl Gateway {
     pub fn handle_packet(&mut self, now: Instant, packet: &[u8]) -> Outcome {
         let now = self.clock.observe(now);
         count(&mut self.counters.out_packets);
-        let outcome = self.seal_copy(now, packet);
+        let outcome = self.seal_copy(now, packet, |clear| Action::Bypass(Bytes::copy_from_slice(clear)));
         self.drain(now);
         outcome
     }
 
-    pub(crate) fn seal_copy(&mut self, now: Instant, clear: &[u8]) -> Outcome {
+    /// Seals a copy of a packet; `bypass` says how it passes where no policy protects it.
+    pub(crate) fn seal_copy(&mut self, now: Instant, clear: &[u8], bypass: impl FnOnce(&[u8]) -> Action) -> Outcome {
         let mut buffer = vec![0; clear.len().saturating_add(2 * ROOM)];
         let end = ROOM.saturating_add(clear.len());
         if let Some(room) = buffer.get_mut(ROOM..end) {
@@ -145,7 +157,7 @@ impl Gateway {
                 Outcome::Sent
             }
             Outbound::Bypass => {
-                self.push(Action::Bypass(Bytes::copy_from_slice(clear)));
+                self.push(bypass(clear));
                 Outcome::Bypassed
             }
             Outbound::Waits => Outcome::Waits,
@@ -155,35 +167,31 @@ impl Gateway {
     }
 
     fn seal_lot(&mut self, now: Instant, lot: &mut [OutPacket<'_>]) {
-        let mut chosen: [Option<Chosen>; LOT] = [None; LOT];
-        for (item, chosen) in lot.iter_mut().zip(&mut chosen) {
-            match self.decide(now, item.packet.octets()) {
-                Ok(found) => *chosen = Some(found),
+        let mut chosen: ArrayVec<Chosen, LOT> = ArrayVec::new();
+        for item in lot.iter_mut() {
+            item.outcome = Outbound::Unprocessed;
+            match self.choose(now, &mut item.packet) {
+                Ok(found) => chosen.push(found),
                 Err(outcome) => item.outcome = outcome,
             }
         }
-        let mut results: [Option<Result<core::ops::Range<usize>, SealRefusal>>; LOT] = [const { None }; LOT];
+        let mut results: ArrayVec<_, LOT> = ArrayVec::new();
         {
-            let mut outgoing: Vec<(usize, Outgoing<'_>)> = Vec::with_capacity(lot.len());
-            for (index, (item, chosen)) in lot.iter_mut().zip(&chosen).enumerate() {
-                if let Some(chosen) = chosen {
-                    let packet = item.packet.reborrow();
-                    outgoing.push((index, Outgoing::new(chosen.association, packet, chosen.next_header)));
-                }
+            let mut jobs: ArrayVec<Outgoing<'_>, LOT> = ArrayVec::new();
+            let items = lot.iter_mut().filter(|item| item.outcome == Outbound::Unprocessed);
+            for (item, chosen) in items.zip(&chosen) {
+                let mut inside = item.packet.reborrow();
+                // The range came out of this very buffer.
+                let _ = inside.set_range(chosen.inside.clone());
+                jobs.push(Outgoing::new(chosen.association, inside, chosen.next_header));
             }
-            let (indices, mut jobs): (Vec<usize>, Vec<Outgoing<'_>>) = outgoing.into_iter().unzip();
             self.sad.seal_batch(now, &mut jobs);
-            for (index, job) in indices.into_iter().zip(&jobs) {
-                if let Some(result) = results.get_mut(index) {
-                    *result = Some(job.outcome().map(|_| job.packet.range()));
-                }
-            }
+            results.extend(jobs.iter().map(|job| (job.outcome(), job.packet.range())));
         }
-        for ((item, chosen), result) in lot.iter_mut().zip(chosen).zip(results) {
-            let (Some(chosen), Some(result)) = (chosen, result) else { continue };
-            item.outcome = match result {
-                Ok(range) => {
-                    // The range came out of this very buffer.
+        let items = lot.iter_mut().filter(|item| item.outcome == Outbound::Unprocessed);
+        for ((item, chosen), (outcome, range)) in items.zip(chosen).zip(results) {
+            item.outcome = match outcome {
+                Ok(_) => {
                     let _ = item.packet.set_range(range);
                     count(&mut self.counters.out_sealed);
                     self.count_policy(chosen.policy, |counters| &mut counters.out_process_done);
@@ -199,8 +207,30 @@ impl Gateway {
         }
     }
 
-    /// Decides about one packet, and puts it to wait if it must.
-    fn decide(&mut self, now: Instant, packet: &[u8]) -> Result<Chosen, Outbound> {
+    /// Finds the association of a packet and what of the packet goes into it, or what becomes of it else.
+    fn choose(&mut self, now: Instant, packet: &mut Packet<'_>) -> Result<Chosen, Outbound> {
+        let (key, template) = self.decide(packet.octets())?;
+        let carrier = self.routes.of(template).and_then(|route| route.carrier(&key));
+        let carrying = carrier.and_then(|child| Some((child, self.pairs.get(&child)?)));
+        let Some((child, pair, association)) = carrying.and_then(|(child, pair)| Some((child, pair, pair.outbound?)))
+        else {
+            return Err(self.wait(now, template, packet.octets()));
+        };
+        let mut inside = packet.reborrow();
+        match carry::enter(pair.mode, &mut inside) {
+            Ok(next_header) => {
+                let inside = inside.range();
+                Ok(Chosen { child, policy: pair.policy, association, path: pair.path, inside, next_header })
+            }
+            Err(reason) => {
+                count(&mut self.counters.out_malformed);
+                Err(Outbound::Dropped(reason))
+            }
+        }
+    }
+
+    /// Decides about one packet by policy; what is not to be protected is decided here for good.
+    fn decide(&mut self, packet: &[u8]) -> Result<(PacketKey, TemplateId), Outbound> {
         if self.closed {
             return Err(Outbound::Dropped(OutboundDrop::Closed));
         }
@@ -209,7 +239,7 @@ impl Gateway {
             return Err(Outbound::Dropped(OutboundDrop::Malformed));
         };
         match self.policies.outbound(INTERFACE, &key) {
-            Decision::Protect { template, .. } => self.choose(now, template, &key, packet),
+            Decision::Protect { template, .. } => Ok((key, template)),
             Decision::Bypass { .. } => {
                 count(&mut self.counters.out_bypassed);
                 Err(Outbound::Bypass)
@@ -220,24 +250,6 @@ impl Gateway {
                 Err(Outbound::Dropped(OutboundDrop::Discard))
             }
         }
-    }
-
-    fn choose(
-        &mut self,
-        now: Instant,
-        template: TemplateId,
-        key: &PacketKey,
-        packet: &[u8],
-    ) -> Result<Chosen, Outbound> {
-        let carrier = self.routes.of(template).and_then(|route| route.carrier(key));
-        if let Some(child) = carrier
-            && let Some(pair) = self.pairs.get(&child)
-            && let Some(association) = pair.outbound
-        {
-            let next_header = if key.local.is_ipv4() { IPV4 } else { IPV6 };
-            return Ok(Chosen { child, policy: pair.policy, association, path: pair.path, next_header });
-        }
-        Err(self.wait(now, template, packet))
     }
 
     /// Puts a packet to wait, and starts the negotiation it waits for.

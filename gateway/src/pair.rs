@@ -1,13 +1,17 @@
 //! Pairs of associations: how they come, move and go as the exchanges say.
 
-use crate::action::InstallRefusal;
+use crate::action::{Action, InstallRefusal};
+use crate::carry::Ends;
 use crate::defaults;
 use crate::demux::ESP;
 use crate::pump::Gateway;
 use crate::suite;
 use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::IpAddr;
 use drive::{Instant, Path, SecretBytes};
 use esp_ah::{OpenKey, SealKey, SequenceBits};
+use ikev1_core::proposal::Mode;
 use ikev1_core::{AllocateSpi, ChildId, Encapsulation, InstallSa, RemoveSa, Role, TrafficSelector};
 use sad::{FlowId, InboundKeys, OutboundKeys, OwnerId, SaHandle, SaMode, SaParameters, SaProtocol, Spi};
 use spd::TemplateId;
@@ -21,6 +25,9 @@ pub(crate) struct Pair {
     pub(crate) outbound: Option<SaHandle>,
     /// What sealed packets travel on.
     pub(crate) path: Path,
+    pub(crate) mode: Mode,
+    pub(crate) ends: Ends,
+    /// The traffic on this side, and on the peer's.
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
     pub(crate) sent_reported: Option<Instant>,
@@ -45,9 +52,6 @@ impl Gateway {
         let template = self.routes.template(install.connection, install.policy).ok_or(InstallRefusal::UnknownPolicy)?;
         let policy = self.routes.of(template).map(|route| route.spd).ok_or(InstallRefusal::UnknownPolicy)?;
         let suite = suite::of(install.suite).ok_or(InstallRefusal::Suite)?;
-        if install.mode != ikev1_core::proposal::Mode::Tunnel {
-            return Err(InstallRefusal::Mode);
-        }
         let mut keymat = Vec::with_capacity(suite.keymat_len());
         keymat.extend_from_slice(install.encryption_key.expose());
         keymat.extend_from_slice(install.integrity_key.expose());
@@ -57,11 +61,20 @@ impl Gateway {
             Encapsulation::Udp(path) => path,
         };
         let parameters = SaParameters {
-            mode: SaMode::Tunnel,
+            mode: match install.mode {
+                Mode::Tunnel => SaMode::Tunnel,
+                Mode::Transport => SaMode::Transport,
+            },
             path,
             flow: FlowId(install.child.0),
             owner: OwnerId(install.ike_sa.0),
             lifetime: lifetime(&install.lifetimes),
+        };
+        let ends = Ends { local: install.local, remote: install.remote, translated: path.is_udp(), original: None };
+        let (local, remote) = match install.mode {
+            Mode::Tunnel => (install.local_selector, install.remote_selector),
+            // The addresses are those of the ends, whatever the ends called themselves behind NATs.
+            Mode::Transport => (at(ends.local, install.local_selector), at(ends.remote, install.remote_selector)),
         };
         let pair = self.pairs.entry(install.child).or_insert(Pair {
             template,
@@ -69,8 +82,10 @@ impl Gateway {
             inbound: None,
             outbound: None,
             path,
-            local: install.local_selector,
-            remote: install.remote_selector,
+            mode: install.mode,
+            ends,
+            local,
+            remote,
             sent_reported: None,
             seen_reported: None,
         });
@@ -89,7 +104,6 @@ impl Gateway {
                 let keys = OutboundKeys::Esp(keys);
                 pair.outbound = Some(self.sad.install_outbound(now, spi, &parameters, keys, pair.inbound)?);
                 let behind = install.replaces.filter(|_| install.role == Role::Initiator);
-                let (local, remote) = (install.local_selector, install.remote_selector);
                 self.routes.attach(template, install.child, local, remote, behind);
                 if behind.is_some() {
                     self.switches.set(install.child, now + defaults::SWITCH_DELAY);
@@ -97,7 +111,7 @@ impl Gateway {
                 self.count_policy(policy, |counters| &mut counters.setup_done);
                 for packet in self.waiting.release(template) {
                     // What still finds no association waits again, or is counted as dropped.
-                    let _ = self.seal_copy(now, &packet);
+                    let _ = self.seal_copy(now, &packet, |clear| Action::Bypass(Bytes::copy_from_slice(clear)));
                 }
             }
         }
@@ -128,6 +142,11 @@ impl Gateway {
             let _ = self.sad.set_path(association, path);
         }
     }
+}
+
+/// Returns the selector for one address instead of its own.
+fn at(address: IpAddr, selector: TrafficSelector) -> TrafficSelector {
+    TrafficSelector::host(address).with_protocol(selector.protocol()).with_port(selector.port())
 }
 
 /// The limits in octets; those in time are kept by the exchanges, which renew and remove.

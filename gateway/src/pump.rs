@@ -7,12 +7,14 @@ use crate::counters::{Counters, count};
 use crate::defaults;
 use crate::demux::Ports;
 use crate::inbound::{DropReason, InPacket, Inbound};
+use crate::outbound::ROOM;
 use crate::pair::Pair;
 use crate::plan::Plan;
 use crate::route::Routes;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
@@ -90,8 +92,11 @@ impl Gateway {
     }
 
     fn open_copy(&mut self, now: Instant, datagram: Datagram<'_>) -> Verdict<DropReason> {
-        let mut buffer = datagram.payload.to_vec();
-        let mut item = InPacket::new(datagram.path, Packet::whole(&mut buffer));
+        let mut buffer = vec![0; ROOM];
+        buffer.extend_from_slice(datagram.payload);
+        let end = buffer.len();
+        let Some(packet) = Packet::new(&mut buffer, ROOM..end) else { return Verdict::Ignored(DropReason::Inner) };
+        let mut item = InPacket::new(datagram.path, packet);
         self.open_lot(now, core::slice::from_mut(&mut item));
         let (outcome, range) = (item.outcome, item.packet.range());
         match outcome {

@@ -1,10 +1,12 @@
 use crate::error::Failure;
 use crate::event::Event;
+use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Role, Ticket};
 use crate::proposal::{Mode, Protection};
 use crate::selector::TrafficSelector;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::{IntoTransmit, Path, SecretBytes, Transmit};
@@ -27,6 +29,11 @@ pub enum Action {
         /// The tunnel end on this machine that it was for.
         local: IpAddr,
     },
+    /// Judge the certificates that a peer presents; answer with
+    /// [`Command::CertificateVerdict`](crate::Command::CertificateVerdict).
+    ///
+    /// Comes only where the peer signs and the plan does not hold its key.
+    VerifyCertificate(Box<VerifyCertificate>),
     /// Install one direction of a pair of IPsec SAs.
     InstallSa(Box<InstallSa>),
     /// Remove both directions of a pair, or the one that is installed.
@@ -61,6 +68,26 @@ pub struct AllocateSpi {
     pub local: IpAddr,
     /// The tunnel end of the peer.
     pub remote: IpAddr,
+}
+
+/// The question whether a peer's certificates vouch for its identity.
+///
+/// The peer has not shown yet that it holds the key: that is checked with the key of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyCertificate {
+    /// The number the answer must carry.
+    pub ticket: Ticket,
+    /// The ISAKMP SA that is being made; it waits for the answer.
+    pub ike_sa: IkeSaId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Where the peer is.
+    pub path: Path,
+    /// Who the peer says it is: the certificate must prove this identity.
+    pub identity: Identity,
+    /// The certificates in DER as they came, the peer's own first, at most eight; none if the peer thinks
+    /// that its key is known here.
+    pub certificates: Vec<Vec<u8>>,
 }
 
 /// Which way an SA protects.

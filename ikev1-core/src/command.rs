@@ -1,3 +1,4 @@
+use crate::auth::RsaVerifyingKey;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
 use crate::selector::TrafficSelector;
 use drive::Path;
@@ -55,6 +56,14 @@ pub enum Command {
         ticket: Ticket,
         /// The inbound SPI, 256 or above; `None` when there is none to give.
         spi: Option<u32>,
+    },
+    /// Answers [`Action::VerifyCertificate`](crate::Action::VerifyCertificate).
+    CertificateVerdict {
+        /// The number of the question.
+        ticket: Ticket,
+        /// The key that the peer's certificate vouches for; `None` if it is not trusted, or does not prove
+        /// the identity.
+        key: Option<RsaVerifyingKey>,
     },
     /// Says that ESP or AH of a pair passed its integrity check: a sign of life of the peer.
     ///

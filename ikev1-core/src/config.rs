@@ -1,5 +1,6 @@
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
+use crate::fragment::{self, FragmentLimits};
 use crate::plan::{ConnectionPlan, Plan, SpiSource};
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -28,6 +29,7 @@ pub struct Config {
     max_half_open: usize,
     max_half_open_per_address: usize,
     max_ike_sas: usize,
+    fragment_limits: FragmentLimits,
 }
 
 impl Default for Config {
@@ -43,6 +45,7 @@ impl Default for Config {
             max_half_open: defaults::MAX_HALF_OPEN,
             max_half_open_per_address: defaults::MAX_HALF_OPEN_PER_ADDRESS,
             max_ike_sas: defaults::MAX_IKE_SAS,
+            fragment_limits: FragmentLimits::default(),
         }
     }
 }
@@ -118,6 +121,13 @@ impl Config {
         self
     }
 
+    /// Sets how much is kept of messages that come in parts.
+    #[must_use]
+    pub fn fragment_limits(mut self, limits: FragmentLimits) -> Self {
+        self.fragment_limits = limits;
+        self
+    }
+
     /// Checks everything and returns the plan.
     ///
     /// # Errors
@@ -130,6 +140,7 @@ impl Config {
         if self.ike_port == self.nat_t_port {
             return Err(wrong("nat_t_port", ConfigProblem::Conflict("the NAT-T port is the ISAKMP port")));
         }
+        check_fragment_limits(&self.fragment_limits)?;
         let mut connections: Vec<Arc<ConnectionPlan>> = Vec::new();
         for connection in self.connections {
             if connections.iter().any(|other| other.name == connection.name) {
@@ -148,6 +159,7 @@ impl Config {
             max_half_open: self.max_half_open,
             max_half_open_per_address: self.max_half_open_per_address,
             max_ike_sas: self.max_ike_sas,
+            fragment_limits: self.fragment_limits,
         })
     }
 }
@@ -174,6 +186,15 @@ fn within(field: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), Con
         return Ok(());
     }
     Err(wrong(field, ConfigProblem::OutOfRange { value, least: *range.start(), most: *range.end() }))
+}
+
+fn check_fragment_limits(limits: &FragmentLimits) -> Result<(), ConfigError> {
+    within("fragment_limits.parts", limits.parts.into(), 2..=255)?;
+    within("fragment_limits.octets", limits.octets as u64, 576..=defaults::MAX_DATAGRAM as u64)?;
+    within("fragment_limits.messages_per_sa", limits.messages_per_sa as u64, 1..=16)?;
+    let one = limits.octets.saturating_add(usize::from(limits.parts).saturating_mul(fragment::SLOT));
+    within("fragment_limits.total_octets", limits.total_octets as u64, one as u64..=1 << 32)?;
+    within("fragment_limits.age", limits.age.as_secs(), 1..=600)
 }
 
 /// Names are 1 to 24 printable characters, as routers have them.
@@ -224,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        assert_eq!(refusal(ConnectionConfig::new("site-b")), "site-b.pre_shared_key: must be given");
+        assert_eq!(refusal(ConnectionConfig::new("site-b")), "site-b.authentication: must be given");
         assert_eq!(refusal(connection().policy(PolicyConfig::new("lan"))), "site-b.lan.local: must be given");
         let half = PolicyConfig::new("lan").local(net(1));
         assert_eq!(refusal(connection().policy(half)), "site-b.lan.remote: must be given");

@@ -232,6 +232,18 @@ pub struct OwnCounters {
     pub events_dropped: u64,
     /// Exchanges that failed, phase 2 and informational.
     pub exchanges_failed: u64,
+    /// Parts of messages received.
+    pub fragments_received: u64,
+    /// Parts of messages dropped, or sets of them that were no message.
+    pub fragments_refused: u64,
+    /// Messages joined from parts.
+    pub fragmented_received: u64,
+    /// Messages of which parts were forgotten because the rest did not come.
+    pub fragmented_expired: u64,
+    /// Messages sent in parts, resends included.
+    pub fragmented_sent: u64,
+    /// Parts of messages sent.
+    pub fragments_sent: u64,
 }
 
 impl Counters {
@@ -262,6 +274,7 @@ impl Counters {
             DropReason::Replay => &mut own.replays,
             DropReason::RepeatLimit => &mut self.delete_delay_exceeded,
             DropReason::Hint => &mut own.hints,
+            DropReason::Fragment(_) => &mut own.fragments_refused,
             DropReason::Unprotected => &mut own.unprotected,
         };
         *counter = counter.saturating_add(1);

@@ -48,6 +48,10 @@ pub const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a question to the caller may stay without answer.
 pub const TICKET_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long an exchange still waits for the right message after a signature proved nothing: a copy that
+/// was bent on the way must not end it, and an honest peer is told soon.
+pub const REFUSAL_GRACE: Duration = Duration::from_secs(10);
+
 /// The life of an ISAKMP SA: 24 hours.
 pub const IKE_LIFETIME: Duration = Duration::from_secs(86_400);
 /// The life of an IPsec SA: 8 hours.
@@ -66,8 +70,33 @@ pub const DPD_IDLE: Duration = Duration::from_secs(20);
 /// How often a NAT mapping is kept open, RFC 3948 §4.
 pub const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// The longest IP datagram an IKE message travels in whole, if the peer takes parts: what IPv6 carries
+/// anywhere, and what strongSwan and the clients of Apple have.
+pub const FRAGMENT_SIZE: u16 = 1_280;
+/// The most parts of one message: a chain of certificates in parts of 576 octets has some 30, and some
+/// peers cut smaller than that.
+pub const MAX_FRAGMENTS: u8 = 64;
+/// The most messages in parts of one ISAKMP SA: a peer sends one at a time, and its resends bear the
+/// same id.
+pub const MAX_FRAGMENTED_PER_SA: usize = 4;
+/// The most octets kept in parts, of all peers.
+pub const MAX_FRAGMENT_OCTETS: usize = 4 << 20;
+/// How long parts wait for the rest: three resends of the default schedule.
+pub const FRAGMENT_AGE: Duration = Duration::from_secs(30);
+
 /// The octets of a nonce this end sends; 8 to 256 are lawful, RFC 2409 §5.
 pub const NONCE_LENGTH: usize = 32;
+/// The most certificates in one message, the sender's own included.
+pub const MAX_CHAIN: usize = 8;
+/// The most octets of one certificate: a key of 8192 bits and a hundred names fit.
+pub const MAX_CERTIFICATE: usize = 16 * 1024;
+/// The most octets of all certificates that one end presents, so that a message fits a datagram.
+pub const MAX_CHAIN_OCTETS: usize = 32 * 1024;
+/// The most octets of the name of an authority in a certificate request.
+pub const MAX_AUTHORITY_NAME: usize = 2_048;
+/// The most signatures of the peer that are checked for one ISAKMP SA: forged copies of a message cost
+/// no more than this.
+pub const MAX_SIGNATURE_CHECKS: u8 = 4;
 /// The most half-open ISAKMP SAs kept as a responder.
 pub const MAX_HALF_OPEN: usize = 1_000;
 /// The most half-open ISAKMP SAs kept for one address.

@@ -1,3 +1,4 @@
+use crate::fragment::FragmentFault;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
 use crate::negotiate::AnswerError;
 use alloc::string::String;
@@ -84,6 +85,9 @@ pub enum DropReason {
     /// An unprotected Delete or status notification, which never acts.
     #[error("unprotected informational")]
     Unprotected,
+    /// It is a part of a message, and it or the whole cannot be used.
+    #[error("fragment: {0}")]
+    Fragment(FragmentFault),
     /// The endpoint is closed.
     #[error("closed")]
     Closed,
@@ -128,6 +132,21 @@ pub enum Failure {
     /// The identification payload names nobody.
     #[error("identity cannot be read")]
     BadIdentity,
+    /// The caller does not trust the peer's certificates, or one of them is too long to be looked at.
+    #[error("certificate is not trusted")]
+    CertificateRefused,
+    /// The signature was not made by the peer's key over this exchange.
+    #[error("signature is wrong")]
+    WrongSignature,
+    /// The peer's RSA key has fewer than 2048 bits, which the connection does not allow.
+    #[error("RSA key of {0} bits is too weak")]
+    WeakKey(usize),
+    /// The caller gave no verdict on a certificate in time.
+    #[error("no verdict on the certificate")]
+    NoVerdict,
+    /// The key of this end could not sign.
+    #[error("this end could not sign")]
+    Signing,
     /// No pre-shared key is known for the peer.
     #[error("no pre-shared key")]
     NoKey,

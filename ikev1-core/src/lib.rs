@@ -28,6 +28,7 @@ pub mod defaults;
 mod error;
 mod event;
 mod flight;
+mod fragment;
 mod identity;
 mod ids;
 mod informational;
@@ -49,12 +50,14 @@ mod unsupported;
 
 pub use action::{
     Action, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason, RemoveSa,
+    VerifyCertificate,
 };
 pub use command::{Command, Handle};
 pub use config::{Config, ConnectionConfig, PolicyConfig};
 pub use counters::{Counters, OwnCounters};
 pub use error::{CommandError, ConfigError, ConfigProblem, DropReason, Failure};
 pub use event::{Event, MessageTrace};
+pub use fragment::{FragmentFault, FragmentLimits, Fragmentation};
 pub use identity::{Identity, IdentityError, MAX_IDENTITY};
 pub use ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 pub use machine::Endpoint;

@@ -1,8 +1,9 @@
-use crate::auth::PreSharedKey;
+use crate::auth::Authentication;
 use crate::crypto::DhGroup;
+use crate::fragment::{FragmentLimits, Fragmentation};
 use crate::identity::Identity;
-use crate::ids::{ConnectionId, PolicyId};
-use crate::proposal::{IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
+use crate::ids::{ConnectionId, PolicyId, Role};
+use crate::proposal::{AuthenticationMethod, IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -17,8 +18,31 @@ use ipsec_wire::registry::ExchangeType;
 pub enum Peer {
     /// The peer at one address; either end may start.
     Address(IpAddr),
+    /// A peer at any address of a subnet, such as one provider's clients; only the peer can start.
+    Subnet {
+        /// Any address of the subnet.
+        address: IpAddr,
+        /// The length of its prefix, 0 to 32 or 0 to 128.
+        prefix: u8,
+    },
     /// A peer at any address; only the peer can start.
     Any,
+}
+
+impl Peer {
+    /// Returns how closely this names the peer at an address, `None` if it does not: the longest
+    /// prefix wins, one address is the longest of all, and any address the shortest.
+    pub fn closeness(&self, remote: IpAddr) -> Option<u16> {
+        match self {
+            Self::Any => Some(0),
+            Self::Subnet { address, prefix } => {
+                let subnet = TrafficSelector::subnet(*address, *prefix).ok()?;
+                let holds = subnet.first() <= remote && remote <= subnet.last();
+                (holds && address.is_ipv4() == remote.is_ipv4()).then(|| u16::from(*prefix).saturating_add(1))
+            }
+            Self::Address(address) => (*address == remote).then_some(u16::MAX),
+        }
+    }
 }
 
 /// The two ways through phase 1, RFC 2409 §5.
@@ -95,6 +119,7 @@ pub struct Plan {
     pub(crate) max_half_open: usize,
     pub(crate) max_half_open_per_address: usize,
     pub(crate) max_ike_sas: usize,
+    pub(crate) fragment_limits: FragmentLimits,
 }
 
 impl Plan {
@@ -144,7 +169,7 @@ pub struct ConnectionPlan {
     pub(crate) local: Option<IpAddr>,
     pub(crate) local_identity: Option<Identity>,
     pub(crate) remote_identity: RemoteIdentity,
-    pub(crate) psk: PreSharedKey,
+    pub(crate) authentication: Authentication,
     pub(crate) mode: Phase1Mode,
     pub(crate) aggressive: bool,
     pub(crate) phase1: Vec<Phase1Transform>,
@@ -157,6 +182,8 @@ pub struct ConnectionPlan {
     pub(crate) dead_peer: DeadPeerAction,
     pub(crate) nat_traversal: bool,
     pub(crate) force_encapsulation: bool,
+    pub(crate) fragmentation: Fragmentation,
+    pub(crate) fragment_size: u16,
     pub(crate) keepalive: Duration,
     pub(crate) initial_contact: bool,
     pub(crate) send_deletes: bool,
@@ -165,6 +192,8 @@ pub struct ConnectionPlan {
     pub(crate) children_end_with_ike: bool,
     pub(crate) soft_per_mille: (u32, u32),
     pub(crate) jitter_per_mille: u32,
+    /// Whether weak algorithms and keys are allowed.
+    pub(crate) weak: bool,
     pub(crate) policies: Vec<PolicyPlan>,
 }
 
@@ -199,10 +228,22 @@ impl ConnectionPlan {
         self.policies.get(usize::try_from(id.0).ok()?)
     }
 
-    /// Returns the transforms of phase 1 as they are offered: all with the life of the connection.
-    pub(crate) fn phase1_offer(&self) -> Vec<Phase1Transform> {
+    /// Returns how the ends prove to each other who they are.
+    pub const fn authentication(&self) -> &Authentication {
+        &self.authentication
+    }
+
+    /// Returns the method of authentication that transforms name when this end has a role in phase 1.
+    pub(crate) const fn method(&self, role: Role) -> AuthenticationMethod {
+        self.authentication.method(role)
+    }
+
+    /// Returns the transforms of phase 1 as they are offered or wanted in a role: all with the
+    /// authentication and the life of the connection.
+    pub(crate) fn phase1_offer(&self, role: Role) -> Vec<Phase1Transform> {
         let lifetime = Lifetime::seconds(self.lifetime.as_secs());
-        self.phase1.iter().map(|transform| Phase1Transform { lifetime, ..*transform }).collect()
+        let authentication = self.method(role);
+        self.phase1.iter().map(|transform| Phase1Transform { authentication, lifetime, ..*transform }).collect()
     }
 
     /// Returns the length of the private exponent for a group, in bits.

@@ -21,6 +21,9 @@ pub struct Status {
     pub children: Vec<ChildStatus>,
     /// ISAKMP SAs whose peer has proven nothing: `Embryonic`.
     pub embryonic: usize,
+    /// Messages of which parts are missing: how many, and the octets that are kept of these and of those
+    /// joined lately.
+    pub in_parts: (usize, usize),
     /// The counters that routers show.
     pub counters: Counters,
     /// The counters that they do not.

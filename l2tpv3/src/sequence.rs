@@ -18,15 +18,17 @@ pub(crate) enum Verdict {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Receiver {
     expected: u32,
-    /// The number that would continue a run of old ones, and how long the run is.
-    run: Option<(u32, u8)>,
+    /// The number that would continue a run of old ones.
+    run_next: u32,
+    /// How long that run is; 0 for none.
+    run_length: u8,
     believed_after: u8,
 }
 
 impl Receiver {
     /// Returns a receiver that expects 0 and believes a run of `believed_after` old numbers (0: never).
     pub(crate) const fn new(believed_after: u8) -> Self {
-        Self { expected: 0, run: None, believed_after }
+        Self { expected: 0, run_next: 0, run_length: 0, believed_after }
     }
 
     pub(crate) const fn expected(&self) -> u32 {
@@ -39,21 +41,18 @@ impl Receiver {
             self.accept(number);
             return Verdict::New;
         }
-        let length = match self.run {
-            Some((next, length)) if next == number => length.saturating_add(1),
-            _ => 1,
-        };
+        let length = if self.run_next == number { self.run_length.saturating_add(1) } else { 1 };
         if self.believed_after != 0 && length >= self.believed_after {
             self.accept(number);
             return Verdict::Resynchronised;
         }
-        self.run = Some(((number + 1) % SEQUENCE_MODULUS, length));
+        (self.run_next, self.run_length) = ((number + 1) % SEQUENCE_MODULUS, length);
         Verdict::Old
     }
 
     const fn accept(&mut self, number: u32) {
         self.expected = (number + 1) % SEQUENCE_MODULUS;
-        self.run = None;
+        self.run_length = 0;
     }
 }
 

@@ -114,6 +114,11 @@ pub struct Connection {
     pub nat_keepalive: Option<Span>,
     /// How long a silent peer goes unquestioned; absent: never asked.
     pub dpd_idle: Option<Span>,
+    /// Whether long messages of the negotiation are cut in parts: yes, no, accept, or force.
+    #[serde(default)]
+    pub fragmentation: Parts,
+    /// The longest IP datagram that a message of the negotiation travels in whole.
+    pub fragment_size: Option<u16>,
     /// Whether broken and weak algorithms may be offered and accepted: DES, MD5, groups 1 and 2.
     #[serde(default)]
     pub dangerously_allow_weak: bool,
@@ -122,6 +127,21 @@ pub struct Connection {
     pub dangerously_aggressive: bool,
     /// What is to be protected.
     pub child: Vec<Child>,
+}
+
+/// Whether long messages of the negotiation are cut in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Parts {
+    /// For peers that announce that they can join them.
+    #[default]
+    Yes,
+    /// Never, nor are parts taken.
+    No,
+    /// Never, but parts are joined.
+    Accept,
+    /// For every peer.
+    Force,
 }
 
 /// When to start negotiating.
@@ -337,13 +357,16 @@ impl Connection {
             Remote::Address(address) if address.is_ipv4() != self.local.is_ipv4() => {
                 return refused("remote", "is of another address family than local");
             }
-            Remote::Any if self.start != Start::Never => {
-                return refused("start", "must be \"never\" when remote is \"any\": there is nobody to call");
+            Remote::Subnet(subnet) if subnet.address.is_ipv4() != self.local.is_ipv4() => {
+                return refused("remote", "is of another address family than local");
+            }
+            Remote::Any | Remote::Subnet(_) if self.start != Start::Never => {
+                return refused("start", "must be \"never\" when remote is no single address: there is nobody to call");
             }
             Remote::Any if self.remote_id.is_none() => {
                 return refused("remote_id", "is required when remote is \"any\"");
             }
-            Remote::Address(_) | Remote::Any => {}
+            Remote::Address(_) | Remote::Subnet(_) | Remote::Any => {}
         }
         match (&self.psk, &self.psk_file) {
             (None, None) => return refused("psk", "give psk or psk_file"),

@@ -1,6 +1,6 @@
 //! From the words of the file to the plan of the engine.
 
-use super::file::{Connection, File, FileError, LogLevel, PolicyAction};
+use super::file::{Connection, File, FileError, LogLevel, Parts, PolicyAction};
 use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Prefix, Remote};
 use core::net::IpAddr;
 use drive::Schedule;
@@ -8,7 +8,9 @@ use gateway::{Config, Exemption, Plan};
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
-use ikev1_core::{ConnectionConfig, DpdMode, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector};
+use ikev1_core::{
+    ConnectionConfig, DpdMode, Fragmentation, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector,
+};
 use spd::{AddressSelector, ProtocolSelector, Selector};
 
 /// How much later than the initiator of an association its responder renews it, in thousandths of its life.
@@ -54,6 +56,7 @@ impl Connection {
             .local(self.local)
             .peer(match self.remote {
                 Remote::Address(address) => Peer::Address(address),
+                Remote::Subnet(subnet) => Peer::Subnet { address: subnet.address, prefix: subnet.length },
                 Remote::Any => Peer::Any,
             })
             .pre_shared_key(PreSharedKey::copied(self.key(field)?.expose()))
@@ -87,6 +90,15 @@ impl Connection {
         }
         if let Some(gap) = self.nat_keepalive {
             plan = plan.keepalive(gap.0);
+        }
+        plan = plan.fragmentation(match self.fragmentation {
+            Parts::Yes => Fragmentation::On,
+            Parts::No => Fragmentation::Off,
+            Parts::Accept => Fragmentation::Accept,
+            Parts::Force => Fragmentation::Force,
+        });
+        if let Some(size) = self.fragment_size {
+            plan = plan.fragment_size(size);
         }
         plan = match self.dpd_idle {
             Some(idle) => plan.dpd(DpdMode::Both).dpd_idle(idle.0),

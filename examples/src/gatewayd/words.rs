@@ -127,11 +127,13 @@ impl FromStr for Span {
     }
 }
 
-/// The peer's address, or any.
+/// The peer's address, the subnet it comes from, or any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remote {
     /// This address.
     Address(IpAddr),
+    /// Whoever comes from this subnet; such a connection can answer only.
+    Subnet(Prefix),
     /// Whoever comes; such a connection can answer only.
     Any,
 }
@@ -142,6 +144,9 @@ impl FromStr for Remote {
     fn from_str(text: &str) -> Result<Self, WordError> {
         if text == "any" {
             return Ok(Self::Any);
+        }
+        if text.contains('/') {
+            return text.parse().and_then(Prefix::network).map(Self::Subnet);
         }
         text.parse().map(Self::Address).map_err(|_| WordError::Remote(text.to_owned()))
     }

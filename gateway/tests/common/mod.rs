@@ -86,6 +86,8 @@ pub fn subnet(network: Ipv4Addr) -> TrafficSelector {
 #[derive(Default)]
 pub struct Lans {
     pub delivered: Vec<(Instant, NodeId, Vec<u8>)>,
+    /// Whether nobody answers echo requests.
+    pub silent: bool,
     pub bypassed: Vec<(NodeId, Vec<u8>)>,
     pub events: Vec<(Instant, NodeId, Event)>,
     pub key_lines: usize,
@@ -96,7 +98,7 @@ impl Handler<Gateway> for Lans {
         match action {
             Action::Deliver(packet) => {
                 self.delivered.push((now, node, packet.to_vec()));
-                if packet.get(20) == Some(&8) {
+                if !self.silent && packet.get(20) == Some(&8) {
                     let reply = echo_reply(&packet);
                     orders.call(node, move |now, gateway| {
                         let _ = gateway.handle_packet(now, &reply);
@@ -139,8 +141,27 @@ impl Sites {
         Self::new(seed, Side::left().plan(), Side::right().plan())
     }
 
+    /// Two gateways at other addresses than the usual ones.
+    pub fn between(seed: u64, left: (IpAddr, Plan), right: (IpAddr, Plan)) -> Self {
+        let mut world = World::new(seed);
+        world.set_links(Link::with_latency(Duration::from_millis(10)));
+        let left_node = world.add_node("left", left.0);
+        let right_node = world.add_node("right", right.0);
+        Self::place(world, (left_node, right_node), None, left.1, right.1)
+    }
+
     fn finish(mut world: World, left: NodeId, nat: Option<NatId>, left_plan: Plan, right_plan: Plan) -> Self {
         let right = world.add_node("right", RIGHT);
+        Self::place(world, (left, right), nat, left_plan, right_plan)
+    }
+
+    fn place(
+        world: World,
+        (left, right): (NodeId, NodeId),
+        nat: Option<NatId>,
+        left_plan: Plan,
+        right_plan: Plan,
+    ) -> Self {
         let left_machine = Gateway::new(left_plan, Box::new(world.entropy(left)));
         let right_machine = Gateway::new(right_plan, Box::new(world.entropy(right)));
         let mut net = Harness::with_handler(world, Lans::default());

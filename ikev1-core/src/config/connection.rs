@@ -1,9 +1,10 @@
-use crate::auth::PreSharedKey;
+use crate::auth::{Authentication, PreSharedKey, RemoteKey};
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
+use crate::fragment::Fragmentation;
 use crate::identity::Identity;
 use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
-use crate::proposal::{AuthenticationMethod, Phase1Transform};
+use crate::proposal::Phase1Transform;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -23,7 +24,7 @@ pub struct ConnectionConfig {
     local: Option<IpAddr>,
     local_identity: Option<Identity>,
     remote_identity: Option<RemoteIdentity>,
-    psk: Option<PreSharedKey>,
+    authentication: Option<Authentication>,
     mode: Phase1Mode,
     aggressive: bool,
     phase1: Vec<Phase1Transform>,
@@ -37,6 +38,8 @@ pub struct ConnectionConfig {
     dead_peer: DeadPeerAction,
     nat_traversal: bool,
     force_encapsulation: bool,
+    fragmentation: Fragmentation,
+    fragment_size: u16,
     keepalive: Duration,
     initial_contact: bool,
     send_deletes: bool,
@@ -60,7 +63,7 @@ impl ConnectionConfig {
             local: None,
             local_identity: None,
             remote_identity: None,
-            psk: None,
+            authentication: None,
             mode: Phase1Mode::Main,
             aggressive: false,
             phase1: defaults::phase1_offer(),
@@ -74,6 +77,8 @@ impl ConnectionConfig {
             dead_peer: DeadPeerAction::Clear,
             nat_traversal: true,
             force_encapsulation: false,
+            fragmentation: Fragmentation::default(),
+            fragment_size: defaults::FRAGMENT_SIZE,
             keepalive: defaults::NAT_KEEPALIVE,
             initial_contact: true,
             send_deletes: true,
@@ -100,15 +105,16 @@ impl ConnectionConfig {
         local_identity(local_identity: Identity);
         /// Sets whom the peer must prove to be.
         remote_identity(remote_identity: RemoteIdentity);
-        /// Sets the pre-shared key.
-        pre_shared_key(psk: PreSharedKey);
+        /// Sets how the ends prove to each other who they are.
+        authentication(authentication: Authentication);
         /// Sets in which mode this end starts phase 1; a renewal keeps the mode of the SA it renews.
         mode(mode: Phase1Mode);
-        /// Allows aggressive mode with the pre-shared key, in both roles. The responder then sends a hash
+        /// Allows aggressive mode in both roles. With a pre-shared key the responder then sends a hash
         /// over the key to anyone who names an identity, who can try keys offline: the key must hold as
-        /// many random bits as the cipher.
+        /// many random bits as the cipher. Without one it is allowed where this end starts so.
         dangerously_allow_aggressive_mode(aggressive: bool);
-        /// Sets the transforms of phase 1, best first.
+        /// Sets the transforms of phase 1, best first. How the ends authenticate each other is said by
+        /// [`authentication`](Self::authentication), not by the transforms.
         phase1(phase1: Vec<Phase1Transform>);
         /// Sets the length of private exponents in bits, for every group.
         exponent_bits(exponent_bits: u32);
@@ -130,6 +136,10 @@ impl ConnectionConfig {
         nat_traversal(nat_traversal: bool);
         /// Sets whether ESP goes in UDP even without a NAT.
         force_encapsulation(force_encapsulation: bool);
+        /// Sets how far this end takes part in IKE fragmentation.
+        fragmentation(fragmentation: Fragmentation);
+        /// Sets the longest IP datagram that an IKE message travels in whole, 128 to 65535 octets.
+        fragment_size(fragment_size: u16);
         /// Sets how often a NAT mapping is kept open, 1 to 3600 s.
         keepalive(keepalive: Duration);
         /// Sets whether INITIAL-CONTACT is sent with the first SA to a peer.
@@ -150,6 +160,12 @@ impl ConnectionConfig {
         dangerously_allow_weak_algorithms(weak: bool);
     }
 
+    /// Sets that both ends hold this key.
+    #[must_use]
+    pub fn pre_shared_key(self, psk: PreSharedKey) -> Self {
+        self.authentication(psk.into())
+    }
+
     /// Adds a phase 2 policy.
     #[must_use]
     pub fn policy(mut self, policy: PolicyConfig) -> Self {
@@ -161,8 +177,10 @@ impl ConnectionConfig {
         let name = self.name;
         check_name(&name)?;
         let field = |field: &str| format!("{name}.{field}");
-        let Some(psk) = self.psk else { return Err(wrong(&field("pre_shared_key"), ConfigProblem::Missing)) };
-        within(&field("pre_shared_key"), psk.len() as u64, 1..=1_024)?;
+        let Some(authentication) = self.authentication else {
+            return Err(wrong(&field("authentication"), ConfigProblem::Missing));
+        };
+        check_authentication(&authentication, self.weak, field)?;
         within(&field("peer_port"), self.peer_port.into(), 1..=65_535)?;
         within(&field("peer_nat_t_port"), self.peer_nat_t_port.into(), 1..=65_535)?;
         if let (Peer::Address(peer), Some(local)) = (self.peer, self.local)
@@ -170,24 +188,27 @@ impl ConnectionConfig {
         {
             return Err(wrong(&field("local"), ConfigProblem::Family));
         }
+        if let Peer::Subnet { address, prefix } = self.peer {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            within(&field("peer"), prefix.into(), 0..=bits)?;
+            if self.local.is_some_and(|local| local.is_ipv4() != address.is_ipv4()) {
+                return Err(wrong(&field("local"), ConfigProblem::Family));
+            }
+        }
         within(&field("phase1"), self.phase1.len() as u64, 1..=MAX_TRANSFORMS)?;
         for transform in &self.phase1 {
             if transform.is_weak() && !self.weak {
                 return Err(wrong(&field("phase1"), ConfigProblem::Weak(transform.to_string())));
-            }
-            if transform.authentication != AuthenticationMethod::PreSharedKey {
-                return Err(wrong(
-                    &field("phase1"),
-                    ConfigProblem::Unsupported("authentication without a pre-shared key"),
-                ));
             }
             if let Some(bits) = self.exponent_bits {
                 let range = transform.group.exponent_bits();
                 within(&field("exponent_bits"), bits.into(), (*range.start()).into()..=(*range.end()).into())?;
             }
         }
+        let exposes_key = authentication.pre_shared_key().is_some();
+        let aggressive = self.aggressive || (self.mode == Phase1Mode::Aggressive && !exposes_key);
         if self.mode == Phase1Mode::Aggressive {
-            if !self.aggressive {
+            if !aggressive {
                 return Err(wrong(&field("mode"), ConfigProblem::Weak("aggressive mode with a pre-shared key".into())));
             }
             // The public value travels with the offer, so the group cannot be negotiated, RFC 2409 §5.
@@ -205,6 +226,7 @@ impl ConnectionConfig {
         })?;
         within(&field("delete_delay"), self.delete_delay.as_secs(), 0..=30)?;
         within(&field("dpd_idle"), self.dpd_idle.as_secs(), 1..=86_400)?;
+        within(&field("fragment_size"), self.fragment_size.into(), 128..=65_535)?;
         within(&field("keepalive"), self.keepalive.as_secs(), 1..=3_600)?;
         for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
             within(&field("soft_per_mille"), part.into(), 100..=999)?;
@@ -216,7 +238,7 @@ impl ConnectionConfig {
         }
         let remote_identity = self.remote_identity.unwrap_or(match self.peer {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
-            Peer::Any => RemoteIdentity::Anyone,
+            Peer::Subnet { .. } | Peer::Any => RemoteIdentity::Anyone,
         });
         within(&field("policies"), self.policies.len() as u64, 0..=MAX_POLICIES)?;
         let mut policies: Vec<PolicyPlan> = Vec::new();
@@ -233,9 +255,9 @@ impl ConnectionConfig {
             local: self.local,
             local_identity: self.local_identity,
             remote_identity,
-            psk,
+            authentication,
             mode: self.mode,
-            aggressive: self.aggressive,
+            aggressive,
             phase1: self.phase1,
             exponent_bits: self.exponent_bits,
             lifetime: self.lifetime,
@@ -246,6 +268,8 @@ impl ConnectionConfig {
             dead_peer: self.dead_peer,
             nat_traversal: self.nat_traversal,
             force_encapsulation: self.force_encapsulation,
+            fragmentation: self.fragmentation,
+            fragment_size: self.fragment_size,
             keepalive: self.keepalive,
             initial_contact: self.initial_contact,
             send_deletes: self.send_deletes,
@@ -254,8 +278,48 @@ impl ConnectionConfig {
             children_end_with_ike: self.children_end_with_ike,
             soft_per_mille: self.soft_per_mille,
             jitter_per_mille: self.jitter_per_mille,
+            weak: self.weak,
             policies,
             name,
         })
+    }
+}
+
+/// The certificates that this end presents, at most; a peer presents no more either.
+const MAX_CHAIN: u64 = crate::defaults::MAX_CHAIN as u64;
+/// The authorities whose certificates a peer is asked for, at most.
+const MAX_AUTHORITIES: u64 = 16;
+
+/// Checks keys, certificates and names of authorities.
+fn check_authentication(
+    authentication: &Authentication,
+    weak_allowed: bool,
+    field: impl Fn(&str) -> String,
+) -> Result<(), ConfigError> {
+    if let Some(psk) = authentication.pre_shared_key() {
+        within(&field("pre_shared_key"), psk.len() as u64, 1..=1_024)?;
+    }
+    if let Some(credential) = authentication.credential() {
+        if credential.key.verifying_key().is_weak() && !weak_allowed {
+            return Err(wrong(&field("authentication.key"), ConfigProblem::Weak("an RSA key below 2048 bits".into())));
+        }
+        within(&field("authentication.chain"), credential.chain.len() as u64, 0..=MAX_CHAIN)?;
+        let octets = credential.chain.iter().map(Vec::len).sum::<usize>();
+        within(&field("authentication.chain"), octets as u64, 0..=defaults::MAX_CHAIN_OCTETS as u64)?;
+        for certificate in &credential.chain {
+            within(&field("authentication.chain"), certificate.len() as u64, 1..=defaults::MAX_CERTIFICATE as u64)?;
+        }
+    }
+    match authentication.remote_key() {
+        Some(RemoteKey::Key(key)) if key.is_weak() && !weak_allowed => {
+            Err(wrong(&field("authentication.remote"), ConfigProblem::Weak("an RSA key below 2048 bits".into())))
+        }
+        Some(RemoteKey::Certificate { authorities }) => {
+            within(&field("authentication.remote"), authorities.len() as u64, 0..=MAX_AUTHORITIES)?;
+            authorities.iter().try_for_each(|name| {
+                within(&field("authentication.remote"), name.len() as u64, 1..=defaults::MAX_AUTHORITY_NAME as u64)
+            })
+        }
+        Some(RemoteKey::Key(_)) | None => Ok(()),
     }
 }

@@ -16,8 +16,12 @@ pub(crate) const fn notify_of(failure: &Failure) -> Option<NotifyType> {
         Failure::KeyExchange | Failure::Nonce => NotifyType::INVALID_KEY_INFORMATION,
         Failure::ProbablyWrongKey | Failure::Malformed => NotifyType::PAYLOAD_MALFORMED,
         Failure::AuthenticationFailed | Failure::WrongIdentity | Failure::NoKey => NotifyType::AUTHENTICATION_FAILED,
+        Failure::CertificateRefused | Failure::WrongSignature | Failure::WeakKey(_) | Failure::NoVerdict => {
+            NotifyType::AUTHENTICATION_FAILED
+        }
         Failure::BadIdentity | Failure::NoPolicy | Failure::SelectorsChanged => NotifyType::INVALID_ID_INFORMATION,
         Failure::Timeout { .. }
+        | Failure::Signing
         | Failure::HalfOpenTimeout
         | Failure::RefusedByPeer(_)
         | Failure::NoSpi

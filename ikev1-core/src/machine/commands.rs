@@ -67,6 +67,7 @@ impl Endpoint {
                 Ok(Handle::Done)
             }
             Command::ProvideSpi { ticket, spi } => self.provide_spi(now, ticket, spi),
+            Command::CertificateVerdict { ticket, key } => self.certificate_verdict(now, ticket, key),
             Command::TrafficSeen { child } => {
                 let under = self.known_child(child)?;
                 if let Some(mut sa) = self.table.take(under) {
@@ -226,7 +227,9 @@ impl Endpoint {
         if let Some(reserved) = spi.filter(|spi| *spi < FIRST_SPI) {
             return Err(CommandError::ReservedSpi(reserved));
         }
-        let (ike_sa, message_id) = self.tickets.remove(&ticket).ok_or(CommandError::UnknownTicket(ticket))?;
+        let asked = self.tickets.get(&ticket).copied().filter(|(_, message_id)| *message_id != 0);
+        let (ike_sa, message_id) = asked.ok_or(CommandError::UnknownTicket(ticket))?;
+        self.tickets.remove(&ticket);
         let Some(mut sa) = self.table.take(ike_sa) else { return Err(CommandError::UnknownTicket(ticket)) };
         match spi {
             Some(spi) => self.with_spi(now, &mut sa, message_id, spi),

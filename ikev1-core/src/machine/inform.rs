@@ -112,7 +112,7 @@ impl Endpoint {
             Phase::SaSent(_) | Phase::KeSent(_) | Phase::SaRecv(_) | Phase::SaKeSent(_) => {
                 (Err(DropReason::NoKeys), false)
             }
-            Phase::KeRecv(_) => (Err(DropReason::Unexpected), false),
+            Phase::KeRecv(_) | Phase::Judging(..) => (Err(DropReason::Unexpected), false),
         };
         match checked {
             Ok(items) if up => self.act(now, sa, incoming, items),

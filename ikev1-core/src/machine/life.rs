@@ -138,6 +138,9 @@ impl Endpoint {
     /// Ends phase 1 badly: nothing of it stays, and what waited for it fails too.
     pub(super) fn fail_phase1(&mut self, sa: IkeSa, failure: Failure) {
         self.timers.cancel(&TimerKey::Phase1(sa.core.id));
+        if let Phase::Judging(ticket, _) = &sa.phase {
+            self.tickets.remove(ticket);
+        }
         count(&mut self.counters.done_phase1_failed);
         self.event(Event::Phase1Failed {
             ike_sa: sa.core.id,

@@ -40,7 +40,8 @@ pub(super) fn under(sa: &mut IkeSa) -> Option<Under<'_>> {
         | Phase::SaRecv(_)
         | Phase::KeRecv(_)
         | Phase::SaKeSent(_)
-        | Phase::SaKeAuthSent(_) => None,
+        | Phase::SaKeAuthSent(_)
+        | Phase::Judging(..) => None,
     }
 }
 

@@ -5,7 +5,8 @@ use crate::flight::{Answered, Budget, Request};
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 use crate::informational::dpd::Dpd;
-use crate::keys::{IsakmpKeys, IvChain};
+use crate::keys::{IsakmpKeys, IvChain, NextIv};
+use crate::machine::judge::Claimed;
 use crate::phase1::aggressive;
 use crate::phase1::main::{initiator, responder};
 use crate::plan::Phase1Mode;
@@ -55,6 +56,10 @@ pub(crate) struct Core {
     /// The last unprotected notification.
     pub(crate) hint: Option<u16>,
     pub(crate) budget: Budget,
+    /// How many signatures of the peer were looked at.
+    pub(crate) signature_checks: u8,
+    /// The IV past the last message whose signature was refused.
+    pub(crate) refused_iv: Option<NextIv>,
     pub(crate) exchanges: BTreeMap<u32, Exchange>,
     /// Requests that wait for phase 1.
     pub(crate) waiting: Vec<Waiting>,
@@ -85,6 +90,8 @@ impl Core {
             suspicion: None,
             hint: None,
             budget: Budget::default(),
+            signature_checks: 0,
+            refused_iv: None,
             exchanges: BTreeMap::new(),
             waiting: Vec::new(),
         }
@@ -122,6 +129,8 @@ pub(crate) enum Phase {
     SaKeSent(Box<aggressive::initiator::SaKeSent>),
     /// Aggressive mode, responder, message 2 is sent.
     SaKeAuthSent(Box<aggressive::responder::SaKeAuthSent>),
+    /// The caller is asked whether it trusts the peer's certificates.
+    Judging(Ticket, Box<Claimed>),
     /// Both ends have proven who they are.
     Up(Box<Up>),
 }
@@ -136,6 +145,7 @@ impl Phase {
             Self::AuthSent(_) => StateName::MainAuthSent,
             Self::SaRecv(_) => StateName::MainSaRecv,
             Self::KeRecv(_) => StateName::MainKeRecv,
+            Self::Judging(_, claimed) => claimed.came_to.state_name(),
             Self::Up(_) => match mode {
                 Phase1Mode::Main => StateName::MainUp,
                 Phase1Mode::Aggressive => StateName::AggressiveUp,
@@ -275,7 +285,11 @@ impl IkeSa {
 
     /// Returns whether its peer has proven nothing and this end answers only.
     pub(crate) const fn is_half_open_responder(&self) -> bool {
-        matches!(self.phase, Phase::SaRecv(_) | Phase::KeRecv(_) | Phase::SaKeAuthSent(_))
+        match &self.phase {
+            Phase::SaRecv(_) | Phase::KeRecv(_) | Phase::SaKeAuthSent(_) => true,
+            Phase::Judging(_, claimed) => claimed.came_to.is_half_open_responder(),
+            Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_) | Phase::SaKeSent(_) | Phase::Up(_) => false,
+        }
     }
 }
 

@@ -76,9 +76,14 @@ impl Endpoint {
         Transmit { path: to.path, payload }
     }
 
-    /// Sends a message.
+    /// Sends a message: in parts, if it is too long for a peer that takes them.
     pub(crate) fn send(&mut self, transmit: Transmit) {
-        self.out.send(&mut self.counters, transmit);
+        let Some(parts) = self.parts_of(&transmit) else { return self.out.send(&mut self.counters, transmit) };
+        count(&mut self.own.fragmented_sent);
+        for payload in parts {
+            count(&mut self.own.fragments_sent);
+            self.out.send(&mut self.counters, Transmit { path: transmit.path, payload });
+        }
     }
 
     /// Answers a repeat from store.

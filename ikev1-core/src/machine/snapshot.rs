@@ -14,6 +14,7 @@ impl Endpoint {
             ike_sas: self.table.sas().map(|sa| self.ike_status(sa)).collect(),
             children: self.table.children().map(|child| self.child_status(child)).collect(),
             embryonic: self.table.sas().filter(|sa| sa.up().is_none()).count(),
+            in_parts: self.table.assembly.load(),
             counters: self.counters,
             own_counters: self.own,
         }

@@ -1,5 +1,7 @@
+use crate::fragment::Fragmentation;
 use crate::plan::{ConnectionPlan, DpdMode};
 use ipsec_wire::isakmp::payload::VendorId;
+use ipsec_wire::isakmp::vendor::ours;
 use ipsec_wire::isakmp::{ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::{Support, Version};
@@ -16,6 +18,8 @@ pub(crate) struct Capabilities {
     pub(crate) dpd: bool,
     /// The version of NAT traversal in common.
     pub(crate) nat_t: Option<Version>,
+    /// It joins messages from parts.
+    pub(crate) fragmentation: bool,
 }
 
 /// Returns the versions of NAT traversal a connection knows.
@@ -28,6 +32,9 @@ pub(crate) fn contribute_offer(connection: &ConnectionPlan, chain: &mut ChainBui
     if connection.dpd != DpdMode::Off {
         chain.push(&VendorId { data: DPD });
     }
+    if connection.fragmentation != Fragmentation::Off {
+        chain.push(&VendorId { data: ours::FRAGMENTATION });
+    }
     for version in support(connection).offers() {
         chain.push(&VendorId { data: version.vendor_id() });
     }
@@ -38,6 +45,9 @@ pub(crate) fn contribute_answer(connection: &ConnectionPlan, chosen: Capabilitie
     if connection.dpd != DpdMode::Off {
         chain.push(&VendorId { data: DPD });
     }
+    if chosen.fragmentation || connection.fragmentation == Fragmentation::Force {
+        chain.push(&VendorId { data: ours::FRAGMENTATION });
+    }
     if let Some(version) = chosen.nat_t {
         chain.push(&VendorId { data: version.vendor_id() });
     }
@@ -45,12 +55,23 @@ pub(crate) fn contribute_answer(connection: &ConnectionPlan, chosen: Capabilitie
 
 /// Reads the vendor ids of message 1.
 pub(crate) fn absorb_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
-    Capabilities { dpd: knows_dpd(payloads), nat_t: support(connection).choose_as_responder(versions(payloads)) }
+    let nat_t = support(connection).choose_as_responder(versions(payloads));
+    Capabilities { nat_t, ..absorb(connection, payloads) }
 }
 
 /// Reads the vendor ids of message 2.
 pub(crate) fn absorb_answer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
-    Capabilities { dpd: knows_dpd(payloads), nat_t: support(connection).choose_as_initiator(versions(payloads)) }
+    let nat_t = support(connection).choose_as_initiator(versions(payloads));
+    Capabilities { nat_t, ..absorb(connection, payloads) }
+}
+
+/// Reads what stands in either message alike.
+fn absorb(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
+    Capabilities {
+        dpd: knows_dpd(payloads),
+        nat_t: None,
+        fragmentation: connection.fragmentation != Fragmentation::Off && knows_fragments(payloads),
+    }
 }
 
 fn vendor_ids<'a>(payloads: &Payloads<'a>) -> impl Iterator<Item = &'a [u8]> {
@@ -63,4 +84,19 @@ fn versions<'a>(payloads: &Payloads<'a>) -> impl Iterator<Item = Version> {
 
 fn knows_dpd(payloads: &Payloads<'_>) -> bool {
     vendor_ids(payloads).any(|id| id.len() == DPD.len() && id.get(..DPD_NAME) == DPD.get(..DPD_NAME))
+}
+
+/// The octets of the id of fragmentation that are compared; a word of capabilities may follow.
+const FRAGMENTATION_NAME: usize = 16;
+/// The bit of that word that stands for main and aggressive mode.
+const FRAGMENTATION_MAIN: u8 = 0x80;
+
+/// Returns whether the peer takes parts: without a word of capabilities it does, as Windows does; with
+/// one, if the word says so.
+fn knows_fragments(payloads: &Payloads<'_>) -> bool {
+    vendor_ids(payloads).any(|id| {
+        id.get(..FRAGMENTATION_NAME) == ours::FRAGMENTATION.get(..FRAGMENTATION_NAME)
+            && (id.len() != ours::FRAGMENTATION.len()
+                || id.get(FRAGMENTATION_NAME).is_some_and(|word| word & FRAGMENTATION_MAIN != 0))
+    })
 }

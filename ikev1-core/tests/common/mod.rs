@@ -1,14 +1,16 @@
 //! Two endpoints and the queue between them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod signing;
+
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, SecretBytes, Transmit, Verdict};
-use ikev1_core::auth::PreSharedKey;
+use ikev1_core::auth::{PreSharedKey, RsaVerifyingKey};
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
     Action, ChildId, Command, Config, ConnectionConfig, ConnectionId, Direction, DropReason, Endpoint, Event,
-    InstallSa, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector,
+    InstallSa, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector, VerifyCertificate,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -101,7 +103,13 @@ pub struct End {
     pub removed: Vec<RemoveSa>,
     pub log: Vec<String>,
     pub next_spi: u32,
+    /// Judges certificates; without it the questions stay open.
+    pub trust: Option<Trust>,
+    pub questions: Vec<VerifyCertificate>,
 }
+
+/// Returns the key of certificates that are trusted.
+pub type Trust = fn(&VerifyCertificate) -> Option<RsaVerifyingKey>;
 
 impl End {
     pub fn new(endpoint: Endpoint) -> Self {
@@ -112,6 +120,8 @@ impl End {
             removed: Vec::new(),
             log: Vec::new(),
             next_spi: 0x1000,
+            trust: None,
+            questions: Vec::new(),
         }
     }
 
@@ -132,6 +142,13 @@ impl End {
                     self.next_spi += 1;
                     let answer = Command::ProvideSpi { ticket: ask.ticket, spi: Some(self.next_spi) };
                     self.endpoint.handle_command(now, answer).unwrap();
+                }
+                Action::VerifyCertificate(question) => {
+                    if let Some(trust) = self.trust {
+                        let answer = Command::CertificateVerdict { ticket: question.ticket, key: trust(&question) };
+                        self.endpoint.handle_command(now, answer).unwrap();
+                    }
+                    self.questions.push(*question);
                 }
                 _ => {}
             }
