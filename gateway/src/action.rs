@@ -1,7 +1,8 @@
 use crate::acquire::Lost;
+use alloc::boxed::Box;
 use bytes::Bytes;
 use drive::{IntoTransmit, Transmit};
-use ikev1_core::{ChildId, ConnectionId, KeyLogLine, PolicyId};
+use ikev1_core::{ChildId, ConnectionId, KeyLogLine, PolicyId, VerifyCertificate};
 
 /// Work for the caller.
 #[derive(Debug)]
@@ -17,6 +18,9 @@ pub enum Action {
     /// Pass a clear packet on as it is: the policy says so. Comes of
     /// [`handle_packet`](crate::Gateway::handle_packet).
     Bypass(Bytes),
+    /// Judge the certificates that a peer presents; answer with
+    /// [`Command::CertificateVerdict`](crate::Command::CertificateVerdict).
+    VerifyCertificate(Box<VerifyCertificate>),
     /// Write a line into the key log; only when the plan asks for it.
     KeyLog(KeyLogLine),
     /// News for people.
