@@ -145,10 +145,7 @@ mod tests {
             dscp: Dscp::Fixed(10),
             ecn: EcnOutward::Clear,
         };
-        assert_eq!(
-            fixed.around(&inner(0xff, false)),
-            Header { traffic_class: 40, dont_fragment: true, ttl: 9 }
-        );
+        assert_eq!(fixed.around(&inner(0xff, false)), Header { traffic_class: 40, dont_fragment: true, ttl: 9 });
     }
 
     #[test]

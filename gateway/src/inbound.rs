@@ -107,7 +107,6 @@ impl<'b> InPacket<'b> {
 }
 
 /// How far a datagram got by itself, before those with ESP are worked on together.
-#[expect(clippy::large_enum_variant, reason = "one per packet of a lot, on the stack")]
 enum Way {
     /// Its outcome is known.
     Decided,

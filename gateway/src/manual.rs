@@ -3,9 +3,9 @@
 use crate::carry::Ends;
 use crate::demux::{AH, ESP};
 use crate::header::OuterRules;
-use crate::layers::Layers;
 use crate::pair::Pair;
 use crate::pump::Gateway;
+use crate::route;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -145,6 +145,11 @@ impl Manual {
         self
     }
 
+    /// Returns which packets it is for.
+    pub(crate) fn selector(&self) -> spd::Selector {
+        route::selector(self.traffic.0, self.traffic.1)
+    }
+
     /// Checks everything and makes the keys.
     pub(crate) fn plan(self, template: TemplateId, policy: spd::PolicyId) -> Result<ManualPlan, ManualProblem> {
         let kinds = |list: &[ManualSa]| list.iter().map(ManualSa::layer).collect::<Vec<_>>();
@@ -187,9 +192,7 @@ impl ManualSa {
         let bits = SequenceBits::Bits32;
         let (spi, keys) = match self {
             Self::Ipcomp { cpi } => return Ok(Step::Ipcomp(*cpi)),
-            Self::Esp { spi, suite, keymat } => {
-                (*spi, InboundKeys::Esp(OpenKey::new(*suite, bits, keymat.expose())?))
-            }
+            Self::Esp { spi, suite, keymat } => (*spi, InboundKeys::Esp(OpenKey::new(*suite, bits, keymat.expose())?)),
             Self::Ah { spi, integrity, key } => (*spi, InboundKeys::Ah(AhKey::new(*integrity, bits, key.expose())?)),
         };
         let safe = keys.may_be_manual();
@@ -200,9 +203,7 @@ impl ManualSa {
         let bits = SequenceBits::Bits32;
         let (spi, keys) = match self {
             Self::Ipcomp { cpi } => return Ok(Step::Ipcomp(*cpi)),
-            Self::Esp { spi, suite, keymat } => {
-                (*spi, OutboundKeys::Esp(SealKey::new(*suite, bits, keymat.expose())?))
-            }
+            Self::Esp { spi, suite, keymat } => (*spi, OutboundKeys::Esp(SealKey::new(*suite, bits, keymat.expose())?)),
             Self::Ah { spi, integrity, key } => (*spi, OutboundKeys::Ah(AhKey::new(*integrity, bits, key.expose())?)),
         };
         let safe = keys.may_be_manual();
@@ -222,7 +223,6 @@ impl ManualSa {
 
 /// One association, ready to be installed.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a few, once, at the start")]
 pub(crate) enum Step<K> {
     Ipcomp(u16),
     Protocol(Spi, K),
@@ -258,12 +258,8 @@ impl Gateway {
         for (number, plan) in (0..).zip(plans) {
             let child = ChildId(FIRST_CHILD.0.saturating_add(number));
             let ManualPlan { template, policy, mode, path, traffic, inbound, outbound } = plan;
-            let ends = Ends {
-                local: path.local.ip(),
-                remote: path.remote.ip(),
-                translated: path.is_udp(),
-                original: None,
-            };
+            let ends =
+                Ends { local: path.local.ip(), remote: path.remote.ip(), translated: path.is_udp(), original: None };
             let mut pair = Pair::new(template, policy, path, mode, ends, traffic);
             let parameters = |inner: bool| SaParameters {
                 mode: if mode == Mode::Tunnel && inner { SaMode::Tunnel } else { SaMode::Transport },

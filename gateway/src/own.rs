@@ -4,6 +4,7 @@
 //! whole IP packets. Here the one becomes the other.
 
 use crate::action::Action;
+use crate::header::Header;
 use crate::outbound::{OutboundDrop, Outcome};
 use crate::pump::Gateway;
 use alloc::vec;

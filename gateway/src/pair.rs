@@ -14,10 +14,8 @@ use drive::{Instant, Path, SecretBytes};
 use esp_ah::ah::AhKey;
 use esp_ah::ipcomp::Deflater;
 use esp_ah::{OpenKey, SealKey, SequenceBits};
-use ikev1_core::proposal::Mode;
-use ikev1_core::{
-    AllocateSpi, ChildId, Encapsulation, InstallSa, ProtocolSa, RemoveSa, Role, TrafficSelector,
-};
+use ikev1_core::proposal::{Mode, Protection};
+use ikev1_core::{AllocateSpi, ChildId, Encapsulation, InstallSa, ProtocolSa, RemoveSa, Role, TrafficSelector};
 use rand_core::Rng as _;
 use sad::{FlowId, InboundKeys, OutboundKeys, OwnerId, SaMode, SaParameters, SaProtocol, SadError, Spi};
 use spd::TemplateId;
@@ -75,9 +73,8 @@ impl Gateway {
     pub(crate) fn allocate(&mut self, now: Instant, question: &AllocateSpi) {
         let owner = OwnerId(question.child.0);
         let protocol = protocol_of(question.protocol);
-        let allocated = protocol.and_then(|protocol| {
-            self.sad.allocate_spi(now, protocol, question.local, owner, &mut self.entropy).ok()
-        });
+        let allocated = protocol
+            .and_then(|protocol| self.sad.allocate_spi(now, protocol, question.local, owner, &mut self.entropy).ok());
         let spi = match allocated {
             Some((_, spi)) => Some(spi.get()),
             // Any index outside the reserved ranges will do: it is looked at within its pair only, RFC 3173 §3.3.
@@ -101,16 +98,16 @@ impl Gateway {
     pub(crate) fn install(&mut self, now: Instant, install: InstallSa) -> Result<(), InstallRefusal> {
         let template = self.routes.template(install.connection, install.policy).ok_or(InstallRefusal::UnknownPolicy)?;
         let policy = self.routes.of(template).map(|route| route.spd).ok_or(InstallRefusal::UnknownPolicy)?;
-        let transforms = install.sas.iter().map(|sa| suite::of(sa.suite).ok_or(InstallRefusal::Suite));
+        let ah = install.sas.iter().any(|sa| matches!(sa.suite, Protection::Ah { .. }));
+        let transforms = install.sas.iter().map(|sa| suite::of(sa.suite, ah).ok_or(InstallRefusal::Suite));
         let transforms: Vec<Transform> = transforms.collect::<Result<_, _>>()?;
-        let layers = transforms.iter().map(Transform::layer);
-        if !layers.clone().is_sorted_by(|a, b| a < b) || layers.last().is_none_or(|last| last == 0) {
+        let mut layers = transforms.iter().map(Transform::layer);
+        if !layers.clone().is_sorted_by(|a, b| a < b) || layers.next_back().is_none_or(|last| last == 0) {
             return Err(InstallRefusal::Order);
         }
-        let outermost = if transforms.iter().any(|transform| matches!(transform, Transform::Ah(_))) { AH } else { ESP };
         let path = match install.encapsulation {
-            Encapsulation::Native => Path::ip(outermost, install.local, install.remote),
-            Encapsulation::Udp(_) if outermost == AH => return Err(InstallRefusal::AhInUdp),
+            Encapsulation::Native => Path::ip(if ah { AH } else { ESP }, install.local, install.remote),
+            Encapsulation::Udp(_) if ah => return Err(InstallRefusal::AhInUdp),
             Encapsulation::Udp(path) => path,
         };
         let original = install.original.map(|original| (original.source, original.destination));
@@ -189,9 +186,7 @@ impl Gateway {
                     continue;
                 }
                 Transform::Esp(suite) => OutboundKeys::Esp(SealKey::new(*suite, bits, keymat(sa).expose())?),
-                Transform::Ah(integrity) => {
-                    OutboundKeys::Ah(AhKey::new(*integrity, bits, sa.integrity_key.expose())?)
-                }
+                Transform::Ah(integrity) => OutboundKeys::Ah(AhKey::new(*integrity, bits, sa.integrity_key.expose())?),
             };
             let spi = Spi::new(sa.spi).ok_or(InstallRefusal::ReservedSpi)?;
             let protocol = pair.outbound.measure(&keys, install.local.is_ipv6());

@@ -23,7 +23,7 @@ use esp_ah::ipcomp::{Deflater, Inflater, MAX_INFLATED};
 use ikev1_core::{ChildId, CommandError, ConnectionId, Endpoint, Handle, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng as _};
-use sad::{SaProtocol, Sad, WindowSize};
+use sad::{Sad, WindowSize};
 use spd::TemplateId;
 
 /// A VPN endpoint: exchanges, policies and associations behind one loop.
@@ -203,12 +203,7 @@ impl Gateway {
         match action {
             Ike::Transmit(transmit) => self.push(Action::Transmit(transmit)),
             Ike::AllocateSpi(question) => self.allocate(now, &question),
-            Ike::ReleaseSpi { spi, local } => {
-                if let Some(larval) = self.sad.find(spi, local, SaProtocol::Esp) {
-                    // It may have run out of time in the meantime, which comes to the same.
-                    let _ = self.sad.remove(larval);
-                }
-            }
+            Ike::ReleaseSpi { spi, protocol, local } => self.release(spi, protocol, local),
             Ike::InstallSa(install) => {
                 let child = install.child;
                 if let Err(reason) = self.install(now, *install) {

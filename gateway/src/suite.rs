@@ -27,14 +27,18 @@ impl Transform {
 }
 
 /// Returns the transform of what was negotiated, `None` if the data path has none like it.
-pub(crate) fn of(protection: Protection) -> Option<Transform> {
+///
+/// With `beside_ah`, ESP needs no integrity of its own.
+pub(crate) fn of(protection: Protection, beside_ah: bool) -> Option<Transform> {
     match protection {
         Protection::Esp { cipher, integrity } => {
-            let integrity = match integrity {
-                Some(integrity) => integrity_of(integrity)?,
-                None => IntegrityAlgorithm::None,
+            let cipher = cipher_of(cipher);
+            let suite = match integrity {
+                Some(integrity) => Suite::new(cipher, integrity_of(integrity)?).ok(),
+                None if beside_ah && !cipher.is_combined() => Suite::dangerously_unauthenticated(cipher).ok(),
+                None => Suite::new(cipher, IntegrityAlgorithm::None).ok(),
             };
-            Suite::new(cipher_of(cipher), integrity).ok().map(Transform::Esp)
+            suite.map(Transform::Esp)
         }
         Protection::Ah { integrity } => integrity_of(integrity).map(Transform::Ah),
         Protection::Ipcomp { compression } => (compression == Compression::Deflate).then_some(Transform::Ipcomp),
@@ -89,7 +93,7 @@ mod tests {
     use super::*;
 
     fn keymat_len(protection: Protection) -> usize {
-        match of(protection).unwrap() {
+        match of(protection, false).unwrap() {
             Transform::Esp(suite) => suite.keymat_len(),
             Transform::Ah(integrity) => integrity.key_len(),
             Transform::Ipcomp => 0,
@@ -133,7 +137,11 @@ mod tests {
 
     #[test]
     fn what_the_data_path_lacks_has_no_suite() {
-        assert_eq!(of(Protection::Ipcomp { compression: Compression::Lzs }), None);
-        assert_eq!(of(Protection::Esp { cipher: EspCipher::Null, integrity: None }), None);
+        assert_eq!(of(Protection::Ipcomp { compression: Compression::Lzs }, false), None);
+        let bare = |cipher| Protection::Esp { cipher, integrity: None };
+        assert_eq!(of(bare(EspCipher::Null), false), None);
+        let aes = bare(EspCipher::AesCbc(proposal::AesKey::Bits128));
+        assert_eq!(of(aes, false), None, "ciphertext that anyone can change");
+        assert!(of(aes, true).is_some(), "AH around it is its integrity");
     }
 }

@@ -48,7 +48,8 @@ pub mod transition;
 mod unsupported;
 
 pub use action::{
-    Action, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason, RemoveSa,
+    Action, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, OriginalAddresses, ProtocolSa,
+    RemoveReason, RemoveSa, SpiPair,
 };
 pub use command::{Command, Handle};
 pub use config::{Config, ConnectionConfig, PolicyConfig};

@@ -39,6 +39,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::fmt;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
+use ipsec_wire::registry::ProtocolId;
 use rand_core::CryptoRng;
 
 /// An IKEv1 endpoint: UDP payloads, ticks and commands in; actions out.
@@ -54,7 +55,8 @@ pub struct Endpoint {
     clock: MonotonicClock,
     table: Table,
     timers: Timers<TimerKey>,
-    tickets: BTreeMap<Ticket, (IkeSaId, u32)>,
+    /// Questions for SPIs: the exchange that waits, and the protocol.
+    tickets: BTreeMap<Ticket, (IkeSaId, u32, ProtocolId)>,
     out: Outbox,
     counters: Counters,
     own: OwnCounters,

@@ -2,7 +2,7 @@ use crate::auth::PreSharedKey;
 use crate::crypto::DhGroup;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, PolicyId};
-use crate::proposal::{IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
+use crate::proposal::{Bundle, IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -218,10 +218,11 @@ pub struct PolicyPlan {
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
     pub(crate) mode: Mode,
-    pub(crate) suites: Vec<Protection>,
+    pub(crate) suites: Vec<Bundle>,
     pub(crate) pfs: Option<DhGroup>,
     pub(crate) lifetime: Duration,
     pub(crate) kilobytes: Option<u64>,
+    pub(crate) extended_sequence: bool,
     pub(crate) accept_narrower: bool,
 }
 
@@ -246,15 +247,16 @@ impl PolicyPlan {
         self.mode
     }
 
-    /// Returns the transforms of phase 2 as they are offered.
-    pub(crate) fn offer(&self) -> Vec<IpsecTransform> {
+    /// Returns the suites of phase 2 as they are offered: each the transforms of its parts.
+    pub(crate) fn offer(&self) -> Vec<Vec<IpsecTransform>> {
         let lifetime = Lifetime { seconds: Some(self.lifetime.as_secs()), kilobytes: self.kilobytes };
         let transform = |protection: &Protection| IpsecTransform {
             mode: self.mode,
             pfs: self.pfs,
             lifetime,
+            extended_sequence: self.extended_sequence && protection.has_sequence(),
             ..IpsecTransform::new(*protection)
         };
-        self.suites.iter().map(transform).collect()
+        self.suites.iter().map(|bundle| bundle.parts().iter().map(transform).collect()).collect()
     }
 }

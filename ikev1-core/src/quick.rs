@@ -11,39 +11,68 @@ pub(crate) mod initiator;
 pub(crate) mod responder;
 mod responder_lifetime;
 
-use crate::crypto::DhShared;
+use crate::crypto::{DhGroup, DhShared};
 use crate::error::{DropReason, Failure};
 use crate::keys::{IsakmpKeys, Keymat, KeymatInput};
-use crate::negotiate::Suite;
+use crate::negotiate::{AgreedPart, Suite};
 use crate::plan::PolicyPlan;
-use crate::proposal::{IpsecTransform, Lifetime, UdpEncapsulation};
+use crate::proposal::{Bundle, Lifetime, Mode, UdpEncapsulation};
 use crate::refused::Refused;
 use crate::selector::TrafficSelector;
 use alloc::vec::Vec;
 use ipsec_wire::isakmp::Payloads;
 use ipsec_wire::isakmp::payload::Identification;
-use ipsec_wire::registry::{IdType, PayloadType};
+use ipsec_wire::registry::{IdType, PayloadType, ProtocolId};
 
 /// Returns the suites of a policy, numbered from 1 for messages.
 fn suites(policy: &PolicyPlan) -> Vec<Suite> {
-    (1u32..).zip(policy.offer()).map(|(number, part)| Suite { number, parts: alloc::vec![part] }).collect()
+    (1u32..).zip(policy.offer()).map(|(number, parts)| Suite { number, parts }).collect()
 }
 
-/// One direction of a pair, with its key material.
+/// The protocols of suites, each once, in the order in which they are met.
+fn protocols<'a>(suites: impl IntoIterator<Item = &'a Suite>) -> Vec<ProtocolId> {
+    let mut protocols = Vec::new();
+    for part in suites.into_iter().flat_map(|suite| &suite.parts) {
+        let protocol = part.protection.protocol();
+        if !protocols.contains(&protocol) {
+            protocols.push(protocol);
+        }
+    }
+    protocols
+}
+
+/// The inbound SPIs of the pair that is being made, one for each protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spis(Vec<(ProtocolId, u32)>);
+
+impl Spis {
+    pub(crate) fn add(&mut self, protocol: ProtocolId, spi: u32) {
+        self.0.push((protocol, spi));
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ProtocolId, u32)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Returns the SPI of a protocol; 0, which no SA has, if there is none.
+    fn of(&self, protocol: ProtocolId) -> u32 {
+        self.iter().find(|(of, _)| *of == protocol).map_or(0, |(_, spi)| spi)
+    }
+}
+
+/// One direction of a pair: SPI and key material for each of its protocols, in the order of the agreement.
 #[derive(Debug)]
 pub(crate) struct Half {
-    pub(crate) spi: u32,
-    pub(crate) keymat: Keymat,
+    pub(crate) sas: Vec<(u32, Keymat)>,
 }
 
 /// What quick mode agreed on, apart from the keys.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Agreement {
-    pub(crate) transform: IpsecTransform,
+    /// Its protocols, in the order in which they are applied to an outbound packet.
+    pub(crate) parts: Vec<AgreedPart>,
     /// The number of the proposal.
     pub(crate) number: u8,
-    /// How it is encapsulated in UDP, if it is.
-    pub(crate) udp: Option<UdpEncapsulation>,
     /// The life both ends know of: the shortest that either said.
     pub(crate) lifetime: Lifetime,
     /// The traffic on this side.
@@ -52,23 +81,64 @@ pub(crate) struct Agreement {
     pub(crate) remote: TrafficSelector,
 }
 
-/// Computes the key material of both directions: first ours to receive, then the peer's.
-fn halves(
-    keys: &IsakmpKeys,
-    transform: &IpsecTransform,
-    pfs: Option<&DhShared>,
-    (inbound, outbound): (u32, u32),
-    ni_b: &[u8],
-    nr_b: &[u8],
-) -> (Half, Half) {
-    let protection = &transform.protection;
-    let (encryption, integrity) = protection.keymat_lens();
-    let half = |spi: u32| {
-        let octets = spi.to_be_bytes();
-        let input = KeymatInput { pfs, protocol: protection.protocol().0, spi: &octets, ni_b, nr_b };
-        Half { spi, keymat: keys.keymat(&input, encryption.saturating_add(integrity)) }
-    };
-    (half(inbound), half(outbound))
+impl Agreement {
+    /// Takes what was negotiated, and puts its parts into the order in which they are applied.
+    fn new(
+        (number, mut parts): (u8, Vec<AgreedPart>),
+        lifetime: Lifetime,
+        (local, remote): (TrafficSelector, TrafficSelector),
+    ) -> Self {
+        parts.sort_by_key(|part| part.transform.protection.layer());
+        Self { parts, number, lifetime, local, remote }
+    }
+
+    pub(crate) fn bundle(&self) -> Bundle {
+        Bundle::new(self.parts.iter().map(|part| part.transform.protection).collect())
+    }
+
+    /// Returns the mode, which all parts have.
+    pub(crate) fn mode(&self) -> Mode {
+        self.parts.first().map_or(Mode::Tunnel, |part| part.transform.mode)
+    }
+
+    /// Returns the group of perfect forward secrecy, which all parts have.
+    pub(crate) fn pfs(&self) -> Option<DhGroup> {
+        self.parts.iter().find_map(|part| part.transform.pfs)
+    }
+
+    /// Returns how it is encapsulated in UDP, if it is.
+    pub(crate) fn udp(&self) -> Option<UdpEncapsulation> {
+        self.parts.iter().find_map(|part| part.udp)
+    }
+
+    /// Computes the key material of both directions: first ours to receive, then the peer's.
+    ///
+    /// Each SA has its own, because its protocol and SPI enter, RFC 2409 §5.5.
+    fn halves(
+        &self,
+        keys: &IsakmpKeys,
+        pfs: Option<&DhShared>,
+        inbound: &Spis,
+        (ni_b, nr_b): (&[u8], &[u8]),
+    ) -> (Half, Half) {
+        let half = |spi: &dyn Fn(&AgreedPart) -> u32| {
+            let sas = self.parts.iter().map(|part| {
+                let (protection, spi) = (&part.transform.protection, spi(part));
+                let (encryption, integrity) = protection.keymat_lens();
+                let (protocol, octets) = (protection.protocol().0, spi.to_be_bytes());
+                let input = KeymatInput { pfs, protocol, spi: &octets, ni_b, nr_b };
+                (spi, keys.keymat(&input, encryption.saturating_add(integrity)))
+            });
+            Half { sas: sas.collect() }
+        };
+        let ours = |part: &AgreedPart| inbound.of(part.transform.protection.protocol());
+        (half(&ours), half(&|part| part.peer_spi))
+    }
+}
+
+/// Returns the shortest life among the parts: the pair ends as a whole.
+fn shortest(parts: &[AgreedPart]) -> Lifetime {
+    parts.iter().fold(Lifetime::default(), |shortest, part| shortest.shorter(part.transform.lifetime))
 }
 
 /// Returns the identification payload of one side's traffic.

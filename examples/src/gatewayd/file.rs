@@ -1,7 +1,7 @@
 //! The shape of the configuration file.
 
 use super::locate;
-use super::words::{EspProposal, Identity, IkeProposal, Prefix, Remote, SecretText, Span};
+use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, SecretText, Span, Suites};
 use core::net::IpAddr;
 use drive::SecretBytes;
 use serde::Deserialize;
@@ -149,6 +149,10 @@ pub struct Child {
     pub remote: Prefix,
     /// The choices for the IPsec SAs, best first; all with the same group, or all without.
     pub esp: Option<Vec<EspProposal>>,
+    /// The choices as text, bundles of ESP, AH and IPComp among them, in place of `esp`.
+    pub suites: Option<Suites>,
+    /// The group of perfect forward secrecy for `suites`.
+    pub pfs: Option<Group>,
     /// Their lifetime.
     pub lifetime: Option<Span>,
 }
@@ -362,6 +366,9 @@ impl Connection {
             prefixes(&field, child.local, child.remote)?;
             if child.name.is_empty() {
                 return Err(FileError::refused(format!("{field}.name"), "must not be empty"));
+            }
+            if child.esp.is_some() && (child.suites.is_some() || child.pfs.is_some()) {
+                return Err(FileError::refused(format!("{field}.esp"), "give esp, or suites and pfs, not both"));
             }
             let Some(esp) = &child.esp else { continue };
             let Some(first) = esp.first() else {

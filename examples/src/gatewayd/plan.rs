@@ -98,10 +98,16 @@ impl Connection {
                 .local(traffic(child.local, &format!("{field}.local"))?)
                 .remote(traffic(child.remote, &format!("{field}.remote"))?);
             if let Some(proposals) = &child.esp {
-                policy = policy.suites(proposals.iter().map(EspProposal::plan).collect());
+                policy = policy.suites(proposals.iter().map(EspProposal::plan));
                 if let Some(group) = proposals.first().and_then(|first| first.pfs) {
                     policy = policy.pfs(group.plan());
                 }
+            }
+            if let Some(suites) = &child.suites {
+                policy = policy.suites(suites.0.clone());
+            }
+            if let Some(group) = child.pfs {
+                policy = policy.pfs(group.plan());
             }
             if let Some(lifetime) = child.lifetime {
                 policy = policy.lifetime(lifetime.0);

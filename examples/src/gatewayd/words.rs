@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use core::str::FromStr;
 use core::time::Duration;
 use drive::SecretBytes;
+use ikev1_core::proposal::{Bundle, BundleTextError};
 use serde::{Deserialize, Deserializer};
 
 /// Why a word of the configuration was refused.
@@ -58,7 +59,7 @@ macro_rules! from_text {
     )*};
 }
 
-from_text!(Prefix, Span, Remote, Identity, IkeProposal, EspProposal);
+from_text!(Prefix, Span, Remote, Identity, IkeProposal, EspProposal, Group, Suites);
 
 /// An address with a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,6 +235,26 @@ pub enum Group {
     Modp4096,
 }
 
+impl FromStr for Group {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        required(GROUPS, Some(text), text, "group", GROUP_EXPECTED)
+    }
+}
+
+/// The choices for IPsec SAs in the bundle language, such as `ah-sha1 + esp-aes128, esp-aes256-sha256`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suites(pub Vec<Bundle>);
+
+impl FromStr for Suites {
+    type Err = BundleTextError;
+
+    fn from_str(text: &str) -> Result<Self, BundleTextError> {
+        Bundle::parse_alternatives(text).map(Self)
+    }
+}
+
 const CIPHERS: &[(&str, Cipher)] = &[
     ("aes128", Cipher::Aes128),
     ("aes192", Cipher::Aes192),
@@ -260,6 +281,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("modp4096", Group::Modp4096),
 ];
 
+const GROUP_EXPECTED: &str = "a group of modp768 to modp4096";
 const IKE_EXPECTED: &str =
     "CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des, md5 sha1 sha256 sha384 sha512, modp768 to modp4096";
 const ESP_EXPECTED: &str = "CIPHER-HASH or CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des null, md5 sha1 sha256 sha384 sha512, modp768 to modp4096";

@@ -86,6 +86,8 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
             local: site.lan,
             remote: far.lan,
             esp: Some(site.esp.clone()),
+            suites: None,
+            pfs: None,
             lifetime: site.esp_lifetime,
         }],
     }

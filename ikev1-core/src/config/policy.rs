@@ -2,7 +2,7 @@ use crate::crypto::DhGroup;
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::plan::PolicyPlan;
-use crate::proposal::{Mode, Protection};
+use crate::proposal::{Bundle, Mode};
 use crate::selector::TrafficSelector;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -18,10 +18,11 @@ pub struct PolicyConfig {
     local: Option<TrafficSelector>,
     remote: Option<TrafficSelector>,
     mode: Mode,
-    suites: Vec<Protection>,
+    suites: Vec<Bundle>,
     pfs: Option<DhGroup>,
     lifetime: Duration,
     kilobytes: Option<u64>,
+    extended_sequence: bool,
     accept_narrower: bool,
 }
 
@@ -33,10 +34,11 @@ impl PolicyConfig {
             local: None,
             remote: None,
             mode: Mode::Tunnel,
-            suites: defaults::phase2_offer(),
+            suites: defaults::phase2_offer().into_iter().map(Bundle::from).collect(),
             pfs: None,
             lifetime: defaults::CHILD_LIFETIME,
             kilobytes: None,
+            extended_sequence: false,
             accept_narrower: false,
         }
     }
@@ -48,16 +50,26 @@ impl PolicyConfig {
         remote(remote: TrafficSelector);
         /// Sets tunnel or transport.
         mode(mode: Mode);
-        /// Sets the protocols and algorithms, best first.
-        suites(suites: Vec<Protection>);
         /// Sets the group of perfect forward secrecy.
         pfs(pfs: DhGroup);
         /// Sets the life of the IPsec SAs.
         lifetime(lifetime: Duration);
         /// Sets the life of the IPsec SAs in kilobytes.
         kilobytes(kilobytes: u64);
+        /// Sets whether sequence numbers have 64 bits, RFC 4304; the peer must want the same.
+        extended_sequence(extended_sequence: bool);
         /// Sets whether a responder takes selectors that are part of its own.
         accept_narrower(accept_narrower: bool);
+    }
+
+    /// Sets the protocols and algorithms, best first.
+    ///
+    /// Each is a [`Protection`](crate::proposal::Protection) alone or a [`Bundle`] of several;
+    /// [`Bundle::parse_alternatives`] reads them from text.
+    #[must_use]
+    pub fn suites<S: Into<Bundle>>(mut self, suites: impl IntoIterator<Item = S>) -> Self {
+        self.suites = suites.into_iter().map(Into::into).collect();
+        self
     }
 
     pub(super) fn build(self, connection: &str, weak_allowed: bool) -> Result<PolicyPlan, ConfigError> {
@@ -95,6 +107,7 @@ impl PolicyConfig {
             pfs: self.pfs,
             lifetime: self.lifetime,
             kilobytes: self.kilobytes,
+            extended_sequence: self.extended_sequence,
             accept_narrower: self.accept_narrower,
             name: self.name,
         })

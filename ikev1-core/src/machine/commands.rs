@@ -15,6 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use drive::{Instant, Path};
+use ipsec_wire::registry::ProtocolId;
 
 impl Endpoint {
     pub(super) fn command(&mut self, now: Instant, command: Command) -> Result<Handle, CommandError> {
@@ -223,13 +224,15 @@ impl Endpoint {
     }
 
     fn provide_spi(&mut self, now: Instant, ticket: Ticket, spi: Option<u32>) -> Result<Handle, CommandError> {
-        if let Some(reserved) = spi.filter(|spi| *spi < FIRST_SPI) {
+        let (ike_sa, message_id, protocol) = *self.tickets.get(&ticket).ok_or(CommandError::UnknownTicket(ticket))?;
+        let last = if protocol == ProtocolId::IPCOMP { u32::from(u16::MAX) } else { u32::MAX };
+        if let Some(reserved) = spi.filter(|spi| !(FIRST_SPI..=last).contains(spi)) {
             return Err(CommandError::ReservedSpi(reserved));
         }
-        let (ike_sa, message_id) = self.tickets.remove(&ticket).ok_or(CommandError::UnknownTicket(ticket))?;
+        self.tickets.remove(&ticket);
         let Some(mut sa) = self.table.take(ike_sa) else { return Err(CommandError::UnknownTicket(ticket)) };
         match spi {
-            Some(spi) => self.with_spi(now, &mut sa, message_id, spi),
+            Some(spi) => self.with_spi(now, &mut sa, message_id, (protocol, spi)),
             None => self.fail_exchange(&mut sa, message_id, Failure::NoSpi),
         }
         self.table.put(sa);

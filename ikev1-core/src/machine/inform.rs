@@ -214,7 +214,7 @@ impl Endpoint {
                 self.table.put(sa);
                 let mut removed = Vec::new();
                 for spi in spis {
-                    match peer.as_ref().and_then(|peer| self.table.with_outbound(spi, peer)) {
+                    match peer.as_ref().and_then(|peer| self.table.with_outbound(protocol, spi, peer)) {
                         Some(child) => {
                             removed.push(spi);
                             self.remove_child(child, RemoveReason::DeletedByPeer);
@@ -282,10 +282,13 @@ impl Endpoint {
 
     /// An error notification: it ends the quick mode it is about, if that is one this end started.
     fn on_refusal(&mut self, sa: &mut IkeSa, notify: NotifyType, spi: Option<u32>) {
-        let waiting = |state: &Quick| if let Quick::WaitHashSaNonce(state) = state { Some(state.spi()) } else { None };
-        let ours: Vec<(u32, u32)> =
+        let waiting = |state: &Quick| match state {
+            Quick::WaitHashSaNonce(state) => Some(state.spis().iter().any(|(_, inbound)| spi == Some(inbound))),
+            Quick::Starting(_) | Quick::SendingHashSaNonce(..) | Quick::WaitHash(_) | Quick::Done => None,
+        };
+        let ours: Vec<(u32, bool)> =
             sa.core.exchanges.iter().filter_map(|(id, exchange)| Some((*id, waiting(&exchange.state)?))).collect();
-        let named = ours.iter().find(|(_, inbound)| spi == Some(*inbound));
+        let named = ours.iter().find(|(_, named)| *named);
         let found = match (named, ours.as_slice()) {
             (Some((id, _)), _) | (None, [(id, _)]) => Some(*id),
             (None, _) => None,

@@ -9,21 +9,29 @@ use crate::machine::receive::Incoming;
 use crate::machine::sa::{Exchange, IkeSa, Quick};
 use crate::machine::send::Name;
 use crate::negotiate::Refusals;
-use crate::quick::initiator;
+use crate::quick::{Spis, initiator};
 use crate::refused::Refused;
 use crate::state_name::StateName;
 use alloc::boxed::Box;
 use drive::{Instant, Verdict};
+use ipsec_wire::registry::ProtocolId;
 
 impl Endpoint {
     /// Sends message 1.
-    pub(super) fn quick_1(&mut self, now: Instant, sa: &mut IkeSa, message_id: u32, mut exchange: Exchange, spi: u32) {
+    pub(super) fn quick_1(
+        &mut self,
+        now: Instant,
+        sa: &mut IkeSa,
+        message_id: u32,
+        mut exchange: Exchange,
+        spis: Spis,
+    ) {
         let udp = sa.core.udp();
         let Some(Under { core, up }) = under(sa) else { return };
         let Some(connection) = self.plan.shared(core.connection) else { return };
         let Some(policy) = connection.policy(exchange.policy) else { return };
         let plan = (&*connection, policy);
-        let (state, chain) = initiator::WaitHashSaNonce::start(plan, spi, udp, &up.keys, message_id, &mut *self.rng);
+        let (state, chain) = initiator::WaitHashSaNonce::start(plan, spis, udp, &up.keys, message_id, &mut *self.rng);
         let name = Name::quick(1, message_id);
         let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);
         exchange.state = Quick::WaitHashSaNonce(Box::new(state));
@@ -57,7 +65,7 @@ impl Endpoint {
             Ok(checked) => checked,
             Err(why) if why.is_proven() => {
                 let drop = why.drop;
-                self.release_spi(core, state.spi());
+                self.release_spis(core, state.spis().iter());
                 self.proved_alive(now, sa, incoming.path);
                 exchange.answered = Some(Answered::new(incoming.fingerprint, None));
                 self.refuse_quick(now, sa, message_id, exchange, why);
@@ -72,10 +80,15 @@ impl Endpoint {
         exchange.iv.commit(next_iv);
         self.event(Event::Phase2Negotiated {
             child: exchange.child,
-            chosen: answer.agreement.transform.protection,
+            chosen: answer.agreement.bundle(),
             number: answer.agreement.number,
             passed_over: Refusals::default(),
         });
+        // What was offered besides what was chosen needs its SPIs no longer.
+        let chosen = |wanted: ProtocolId| {
+            answer.agreement.parts.iter().any(|part| part.transform.protection.protocol() == wanted)
+        };
+        self.release_spis(core, state.spis().iter().filter(|(protocol, _)| !chosen(*protocol)));
         let chain = state.commit(&answer, &up.keys, message_id);
         let name = Name::quick(3, message_id);
         let path = incoming.path;
@@ -85,8 +98,8 @@ impl Endpoint {
         exchange.answered = Some(Answered::new(incoming.fingerprint, Some(transmit)));
         exchange.request = None;
         self.proved_alive(now, sa, path);
-        let spis = (answer.inbound.spi, answer.outbound.spi);
-        self.add_child(now, sa, &connection, &mut exchange, &answer.agreement, spis);
+        let halves = (&answer.inbound, &answer.outbound);
+        self.add_child(now, sa, &connection, &mut exchange, &answer.agreement, halves);
         self.install(exchange.child, Direction::Inbound, answer.inbound);
         self.install(exchange.child, Direction::Outbound, answer.outbound);
         self.complete(now, exchange.child);

@@ -4,7 +4,7 @@ use crate::defaults;
 use crate::error::DropReason;
 use crate::event::Event;
 use crate::flight::Answered;
-use crate::ids::{PolicyId, Role, Ticket};
+use crate::ids::{PolicyId, Role};
 use crate::informational::notify;
 use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
@@ -12,7 +12,7 @@ use crate::machine::phase2::{Under, under};
 use crate::machine::receive::Incoming;
 use crate::machine::sa::{Exchange, IkeSa, Quick};
 use crate::machine::send::Name;
-use crate::quick::responder;
+use crate::quick::{Spis, responder};
 use crate::refused::Refused;
 use crate::state_name::StateName;
 use alloc::boxed::Box;
@@ -32,7 +32,7 @@ impl Endpoint {
             return Err(DropReason::Limit);
         }
         let connection = self.plan.shared(core.connection).ok_or(DropReason::NoConnection)?;
-        let ticket = Ticket(self.next_id());
+        let began = self.next_id();
         let mut exchange = Exchange {
             role: Role::Responder,
             child: self.next_child_id(),
@@ -42,7 +42,7 @@ impl Endpoint {
             iv: up.iv.for_message_id(message_id),
             request: None,
             answered: Some(Answered::new(incoming.fingerprint, None)),
-            began: ticket.0,
+            began,
         };
         let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
@@ -79,14 +79,15 @@ impl Endpoint {
         exchange.policy = request.policy;
         self.event(Event::Phase2Negotiated {
             child,
-            chosen: request.transform().protection,
+            chosen: request.bundle(),
             number: request.choice.agreement.proposal_number,
             passed_over: request.choice.refusals.clone(),
         });
-        exchange.state = Quick::SendingHashSaNonce(ticket, Box::new(request));
+        let search = self.search(&request.wanted());
+        exchange.state = Quick::SendingHashSaNonce(search, Box::new(request));
         core.exchanges.insert(message_id, exchange);
         self.proved_alive(now, sa, incoming.path);
-        self.find_spi(now, sa, message_id, ticket);
+        self.find_spis(now, sa, message_id);
         Ok(Verdict::Accepted)
     }
 
@@ -136,15 +137,15 @@ impl Endpoint {
         message_id: u32,
         mut exchange: Exchange,
         request: responder::Request,
-        spi: u32,
+        spis: &Spis,
     ) {
         let Some(Under { core, up }) = under(sa) else { return };
         let Some(connection) = self.plan.shared(core.connection) else { return };
-        let started = responder::WaitHash::start(request, &connection, spi, &up.keys, message_id, &mut *self.rng);
+        let started = responder::WaitHash::start(request, &connection, spis, &up.keys, message_id, &mut *self.rng);
         let (state, inbound, chain) = match started {
             Ok(started) => started,
             Err(failure) => {
-                self.release_spi(core, spi);
+                self.release_spis(core, spis.iter());
                 return self.refuse_quick(now, sa, message_id, exchange, Refused::because(failure));
             }
         };
@@ -153,11 +154,10 @@ impl Endpoint {
         if let Some(answered) = &mut exchange.answered {
             answered.set_reply(transmit.clone());
         }
-        let (agreement, outbound_spi) = (state.agreement, state.outbound.spi);
-        exchange.state = Quick::WaitHash(Box::new(state));
         self.request_phase2(now, core, &connection, message_id, &mut exchange, transmit);
-        let spis = (spi, outbound_spi);
-        self.add_child(now, sa, &connection, &mut exchange, &agreement, spis);
+        let halves = (&inbound, &state.outbound);
+        self.add_child(now, sa, &connection, &mut exchange, &state.agreement, halves);
+        exchange.state = Quick::WaitHash(Box::new(state));
         self.install(exchange.child, Direction::Inbound, inbound);
         sa.core.exchanges.insert(message_id, exchange);
     }

@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use drive::{Instant, Path};
+use ipsec_wire::registry::ProtocolId;
 use nat_t::Location;
 
 /// An ISAKMP SA, from its first message to its end.
@@ -203,15 +204,23 @@ pub(crate) struct Exchange {
     pub(crate) began: u64,
 }
 
+/// The inbound SPIs of a quick mode while they are being found.
+#[derive(Debug, Default)]
+pub(crate) struct SpiSearch {
+    /// The protocols without one, each with the question that the caller has not answered.
+    pub(crate) open: Vec<(Ticket, ProtocolId)>,
+    pub(crate) found: quick::Spis,
+}
+
 /// Where a quick mode stands, with what is known then.
 #[derive(Debug)]
 pub(crate) enum Quick {
-    /// Initiator, the caller is asked for an SPI.
-    Starting(Ticket),
+    /// Initiator, the caller is asked for SPIs.
+    Starting(SpiSearch),
     /// Initiator, message 1 is sent.
     WaitHashSaNonce(Box<quick::initiator::WaitHashSaNonce>),
-    /// Responder, the caller is asked for an SPI.
-    SendingHashSaNonce(Ticket, Box<quick::responder::Request>),
+    /// Responder, the caller is asked for SPIs.
+    SendingHashSaNonce(SpiSearch, Box<quick::responder::Request>),
     /// Responder, message 2 is sent and the inbound half is in force.
     WaitHash(Box<quick::responder::WaitHash>),
     /// Kept to answer repeats.
@@ -219,6 +228,13 @@ pub(crate) enum Quick {
 }
 
 impl Quick {
+    pub(crate) fn search_mut(&mut self) -> Option<&mut SpiSearch> {
+        match self {
+            Self::Starting(search) | Self::SendingHashSaNonce(search, _) => Some(search),
+            Self::WaitHashSaNonce(_) | Self::WaitHash(_) | Self::Done => None,
+        }
+    }
+
     pub(crate) const fn state_name(&self) -> StateName {
         match self {
             Self::Starting(_) => StateName::QuickStarting,

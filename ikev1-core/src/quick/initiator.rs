@@ -6,19 +6,21 @@ use crate::negotiate::{Suite, check_phase2_answer, offer_phase2};
 use crate::phase1::{agree, draw_nonce, peer_nonce};
 use crate::plan::{ConnectionPlan, PolicyPlan};
 use crate::proposal::UdpEncapsulation;
-use crate::quick::{Agreement, Half, client_ids, halves, identification, responder_lifetime, suites};
+use crate::quick::{
+    Agreement, Half, Spis, client_ids, identification, protocols, responder_lifetime, shortest, suites,
+};
 use crate::refused::Refused;
 use crate::selector::TrafficSelector;
 use alloc::vec::Vec;
 use ipsec_wire::isakmp::payload::{Hash, KeyExchange, Nonce, SecurityAssociation};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
-use ipsec_wire::registry::PayloadType;
+use ipsec_wire::registry::{PayloadType, ProtocolId};
 use rand_core::CryptoRng;
 
 /// Message 1 is sent: the offer is on its way.
 #[derive(Debug)]
 pub(crate) struct WaitHashSaNonce {
-    spi: u32,
+    spis: Spis,
     offered: Vec<Suite>,
     udp: Option<UdpEncapsulation>,
     ni_b: Vec<u8>,
@@ -36,11 +38,16 @@ pub(crate) struct Answer {
     nr_b: Vec<u8>,
 }
 
+/// Returns the protocols that the offer of a policy names, each of which needs an SPI.
+pub(crate) fn wanted(policy: &PolicyPlan) -> Vec<ProtocolId> {
+    protocols(&suites(policy))
+}
+
 impl WaitHashSaNonce {
     /// Builds message 1: `HASH(1), SA, Ni, [KE], IDci, IDcr`. Draws the nonce, then the private exponent.
     pub(crate) fn start(
         (connection, policy): (&ConnectionPlan, &PolicyPlan),
-        spi: u32,
+        spis: Spis,
         udp: Option<UdpEncapsulation>,
         keys: &IsakmpKeys,
         message_id: u32,
@@ -51,7 +58,7 @@ impl WaitHashSaNonce {
         let pair = policy.pfs.map(|group| DhKeyPair::generate(group, connection.exponent_bits(group), rng));
         let (local, remote) = (policy.local, policy.remote);
         let mut chain = ChainBuilder::new();
-        chain.push(&offer_phase2(&offered, udp, |_| spi));
+        chain.push(&offer_phase2(&offered, udp, |protocol| spis.of(protocol)));
         chain.push(&Nonce { data: &ni_b });
         if let Some(pair) = &pair {
             chain.push(&KeyExchange { data: pair.public() });
@@ -60,12 +67,12 @@ impl WaitHashSaNonce {
         chain.push(&identification(&remote));
         let rest = built(chain);
         let hash_1 = keys.hash_1(message_id, rest.octets());
-        (Self { spi, offered, udp, ni_b, pair, local, remote }, hashed(&hash_1, &rest))
+        (Self { spis, offered, udp, ni_b, pair, local, remote }, hashed(&hash_1, &rest))
     }
 
-    /// Returns the inbound SPI of the pair that is being made.
-    pub(crate) const fn spi(&self) -> u32 {
-        self.spi
+    /// Returns the inbound SPIs of the pair that is being made, those of every protocol offered.
+    pub(crate) const fn spis(&self) -> &Spis {
+        &self.spis
     }
 
     /// Checks message 2: HASH(2) before anything else.
@@ -78,7 +85,6 @@ impl WaitHashSaNonce {
         let answer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
         let agreed = check_phase2_answer(&self.offered, self.udp, &answer)
             .map_err(|error| Refused::because(Failure::AnswerNotOffered(error)))?;
-        let part = *agreed.parts.first().ok_or(DropReason::Malformed)?;
         let nr_b = peer_nonce(payloads, &self.ni_b)?.to_vec();
         let shared = match (&self.pair, payloads.find(PayloadType::KEY_EXCHANGE)) {
             (Some(pair), Some(_)) => Some(agree(payloads, pair)?.1),
@@ -88,16 +94,9 @@ impl WaitHashSaNonce {
         if client_ids(payloads)? != Some((self.local, self.remote)) {
             return Err(Refused::because(Failure::SelectorsChanged));
         }
-        let spis = (self.spi, part.peer_spi);
-        let (inbound, outbound) = halves(keys, &part.transform, shared.as_ref(), spis, &self.ni_b, &nr_b);
-        let agreement = Agreement {
-            transform: part.transform,
-            number: agreed.proposal_number,
-            udp: part.udp,
-            lifetime: part.transform.lifetime.shorter(responder_lifetime::read(payloads)),
-            local: self.local,
-            remote: self.remote,
-        };
+        let lifetime = shortest(&agreed.parts).shorter(responder_lifetime::read(payloads));
+        let agreement = Agreement::new((agreed.proposal_number, agreed.parts), lifetime, (self.local, self.remote));
+        let (inbound, outbound) = agreement.halves(keys, shared.as_ref(), &self.spis, (&self.ni_b, &nr_b));
         Ok(Answer { agreement, inbound, outbound, nr_b })
     }
 
