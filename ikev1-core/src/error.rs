@@ -137,6 +137,15 @@ pub enum Failure {
     /// The peer changed the traffic selectors in its answer.
     #[error("traffic selectors changed in the answer")]
     SelectorsChanged,
+    /// Transport mode was asked for traffic of other addresses than those of the two ends.
+    #[error("transport mode is for the two ends themselves")]
+    NotTheEnds,
+    /// All that the policy offers has AH, which a NAT between the ends breaks.
+    #[error("AH cannot pass the NAT between the ends")]
+    AhBehindNat,
+    /// The NAT-OA payloads are more than two, or of another family than the packets.
+    #[error("bad NAT-OA payloads")]
+    OriginalAddress,
     /// The payloads are malformed.
     #[error("malformed")]
     Malformed,

@@ -224,6 +224,7 @@ pub struct PolicyPlan {
     pub(crate) kilobytes: Option<u64>,
     pub(crate) extended_sequence: bool,
     pub(crate) accept_narrower: bool,
+    pub(crate) always_send_ids: bool,
 }
 
 impl PolicyPlan {

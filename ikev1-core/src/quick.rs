@@ -2,27 +2,49 @@
 //!
 //! ```text
 //! Initiator                                        Responder
-//! HDR*, HASH(1), SA, Ni, [KE], [IDci, IDcr]  -->
-//!                                            <--   HDR*, HASH(2), SA, Nr, [KE], [IDci, IDcr]
+//! HDR*, HASH(1), SA, Ni, [KE], [IDci, IDcr],
+//!       [NAT-OAi, NAT-OAr]                   -->
+//!                                            <--   HDR*, HASH(2), SA, Nr, [KE], [IDci, IDcr],
+//!                                                        [NAT-OAi, NAT-OAr]
 //! HDR*, HASH(3)                              -->
 //! ```
 
 pub(crate) mod initiator;
+mod original;
 pub(crate) mod responder;
 mod responder_lifetime;
+mod traffic;
 
+use crate::action::OriginalAddresses;
 use crate::crypto::{DhGroup, DhShared};
-use crate::error::{DropReason, Failure};
 use crate::keys::{IsakmpKeys, Keymat, KeymatInput};
 use crate::negotiate::{AgreedPart, Suite};
 use crate::plan::PolicyPlan;
 use crate::proposal::{Bundle, Lifetime, Mode, UdpEncapsulation};
-use crate::refused::Refused;
-use crate::selector::TrafficSelector;
 use alloc::vec::Vec;
-use ipsec_wire::isakmp::Payloads;
-use ipsec_wire::isakmp::payload::Identification;
-use ipsec_wire::registry::{IdType, PayloadType, ProtocolId};
+use core::net::IpAddr;
+use ipsec_wire::registry::ProtocolId;
+use nat_t::Version;
+pub(crate) use traffic::Traffic;
+
+/// The two ends of the SA that a quick mode is under, as this end sees them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) local: IpAddr,
+    pub(crate) remote: IpAddr,
+    /// If a NAT was found, how they speak of it.
+    pub(crate) nat: Option<Version>,
+}
+
+impl Ends {
+    /// Returns how ESP is put in UDP, if a NAT or the plan asks for it.
+    fn udp(&self) -> Option<UdpEncapsulation> {
+        self.nat.map(|version| match version.udp_tunnel_mode() {
+            3 => UdpEncapsulation::Rfc3947,
+            _ => UdpEncapsulation::Drafts,
+        })
+    }
+}
 
 /// Returns the suites of a policy, numbered from 1 for messages.
 fn suites(policy: &PolicyPlan) -> Vec<Suite> {
@@ -75,10 +97,9 @@ pub(crate) struct Agreement {
     pub(crate) number: u8,
     /// The life both ends know of: the shortest that either said.
     pub(crate) lifetime: Lifetime,
-    /// The traffic on this side.
-    pub(crate) local: TrafficSelector,
-    /// The traffic on the peer's side.
-    pub(crate) remote: TrafficSelector,
+    pub(crate) traffic: Traffic,
+    /// In transport mode behind a NAT, the addresses that the peer puts into its packets.
+    pub(crate) original: Option<OriginalAddresses>,
 }
 
 impl Agreement {
@@ -86,10 +107,11 @@ impl Agreement {
     fn new(
         (number, mut parts): (u8, Vec<AgreedPart>),
         lifetime: Lifetime,
-        (local, remote): (TrafficSelector, TrafficSelector),
+        traffic: Traffic,
+        original: Option<OriginalAddresses>,
     ) -> Self {
         parts.sort_by_key(|part| part.transform.protection.layer());
-        Self { parts, number, lifetime, local, remote }
+        Self { parts, number, lifetime, traffic, original }
     }
 
     pub(crate) fn bundle(&self) -> Bundle {
@@ -139,27 +161,4 @@ impl Agreement {
 /// Returns the shortest life among the parts: the pair ends as a whole.
 fn shortest(parts: &[AgreedPart]) -> Lifetime {
     parts.iter().fold(Lifetime::default(), |shortest, part| shortest.shorter(part.transform.lifetime))
-}
-
-/// Returns the identification payload of one side's traffic.
-fn identification(selector: &TrafficSelector) -> Identification<Vec<u8>> {
-    Identification {
-        id_type: IdType(selector.type_number()),
-        protocol: selector.protocol(),
-        port: selector.port(),
-        data: selector.data(),
-    }
-}
-
-/// Reads IDci and IDcr; `None` when there are none, which means the two ends themselves.
-fn client_ids(payloads: &Payloads<'_>) -> Result<Option<(TrafficSelector, TrafficSelector)>, Refused> {
-    let mut ids = payloads.iter().filter(|payload| payload.payload_type() == PayloadType::IDENTIFICATION);
-    let (Some(initiator), responder) = (ids.next(), ids.next()) else { return Ok(None) };
-    let Some(responder) = responder else { return Err(DropReason::PayloadSet.into()) };
-    let read = |payload| {
-        let id = Identification::parse(payload).map_err(|_| Refused::from(DropReason::Malformed))?;
-        TrafficSelector::read(id.id_type.0, id.protocol, id.port, id.data)
-            .map_err(|_| Refused::because(Failure::NoPolicy))
-    };
-    Ok(Some((read(initiator)?, read(responder)?)))
 }

@@ -23,11 +23,11 @@ fn sides(left: &str, right: &str) -> (ConnectionConfig, ConnectionConfig) {
 }
 
 fn agreed(left: &str, right: &str) -> Pair {
-    let (left, right) = sides(left, right);
-    let mut pair = Pair::new(plan(left), plan(right));
+    let (one, other) = sides(left, right);
+    let mut pair = Pair::new(plan(one), plan(other));
     pair.initiate();
     pair.settle();
-    assert!(pair.left.established() && pair.right.established(), "{:?}", pair.left.events);
+    assert!(pair.left.established() && pair.right.established(), "{left} with {right}");
     pair.assert_mirrored();
     pair
 }
@@ -221,4 +221,56 @@ fn a_peer_without_the_bundle_refuses_it_and_says_why() {
     );
     assert!(pair.left.has(|event| matches!(event, Event::Phase2Failed { failure: Failure::RefusedByPeer(14), .. })));
     assert!(pair.left.installed.is_empty() && pair.right.installed.is_empty());
+}
+
+/// The seven proposals of a Cisco client, in its order; those of one protocol that follow each other share a
+/// proposal here.
+fn cisco_client() -> Vec<Bundle> {
+    let texts = [
+        "esp-3des-md5 + ipcomp-lzs, esp-3des-sha1 + ipcomp-lzs, esp-3des-md5, esp-3des-sha1",
+        "esp-des-md5 + ipcomp-lzs, esp-des-sha1 + ipcomp-lzs, esp-des-md5",
+    ];
+    texts.iter().flat_map(|text| Bundle::parse_alternatives(text).unwrap()).collect()
+}
+
+#[test]
+fn a_router_for_esp_des_and_md5_takes_the_last_proposal_of_a_cisco_client_and_says_why_not_the_others() {
+    let client = connection(A, B).policy(PolicyConfig::new("net").local(net(1)).remote(net(2)).suites(cisco_client()));
+    let mut pair = Pair::new(plan(client), plan(connection(B, A).policy(policy(2, 1, "esp-des-md5"))));
+    pair.initiate();
+    pair.settle();
+    assert!(pair.left.established() && pair.right.established());
+    pair.assert_mirrored();
+    assert_eq!(suites(&pair.left), ["ESP_DES, HMAC-MD5"]);
+    let negotiated = pair.right.events.iter().find_map(|event| match event {
+        Event::Phase2Negotiated { number, passed_over, .. } => Some((*number, passed_over.to_string())),
+        _ => None,
+    });
+    let (number, passed_over) = negotiated.unwrap();
+    assert_eq!(number, 6);
+    assert_eq!(
+        passed_over.lines().collect::<Vec<_>>(),
+        [
+            "proposal 1, transform 1 against policy 1: transform ESP_3DES, wanted ESP_DES",
+            "proposal 1 against policy 1: ANDed IPComp skipped",
+            "proposal 2, transform 1 against policy 1: transform ESP_3DES, wanted ESP_DES",
+            "proposal 2 against policy 1: ANDed IPComp skipped",
+            "proposal 3, transform 1 against policy 1: transform ESP_3DES, wanted ESP_DES",
+            "proposal 3, transform 2 against policy 1: transform ESP_3DES, wanted ESP_DES",
+            "proposal 4 against policy 1: ANDed IPComp with an SPI of 2 octets is not wanted",
+            "proposal 5, transform 1 against policy 1: authenticator HMAC-SHA, wanted HMAC-MD5",
+            "proposal 5 against policy 1: ANDed IPComp skipped",
+        ]
+    );
+}
+
+#[test]
+fn a_router_with_compression_takes_the_first_proposal_of_a_cisco_client_whole() {
+    let client = connection(A, B).policy(PolicyConfig::new("net").local(net(1)).remote(net(2)).suites(cisco_client()));
+    let mut pair = Pair::new(plan(client), plan(connection(B, A).policy(policy(2, 1, "ipcomp-lzs + esp-3des-md5"))));
+    pair.initiate();
+    pair.settle();
+    pair.assert_mirrored();
+    assert_eq!(suites(&pair.right), ["IPComp LZS", "ESP_3DES, HMAC-MD5"]);
+    assert!(pair.right.endpoint.status().children[0].sas[0].inbound <= 0xffff);
 }

@@ -224,7 +224,8 @@ impl ConnectionConfig {
             if policies.iter().any(|other| other.name == policy.name) {
                 return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
             }
-            policies.push(policy.build(&name, self.weak)?);
+            let peer = if let Peer::Address(peer) = self.peer { Some(peer) } else { None };
+            policies.push(policy.build(&name, (self.local, peer), self.weak)?);
         }
         Ok(ConnectionPlan {
             peer: self.peer,

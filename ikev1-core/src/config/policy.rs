@@ -7,6 +7,7 @@ use crate::selector::TrafficSelector;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use super::{LIFETIME, MAX_TRANSFORMS, check_name, setters, within, wrong};
@@ -24,6 +25,7 @@ pub struct PolicyConfig {
     kilobytes: Option<u64>,
     extended_sequence: bool,
     accept_narrower: bool,
+    always_send_ids: bool,
 }
 
 impl PolicyConfig {
@@ -40,13 +42,14 @@ impl PolicyConfig {
             kilobytes: None,
             extended_sequence: false,
             accept_narrower: false,
+            always_send_ids: false,
         }
     }
 
     setters! {
-        /// Sets the traffic on this side.
+        /// Sets the traffic on this side; in transport mode it may be left out and is that of this end.
         local(local: TrafficSelector);
-        /// Sets the traffic on the peer's side.
+        /// Sets the traffic on the peer's side; in transport mode it may be left out and is that of the peer.
         remote(remote: TrafficSelector);
         /// Sets tunnel or transport.
         mode(mode: Mode);
@@ -60,6 +63,9 @@ impl PolicyConfig {
         extended_sequence(extended_sequence: bool);
         /// Sets whether a responder takes selectors that are part of its own.
         accept_narrower(accept_narrower: bool);
+        /// Sets whether an initiator names the traffic even if it is that between the two ends, which is meant
+        /// when nothing is named.
+        always_send_ids(always_send_ids: bool);
     }
 
     /// Sets the protocols and algorithms, best first.
@@ -72,11 +78,26 @@ impl PolicyConfig {
         self
     }
 
-    pub(super) fn build(self, connection: &str, weak_allowed: bool) -> Result<PolicyPlan, ConfigError> {
+    /// Checks the policy; `ends` are the two ends of the connection, as far as they are known.
+    pub(super) fn build(
+        self,
+        connection: &str,
+        ends: (Option<IpAddr>, Option<IpAddr>),
+        weak_allowed: bool,
+    ) -> Result<PolicyPlan, ConfigError> {
         check_name(&self.name)?;
         let field = |field: &str| format!("{connection}.{}.{field}", self.name);
-        let Some(local) = self.local else { return Err(wrong(&field("local"), ConfigProblem::Missing)) };
-        let Some(remote) = self.remote else { return Err(wrong(&field("remote"), ConfigProblem::Missing)) };
+        let (local, remote) = match self.mode {
+            Mode::Tunnel => (self.local, self.remote),
+            // What the ends themselves send is all that transport mode can carry.
+            Mode::Transport => {
+                let family = ends.0.or(ends.1).or(self.local.or(self.remote).map(|selector| selector.first()));
+                let end = |known: Option<IpAddr>| known.map(TrafficSelector::host).or(family.map(any_of));
+                (self.local.or_else(|| end(ends.0)), self.remote.or_else(|| end(ends.1)))
+            }
+        };
+        let Some(local) = local else { return Err(wrong(&field("local"), ConfigProblem::Missing)) };
+        let Some(remote) = remote else { return Err(wrong(&field("remote"), ConfigProblem::Missing)) };
         if local.first().is_ipv4() != remote.first().is_ipv4() {
             return Err(wrong(&field("remote"), ConfigProblem::Family));
         }
@@ -109,7 +130,13 @@ impl PolicyConfig {
             kilobytes: self.kilobytes,
             extended_sequence: self.extended_sequence,
             accept_narrower: self.accept_narrower,
+            always_send_ids: self.always_send_ids,
             name: self.name,
         })
     }
+}
+
+/// Returns the selector of every address of the same family.
+fn any_of(address: IpAddr) -> TrafficSelector {
+    TrafficSelector::subnet(address, 0).unwrap_or(TrafficSelector::host(address))
 }

@@ -12,11 +12,15 @@ use ipsec_wire::registry::{Doi, NotifyType, ProtocolId};
 /// This is the one table of failures and notifications: RFC 2408 §3.14.1, RFC 2409 §5.
 pub(crate) const fn notify_of(failure: &Failure) -> Option<NotifyType> {
     Some(match failure {
-        Failure::NoProposalChosen | Failure::AnswerNotOffered(_) => NotifyType::NO_PROPOSAL_CHOSEN,
+        Failure::NoProposalChosen | Failure::AnswerNotOffered(_) | Failure::AhBehindNat => {
+            NotifyType::NO_PROPOSAL_CHOSEN
+        }
         Failure::KeyExchange | Failure::Nonce => NotifyType::INVALID_KEY_INFORMATION,
-        Failure::ProbablyWrongKey | Failure::Malformed => NotifyType::PAYLOAD_MALFORMED,
+        Failure::ProbablyWrongKey | Failure::Malformed | Failure::OriginalAddress => NotifyType::PAYLOAD_MALFORMED,
         Failure::AuthenticationFailed | Failure::WrongIdentity | Failure::NoKey => NotifyType::AUTHENTICATION_FAILED,
-        Failure::BadIdentity | Failure::NoPolicy | Failure::SelectorsChanged => NotifyType::INVALID_ID_INFORMATION,
+        Failure::BadIdentity | Failure::NoPolicy | Failure::SelectorsChanged | Failure::NotTheEnds => {
+            NotifyType::INVALID_ID_INFORMATION
+        }
         Failure::Timeout { .. }
         | Failure::HalfOpenTimeout
         | Failure::RefusedByPeer(_)

@@ -1,4 +1,4 @@
-use crate::action::{Encapsulation, Lifetimes, RemoveReason, RemoveSa, SpiPair};
+use crate::action::{Encapsulation, Lifetimes, OriginalAddresses, RemoveReason, RemoveSa, SpiPair};
 use crate::crypto::DhGroup;
 use crate::ids::{ChildId, IkeSaId, PolicyId, Role};
 use crate::machine::sa::PeerKey;
@@ -26,6 +26,7 @@ pub(crate) struct Child {
     pub(crate) remote_end: IpAddr,
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
+    pub(crate) original: Option<OriginalAddresses>,
     pub(crate) lifetimes: Lifetimes,
     /// The places of the beginning and the end of its quick mode among everything that this end
     /// began and finished.

@@ -55,8 +55,9 @@ impl Endpoint {
             encapsulation: agreement.udp().map_or(Encapsulation::Native, |_| Encapsulation::Udp(sa.core.path)),
             local_end: sa.core.path.local.ip(),
             remote_end: sa.core.path.remote.ip(),
-            local: agreement.local,
-            remote: agreement.remote,
+            local: agreement.traffic.local,
+            remote: agreement.traffic.remote,
+            original: agreement.original,
             lifetimes: Lifetimes { soft, hard, soft_kilobytes, hard_kilobytes: kilobytes },
             began: exchange.began,
             finished: 0,
@@ -109,7 +110,7 @@ impl Endpoint {
             remote: child.remote_end,
             local_selector: child.local,
             remote_selector: child.remote,
-            original: None,
+            original: child.original,
             lifetimes: child.lifetimes,
         };
         self.log_esp_keys(&install);

@@ -17,6 +17,7 @@ use crate::plan::{ConnectionPlan, SpiSource};
 use crate::quick::initiator;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection};
+use alloc::vec::Vec;
 use drive::{Instant, Transmit};
 use ipsec_wire::isakmp::{Body, Payloads};
 use ipsec_wire::registry::{ExchangeType, ProtocolId};
@@ -55,7 +56,14 @@ impl Endpoint {
             return self.phase2_failed(&sa.core, waiting, Failure::Limit);
         }
         let message_id = self.draw_message_id(&sa.core);
-        let wanted = self.plan.policy(sa.core.connection, waiting.policy).map(initiator::wanted).unwrap_or_default();
+        let Some(policy) = self.plan.policy(sa.core.connection, waiting.policy) else { return };
+        let wanted = match initiator::wanted(policy, &sa.core.ends()) {
+            Ok(wanted) => wanted,
+            Err(failure) => {
+                count(&mut self.counters.acquire_phase2_start_failed);
+                return self.phase2_failed(&sa.core, waiting, failure);
+            }
+        };
         let search = self.search(&wanted);
         let began = self.next_id();
         let Some(Under { core, up }) = under(sa) else { return };
@@ -95,8 +103,8 @@ impl Endpoint {
         let Some(search) = exchange.state.search_mut() else { return };
         match self.plan.spi_source {
             SpiSource::Endpoint => {
-                let open = core::mem::take(&mut search.open);
-                for (_, protocol) in open {
+                let wanted: Vec<ProtocolId> = search.open.iter().map(|(_, protocol)| *protocol).collect();
+                for protocol in wanted {
                     match self.draw_spi(protocol) {
                         Some(spi) => self.with_spi(now, sa, message_id, (protocol, spi)),
                         None => return self.fail_exchange(sa, message_id, Failure::NoSpi),

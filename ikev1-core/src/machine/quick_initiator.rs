@@ -6,7 +6,7 @@ use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
 use crate::machine::phase2::{Under, under};
 use crate::machine::receive::Incoming;
-use crate::machine::sa::{Exchange, IkeSa, Quick};
+use crate::machine::sa::{Exchange, IkeSa, Quick, Waiting};
 use crate::machine::send::Name;
 use crate::negotiate::Refusals;
 use crate::quick::{Spis, initiator};
@@ -26,12 +26,21 @@ impl Endpoint {
         mut exchange: Exchange,
         spis: Spis,
     ) {
-        let udp = sa.core.udp();
+        let ends = sa.core.ends();
         let Some(Under { core, up }) = under(sa) else { return };
         let Some(connection) = self.plan.shared(core.connection) else { return };
         let Some(policy) = connection.policy(exchange.policy) else { return };
         let plan = (&*connection, policy);
-        let (state, chain) = initiator::WaitHashSaNonce::start(plan, spis, udp, &up.keys, message_id, &mut *self.rng);
+        let released = spis.clone();
+        let started = initiator::WaitHashSaNonce::start(plan, spis, ends, &up.keys, message_id, &mut *self.rng);
+        let (state, chain) = match started {
+            Ok(started) => started,
+            Err(failure) => {
+                self.release_spis(core, released.iter());
+                let waiting = Waiting { child: exchange.child, policy: exchange.policy, replaces: exchange.replaces };
+                return self.phase2_failed(core, waiting, failure);
+            }
+        };
         let name = Name::quick(1, message_id);
         let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);
         exchange.state = Quick::WaitHashSaNonce(Box::new(state));

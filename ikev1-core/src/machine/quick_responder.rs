@@ -23,7 +23,7 @@ impl Endpoint {
     /// Message 1: the peer wants a pair of SAs.
     pub(super) fn on_quick_1(&mut self, now: Instant, sa: &mut IkeSa, incoming: &Incoming<'_>, body: &[u8]) -> Taken {
         let message_id = incoming.message_id();
-        let udp = sa.core.udp();
+        let ends = sa.core.ends();
         let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
         if up.finished.contains(message_id) {
             return Err(DropReason::Replay);
@@ -46,8 +46,7 @@ impl Endpoint {
         };
         let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
-        let ends = (core.path.local.ip(), core.path.remote.ip());
-        let checked = responder::check_request(&connection, ends, udp, &up.keys, message_id, &payloads);
+        let checked = responder::check_request(&connection, ends, &up.keys, message_id, &payloads);
         // A wrong HASH proves nothing, and nothing changes.
         if let Err(why) = &checked
             && why.drop == DropReason::WrongHash

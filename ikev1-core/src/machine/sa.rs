@@ -9,7 +9,7 @@ use crate::keys::{IsakmpKeys, IvChain};
 use crate::phase1::aggressive;
 use crate::phase1::main::{initiator, responder};
 use crate::plan::Phase1Mode;
-use crate::proposal::{Phase1Transform, UdpEncapsulation};
+use crate::proposal::Phase1Transform;
 use crate::quick;
 use crate::ride_along::vendor::Capabilities;
 use crate::state_name::{IkeSaState, StateName};
@@ -99,10 +99,10 @@ impl Core {
         IkeSa { core: self, phase }
     }
 
-    /// Returns how ESP is put in UDP, if a NAT or the plan asks for it.
-    pub(crate) fn udp(&self) -> Option<UdpEncapsulation> {
-        let version = self.capabilities.nat_t.filter(|_| self.nat.is_nat())?;
-        Some(if version.udp_tunnel_mode() == 3 { UdpEncapsulation::Rfc3947 } else { UdpEncapsulation::Drafts })
+    /// Returns the two ends, for the quick modes under this SA.
+    pub(crate) fn ends(&self) -> quick::Ends {
+        let nat = self.capabilities.nat_t.filter(|_| self.nat.is_nat());
+        quick::Ends { local: self.path.local.ip(), remote: self.path.remote.ip(), nat }
     }
 }
 

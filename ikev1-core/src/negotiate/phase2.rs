@@ -232,6 +232,10 @@ impl Fitting<'_> {
             return None;
         };
         let part = wanted.remove(at);
+        if protocol == ProtocolId::AH && self.udp.is_some() {
+            self.refuse(proposal, None, Reason::AhBehindNat);
+            return None;
+        }
         let peer_spi = spi(proposal.spi);
         if reserved(protocol, peer_spi) {
             self.refuse(proposal, None, Reason::ReservedSpi(peer_spi));

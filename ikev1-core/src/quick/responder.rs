@@ -1,17 +1,16 @@
+use crate::action::OriginalAddresses;
 use crate::crypto::{DhKeyPair, Digest};
 use crate::error::{DropReason, Failure};
-use crate::ids::PolicyId;
+use crate::ids::{PolicyId, Role};
 use crate::keys::IsakmpKeys;
 use crate::message::{built, check_hash_1, hashed};
 use crate::negotiate::{Phase2Choice, Refusals, Rules, choose_phase2, spi_octets};
 use crate::phase1::{draw_nonce, peer_nonce, peer_public};
-use crate::plan::{ConnectionPlan, PolicyPlan};
-use crate::proposal::{Bundle, UdpEncapsulation};
-use crate::quick::{Agreement, Half, Spis, client_ids, identification, responder_lifetime, shortest, suites};
+use crate::plan::ConnectionPlan;
+use crate::proposal::{Bundle, Mode};
+use crate::quick::{Agreement, Ends, Half, Spis, Traffic, original, responder_lifetime, shortest, suites};
 use crate::refused::Refused;
-use crate::selector::TrafficSelector;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 use ipsec_wire::isakmp::payload::{KeyExchange, Nonce, Notification, SecurityAssociation};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::{Doi, NotifyType, PayloadType, ProtocolId};
@@ -22,9 +21,11 @@ use rand_core::CryptoRng;
 pub(crate) struct Request {
     pub(crate) policy: PolicyId,
     pub(crate) choice: Phase2Choice,
-    pub(crate) local: TrafficSelector,
-    pub(crate) remote: TrafficSelector,
-    ids_sent: bool,
+    ends: Ends,
+    traffic: Traffic,
+    /// The identities as the peer sent them: they go back unchanged.
+    ids: Option<Traffic>,
+    original: Option<OriginalAddresses>,
     ni_b: Vec<u8>,
     g_xi: Option<Vec<u8>>,
 }
@@ -32,27 +33,23 @@ pub(crate) struct Request {
 /// Checks message 1: HASH(1) before anything else, then which policy has the traffic, then the proposals.
 pub(crate) fn check_request(
     connection: &ConnectionPlan,
-    (local_end, remote_end): (IpAddr, IpAddr),
-    udp: Option<UdpEncapsulation>,
+    ends: Ends,
     keys: &IsakmpKeys,
     message_id: u32,
     payloads: &Payloads<'_>,
 ) -> Result<Request, Refused> {
     check_hash_1(keys, message_id, payloads)?;
-    let ids = client_ids(payloads)?;
-    let ends = (TrafficSelector::host(remote_end), TrafficSelector::host(local_end));
-    let (remote, local) = ids.unwrap_or(ends);
+    let ids = Traffic::absorb(payloads)?;
+    let asked = ids.map_or(Traffic::between(&ends), Traffic::mirrored);
+    let udp = ends.udp();
     let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
     let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
     let ni_b = peer_nonce(payloads, &[])?.to_vec();
     let peer_spi = offer.proposals().next().and_then(|proposal| <[u8; 4]>::try_from(proposal.spi).ok());
     let peer_spi = peer_spi.map(u32::from_be_bytes);
-    let takes = |policy: &PolicyPlan| {
-        let exact = policy.local == local && policy.remote == remote;
-        exact || policy.accept_narrower && policy.local.contains(&local) && policy.remote.contains(&remote)
-    };
     let mut refusals: Option<Refusals> = None;
-    for (id, policy) in connection.policies().filter(|(_, policy)| takes(policy)) {
+    for (id, policy) in connection.policies() {
+        let Some(traffic) = asked.taken(policy, &ends) else { continue };
         match choose_phase2(&offer, &suites(policy), udp, &Rules::default()) {
             Ok(choice) => {
                 let g_xi = match (policy.pfs, payloads.find(PayloadType::KEY_EXCHANGE)) {
@@ -63,11 +60,15 @@ pub(crate) fn check_request(
                     }
                     (None, None) => None,
                     (Some(_), None) | (None, Some(_)) => {
-                        return Err(Refused::because(Failure::KeyExchange).with_asked(peer_spi, remote, local));
+                        let why = Refused::because(Failure::KeyExchange);
+                        return Err(why.with_asked(peer_spi, asked.remote, asked.local));
                     }
                 };
-                let ids_sent = ids.is_some();
-                return Ok(Request { policy: id, choice, local, remote, ids_sent, ni_b, g_xi });
+                let original = match policy.mode {
+                    Mode::Tunnel => None,
+                    Mode::Transport => original::absorb(&ends, Role::Responder, payloads)?,
+                };
+                return Ok(Request { policy: id, choice, ends, traffic, ids, original, ni_b, g_xi });
             }
             Err(why) => {
                 refusals.get_or_insert(why);
@@ -78,7 +79,7 @@ pub(crate) fn check_request(
         Some(refusals) => Refused::offer(Failure::NoProposalChosen, refusals),
         None => Refused::because(Failure::NoPolicy),
     }
-    .with_asked(peer_spi, remote, local))
+    .with_asked(peer_spi, asked.remote, asked.local))
 }
 
 impl Request {
@@ -102,7 +103,8 @@ pub(crate) struct WaitHash {
 }
 
 impl WaitHash {
-    /// Builds message 2: `HASH(2), SA, Nr, [KE], [IDci, IDcr]`, and returns the inbound half.
+    /// Builds message 2: `HASH(2), SA, Nr, [KE], [IDci, IDcr], [NAT-OAi, NAT-OAr]`, and returns the inbound
+    /// half.
     ///
     /// Draws the nonce, then the private exponent.
     ///
@@ -116,7 +118,7 @@ impl WaitHash {
         message_id: u32,
         rng: &mut dyn CryptoRng,
     ) -> Result<(Self, Half, Chain), Failure> {
-        let Request { choice, local, remote, ids_sent, ni_b, g_xi, .. } = request;
+        let Request { choice, ends, traffic, ids, original, ni_b, g_xi, .. } = request;
         let (number, parts) = (choice.agreement.proposal_number, choice.agreement.parts.clone());
         let nr_b = draw_nonce(rng);
         let mut chain = ChainBuilder::new();
@@ -129,9 +131,11 @@ impl WaitHash {
             chain.push(&KeyExchange { data: pair.public() });
             shared = Some(pair.agree(&g_xi).map_err(|_| Failure::KeyExchange)?);
         }
-        if ids_sent {
-            chain.push(&identification(&remote));
-            chain.push(&identification(&local));
+        if let Some(ids) = ids {
+            ids.contribute(&mut chain);
+        }
+        if parts.iter().any(|part| part.transform.mode == Mode::Transport) {
+            original::contribute(&ends, Role::Responder, &mut chain);
         }
         for (part, offered) in parts.iter().zip(choice.offered_lifetimes()) {
             // This end will keep a shorter life than the one that was offered.
@@ -151,7 +155,7 @@ impl WaitHash {
         let hash_2 = keys.hash_2(message_id, &ni_b, rest.octets());
         let hash_3 = keys.hash_3(message_id, &ni_b, &nr_b);
         let lifetime = shortest(&parts);
-        let agreement = Agreement::new((number, parts), lifetime, (local, remote));
+        let agreement = Agreement::new((number, parts), lifetime, traffic, original);
         let (inbound, outbound) = agreement.halves(keys, shared.as_ref(), spis, (&ni_b, &nr_b));
         Ok((Self { agreement, outbound, hash_3 }, inbound, hashed(&hash_2, &rest)))
     }

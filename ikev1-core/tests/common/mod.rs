@@ -8,7 +8,7 @@ use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
     Action, ChildId, Command, Config, ConnectionConfig, ConnectionId, Direction, DropReason, Endpoint, Event,
-    InstallSa, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector,
+    InstallSa, OriginalAddresses, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -102,6 +102,8 @@ pub struct End {
     pub removed: Vec<RemoveSa>,
     pub log: Vec<String>,
     pub next_spi: u32,
+    /// What the installed SAs say of the addresses before a NAT, one for each direction.
+    pub originals: Vec<Option<OriginalAddresses>>,
     /// The IP protocol for which no SPI is given.
     pub refuse_spi_of: Option<u8>,
 }
@@ -115,6 +117,7 @@ impl End {
             removed: Vec::new(),
             log: Vec::new(),
             next_spi: 0x1000,
+            originals: Vec::new(),
             refuse_spi_of: None,
         }
     }
@@ -127,7 +130,10 @@ impl End {
             match action {
                 Action::Transmit(transmit) => datagrams.push(transmit),
                 Action::Event(event) => self.events.push(event),
-                Action::InstallSa(install) => self.installed.extend(Installed::of(&install)),
+                Action::InstallSa(install) => {
+                    self.originals.push(install.original);
+                    self.installed.extend(Installed::of(&install));
+                }
                 Action::RemoveSa(removal) => {
                     self.installed.retain(|installed| installed.child != removal.child);
                     self.removed.push(removal);
