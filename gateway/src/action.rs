@@ -70,9 +70,12 @@ pub enum InstallRefusal {
     /// The data path has no transform like the one negotiated.
     #[error("the data path has no such transform")]
     Suite,
-    /// It is a bundle of several protocols.
-    #[error("bundles of several protocols are not carried")]
-    Bundle,
+    /// Its protocols are not IPComp, ESP, AH in this order, with ESP or AH.
+    #[error("a bundle of other protocols than IPComp, ESP, AH")]
+    Order,
+    /// It has AH, which does not pass a NAT, and is to travel in UDP.
+    #[error("AH in UDP")]
+    AhInUdp,
     /// Its inbound SPI ran out of time before the keys came.
     #[error("its SPI ran out of time")]
     SpiGone,

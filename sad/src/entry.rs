@@ -171,8 +171,8 @@ impl InboundKeys {
         }
     }
 
-    /// Returns whether the same keys may be used again with the same sequence numbers.
-    pub(crate) fn may_be_manual(&self) -> bool {
+    /// Returns whether the same keys may be used again with the same sequence numbers, as manual keys are.
+    pub fn may_be_manual(&self) -> bool {
         self.algorithms().0.is_none_or(|suite| survives_reuse(suite.cipher()))
     }
 }
@@ -200,7 +200,8 @@ impl OutboundKeys {
         }
     }
 
-    pub(crate) fn may_be_manual(&self) -> bool {
+    /// Returns whether the same keys may be used again with the same sequence numbers, as manual keys are.
+    pub fn may_be_manual(&self) -> bool {
         self.algorithms().0.is_none_or(|suite| survives_reuse(suite.cipher()))
     }
 }

@@ -177,6 +177,11 @@ impl Sad {
         newest(SaState::Mature).or_else(|| newest(SaState::Dying)).copied()
     }
 
+    /// Returns whose traffic an association carries; none for one that is larval or gone.
+    pub fn flow_of(&self, association: SaHandle) -> Option<FlowId> {
+        self.common(association).map(|common| common.flow)
+    }
+
     /// Returns the outbound associations of a flow, oldest first, dead ones included.
     pub fn outbound_of(&self, flow: FlowId) -> &[SaHandle] {
         self.flows.get(&flow).map_or(&[], Listed::as_slice)
