@@ -230,10 +230,14 @@ pub struct OwnCounters {
     pub refused: u64,
     /// Events dropped because the caller did not drain.
     pub events_dropped: u64,
+    /// Pairs that went into force without the CONNECTED that the peer's commit bit had promised.
+    pub connected_missing: u64,
     /// Exchanges that failed, phase 2 and informational.
     pub exchanges_failed: u64,
     /// Messages dropped because peers that have proven nothing cause too much work.
     pub work_refused: u64,
+    /// Messages of phase 2 that came before XAUTH and mode-config were done.
+    pub not_open: u64,
     /// Parts of messages received.
     pub fragments_received: u64,
     /// Parts of messages dropped, or sets of them that were no message.
@@ -279,6 +283,7 @@ impl Counters {
             DropReason::WorkLimit => &mut own.work_refused,
             DropReason::Fragment(_) => &mut own.fragments_refused,
             DropReason::Unprotected => &mut own.unprotected,
+            DropReason::NotOpen => &mut own.not_open,
         };
         *counter = counter.saturating_add(1);
     }

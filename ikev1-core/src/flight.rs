@@ -120,6 +120,7 @@ impl Answered {
 pub(crate) struct Budget {
     received: u64,
     sent: u64,
+    granted: u64,
 }
 
 impl Budget {
@@ -128,11 +129,16 @@ impl Budget {
         self.received = self.received.saturating_add(octets as u64);
     }
 
+    /// Allows so many octets more.
+    pub(crate) const fn grant(&mut self, octets: usize) {
+        self.granted = self.granted.saturating_add(octets as u64);
+    }
+
     /// Returns whether so many octets may go out, and counts them if so.
     #[must_use]
     pub(crate) const fn spend(&mut self, octets: usize) -> bool {
         let sent = self.sent.saturating_add(octets as u64);
-        if sent > self.received.saturating_mul(defaults::AMPLIFICATION_FACTOR) {
+        if sent > self.received.saturating_mul(defaults::AMPLIFICATION_FACTOR).saturating_add(self.granted) {
             return false;
         }
         self.sent = sent;

@@ -2,6 +2,7 @@
 
 pub(crate) mod aggressive;
 pub(crate) mod main;
+pub(crate) mod proof;
 
 use crate::auth::PreSharedKey;
 use crate::crypto::{DhGroup, DhKeyPair, DhShared};

@@ -181,7 +181,7 @@ fn inject(pair: &mut Pair, payload: &[u8]) -> Verdict<DropReason> {
 fn clear_deletes_never_act() {
     let mut pair = Pair::established();
     let cookies = pair.right.endpoint.status().ike_sas[0].cookies;
-    let spi = pair.right.endpoint.status().children[0].outbound_spi;
+    let spi = pair.right.endpoint.status().children[0].sas[0].outbound;
     let deletes = [
         Delete { doi: Doi::IPSEC, protocol: ProtocolId::ESP, spi_size: 4, data: spi.to_be_bytes().to_vec() },
         Delete {

@@ -3,7 +3,7 @@ use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::fragment::Fragmentation;
 use crate::identity::Identity;
-use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
+use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
 use crate::proposal::Phase1Transform;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -12,7 +12,10 @@ use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Backoff, Schedule};
 
-use super::{LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, PolicyConfig, check_name, setters, within, wrong};
+use super::{
+    AddressSource, LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, ModeConfig, PolicyConfig, Xauth, check_name, setters,
+    within, wrong,
+};
 
 /// One connection: the peer, how both prove who they are, and the traffic to protect.
 #[derive(Debug)]
@@ -46,10 +49,14 @@ pub struct ConnectionConfig {
     send_notifies: bool,
     trust_unprotected_errors: bool,
     children_end_with_ike: bool,
+    commit_bit: bool,
+    phase2_limit: Option<u32>,
     soft_per_mille: (u32, u32),
     jitter_per_mille: u32,
     weak: bool,
     policies: Vec<PolicyConfig>,
+    xauth: Option<Xauth>,
+    mode_config: Option<ModeConfig>,
 }
 
 impl ConnectionConfig {
@@ -85,10 +92,14 @@ impl ConnectionConfig {
             send_notifies: true,
             trust_unprotected_errors: false,
             children_end_with_ike: false,
+            commit_bit: false,
+            phase2_limit: None,
             soft_per_mille: (defaults::INITIATOR_SOFT_PER_MILLE, defaults::RESPONDER_SOFT_PER_MILLE),
             jitter_per_mille: defaults::SOFT_JITTER_PER_MILLE,
             weak: false,
             policies: Vec::new(),
+            xauth: None,
+            mode_config: None,
         }
     }
 
@@ -152,12 +163,21 @@ impl ConnectionConfig {
         dangerously_trust_unprotected_errors(trust_unprotected_errors: bool);
         /// Sets whether IPsec SAs end when the peer deletes their ISAKMP SA.
         children_end_with_ike(children_end_with_ike: bool);
+        /// Sets whether, as responder, this end has the initiator wait until it confirms a pair of IPsec SAs.
+        commit_bit(commit_bit: bool);
+        /// Sets how many quick modes one ISAKMP SA carries before it is renewed, 1 to 1024; without it any
+        /// number.
+        phase2_limit(phase2_limit: u32);
         /// Sets the parts of a life, in thousandths, after which its initiator and its responder renew it.
         soft_per_mille(soft_per_mille: (u32, u32));
         /// Sets the largest random part of a life, in thousandths, taken off the soft limit.
         jitter_per_mille(jitter_per_mille: u32);
         /// Allows weak algorithms (DES, MD5, MODP 768 and 1024), which old routers need.
         dangerously_allow_weak_algorithms(weak: bool);
+        /// Sets that a user must prove who he is after phase 1, and on which side he sits.
+        xauth(xauth: Xauth);
+        /// Sets that the client of the two ends is given its address, and which end that is.
+        mode_config(mode_config: ModeConfig);
     }
 
     /// Sets that both ends hold this key.
@@ -231,6 +251,9 @@ impl ConnectionConfig {
         for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
             within(&field("soft_per_mille"), part.into(), 100..=999)?;
         }
+        if let Some(limit) = self.phase2_limit {
+            within(&field("phase2_limit"), limit.into(), 1..=1_024)?;
+        }
         within(&field("jitter_per_mille"), self.jitter_per_mille.into(), 0..=99)?;
         if self.force_encapsulation && !self.nat_traversal {
             let conflict = ConfigProblem::Conflict("encapsulation in UDP needs nat_traversal");
@@ -240,13 +263,32 @@ impl ConnectionConfig {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
             Peer::Subnet { .. } | Peer::Any => RemoteIdentity::Anyone,
         });
+        if let Some(xauth) = &self.xauth {
+            xauth.check(&name)?;
+        }
+        if let Some(mode_config) = &self.mode_config {
+            mode_config.check(&name)?;
+        }
+        let client_side = match &self.mode_config {
+            None => None,
+            Some(ModeConfig::Client(_)) => Some(Dynamic::Local),
+            Some(ModeConfig::Server(server)) => {
+                Some(Dynamic::Remote).filter(|_| server.addresses != AddressSource::None)
+            }
+        };
         within(&field("policies"), self.policies.len() as u64, 0..=MAX_POLICIES)?;
         let mut policies: Vec<PolicyPlan> = Vec::new();
         for policy in self.policies {
             if policies.iter().any(|other| other.name == policy.name) {
                 return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
             }
-            policies.push(policy.build(&name, self.weak)?);
+            let peer = if let Peer::Address(peer) = self.peer { Some(peer) } else { None };
+            let policy = policy.build(&name, (self.local, peer), self.weak)?;
+            if policy.dynamic != Dynamic::Neither && Some(policy.dynamic) != client_side {
+                let problem = ConfigProblem::Conflict("no mode_config gives the address of that side");
+                return Err(wrong(&format!("{name}.{}.dynamic", policy.name), problem));
+            }
+            policies.push(policy);
         }
         Ok(ConnectionPlan {
             peer: self.peer,
@@ -276,10 +318,14 @@ impl ConnectionConfig {
             send_notifies: self.send_notifies,
             trust_unprotected_errors: self.trust_unprotected_errors,
             children_end_with_ike: self.children_end_with_ike,
+            commit_bit: self.commit_bit,
+            phase2_limit: self.phase2_limit,
             soft_per_mille: self.soft_per_mille,
             jitter_per_mille: self.jitter_per_mille,
             weak: self.weak,
             policies,
+            xauth: self.xauth,
+            mode_config: self.mode_config,
             name,
         })
     }
@@ -304,6 +350,8 @@ fn check_authentication(
             return Err(wrong(&field("authentication.key"), ConfigProblem::Weak("an RSA key below 2048 bits".into())));
         }
         within(&field("authentication.chain"), credential.chain.len() as u64, 0..=MAX_CHAIN)?;
+        let octets = credential.chain.iter().map(Vec::len).sum::<usize>();
+        within(&field("authentication.chain"), octets as u64, 0..=defaults::MAX_CHAIN_OCTETS as u64)?;
         for certificate in &credential.chain {
             within(&field("authentication.chain"), certificate.len() as u64, 1..=defaults::MAX_CERTIFICATE as u64)?;
         }

@@ -7,11 +7,13 @@ use crate::identity::Identity;
 use crate::ids::{ConnectionId, IkeSaId, Role};
 use crate::keys::NextIv;
 use crate::machine::Endpoint;
+use crate::machine::judge::{CameTo, Claimed};
 use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
-use crate::machine::receive::Incoming;
+use crate::machine::receive::{Arrived, Incoming};
 use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
+use crate::phase1::proof::Proof;
 use crate::phase1::{self, aggressive::responder};
 use crate::plan::{ConnectionPlan, Phase1Mode, RemoteIdentity};
 use crate::refused::Refused;
@@ -89,9 +91,9 @@ impl Endpoint {
         core.capabilities = offer.capabilities;
         self.agree_on_parts(&core, &connection);
         core.budget.received(incoming.length);
-        if takes_identity {
+        if takes_identity && psk.is_some() {
             self.event(Event::KeyHashExposed { ike_sa, connection: id, path, peer: peer.clone() });
-        } else {
+        } else if !takes_identity {
             core.suspicion = Some(Failure::NoKey);
             self.event(Event::AuthenticationFailed {
                 ike_sa,
@@ -104,13 +106,23 @@ impl Endpoint {
             });
         }
         let ours = local_identity(&connection, path);
-        let (state, chain) =
-            responder::SaKeAuthSent::start(offer, agreed, &connection, psk, (peer, &ours), (cookies, path));
+        let ends = (peer, &ours);
+        let made =
+            responder::SaKeAuthSent::start(offer, agreed, &connection, psk, ends, (cookies, path), &mut *self.rng);
+        let (state, chain) = match made {
+            Ok(made) => made,
+            Err(why) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
+        };
         self.log_isakmp_key(cookies, state.keys.isakmp());
         let transmit = self.clear(core.envelope(), Name::phase1(Phase1Mode::Aggressive, 2), &chain);
         let mut request = Request::new(transmit.clone(), connection.backoff);
         let gap = request.gap().unwrap_or_default().min(self.plan.half_open_timeout);
         core.request = Some(request);
+        // Certificates are longer than a small multiple of message 1; where the plan allows this mode with
+        // signatures, they are sent once for each message 1 that is new.
+        if psk.is_none() {
+            core.budget.grant(self.octets_on_wire(&transmit));
+        }
         let reply = self.reply(&mut core, transmit);
         core.answered = Some(Answered::new(incoming.fingerprint, reply));
         self.timers.set(TimerKey::Phase1(ike_sa), now + gap);
@@ -164,35 +176,68 @@ impl Endpoint {
     pub(super) fn on_aggressive_3(
         &mut self,
         now: Instant,
-        mut core: Core,
-        mut state: Box<responder::SaKeAuthSent>,
+        core: Core,
+        state: Box<responder::SaKeAuthSent>,
         incoming: &Incoming<'_>,
         row: &Row,
     ) -> (Option<IkeSa>, Taken) {
         let Some(connection) = self.plan.shared(core.connection) else {
             return (Some(core.with(Phase::SaKeAuthSent(state))), Err(DropReason::NoConnection));
         };
-        let (authenticated, next_iv) = match self.read_aggressive_3(&core, &state, incoming, row) {
+        let arrived = incoming.arrived();
+        let ((authenticated, proof), next_iv) = match self.read_aggressive_3(&core, &connection, &state, incoming, row)
+        {
             Ok(checked) => checked,
             Err(why) if matches!(why.drop, DropReason::PayloadSet) => {
                 return suspect(core, Phase::SaKeAuthSent(state), why);
             }
             Err(why) => {
                 let peer = Some(state.peer.clone());
-                return self.refuse_proof(core, Phase::SaKeAuthSent(state), peer, incoming, why);
+                return self.refuse_proof(core, Phase::SaKeAuthSent(state), peer, &arrived, why);
             }
         };
-        // From here on the peer has proven that it knows the key.
+        match proof {
+            Proof::Known => self.aggressive_3_proven(now, core, state, &arrived, next_iv, authenticated),
+            Proof::Claimed(claim) => {
+                let came_to = CameTo::SaKeAuthSent(state, next_iv, authenticated);
+                let connection = core.connection;
+                self.judge(now, core, Claimed { connection, arrived, claim, came_to })
+            }
+        }
+    }
+
+    /// The initiator has proven who it is: phase 1 is done if the connection takes it.
+    pub(super) fn aggressive_3_proven(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        mut state: Box<responder::SaKeAuthSent>,
+        arrived: &Arrived,
+        next_iv: Option<NextIv>,
+        authenticated: responder::Authenticated,
+    ) -> (Option<IkeSa>, Taken) {
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return (Some(core.with(Phase::SaKeAuthSent(state))), Err(DropReason::NoConnection));
+        };
         if let Some(next_iv) = next_iv {
             state.iv.commit(next_iv);
         }
-        core.path = incoming.path;
+        core.path = arrived.path;
         core.nat = found_nat(authenticated.nat, &connection);
+        if let Some(wanted) = wanted_identity(&connection, core.path)
+            && !wanted.matches(&state.peer)
+        {
+            // Only signatures come here: without its key no peer proves the identity that nobody wants.
+            self.peer_not_wanted(&core, &connection, Some(state.peer.clone()), Failure::WrongIdentity);
+            self.refuse_peer(&core, state.keys.isakmp(), &state.iv, true);
+            self.fail_phase1(core.with(Phase::SaKeAuthSent(state)), Failure::WrongIdentity);
+            return (None, Err(DropReason::Refused));
+        }
         core.request = None;
         core.suspicion = None;
         self.table.no_longer_half_open(core.origin.ip());
         self.tell_nat(&core);
-        core.answered = Some(Answered::new(incoming.fingerprint, None));
+        core.answered = Some(Answered::new(arrived.fingerprint, None));
         let proven = state.commit(&authenticated);
         (Some(self.establish(now, core, &connection, proven)), Ok(Verdict::Accepted))
     }
@@ -201,10 +246,12 @@ impl Endpoint {
     fn read_aggressive_3(
         &mut self,
         core: &Core,
+        connection: &ConnectionPlan,
         state: &responder::SaKeAuthSent,
         incoming: &Incoming<'_>,
         row: &Row,
-    ) -> Result<(responder::Authenticated, Option<NextIv>), Refused> {
+    ) -> Result<((responder::Authenticated, Proof), Option<NextIv>), Refused> {
+        let authentication = &connection.authentication;
         let ports = Ports { ike: self.plan.ike_port, nat_t: self.plan.nat_t_port };
         let locals = ports.both(incoming.path.local);
         let remote = incoming.path.remote;
@@ -212,7 +259,7 @@ impl Endpoint {
         match incoming.body {
             Body::Clear(payloads) => {
                 transition::admit(row, Protection::Clear, payloads.iter().map(|payload| payload.payload_type()))?;
-                let authenticated = state.check(&locals, remote, &payloads, false)?;
+                let authenticated = state.check(authentication, &locals, remote, &payloads, false)?;
                 let from = core.envelope();
                 self.trace(Direction::Inbound, from, name, &payloads, Protection::Clear, incoming.length);
                 Ok((authenticated, None))
@@ -223,7 +270,7 @@ impl Endpoint {
                 // What decrypts to a wrong set of payloads decrypted to garbage.
                 transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
                     .map_err(|_| DropReason::DecryptFailed)?;
-                let authenticated = state.check(&locals, remote, &payloads, true)?;
+                let authenticated = state.check(authentication, &locals, remote, &payloads, true)?;
                 let from = core.envelope();
                 self.trace(Direction::Inbound, from, name, &payloads, Protection::Encrypted, incoming.length);
                 Ok((authenticated, Some(opened.next_iv())))

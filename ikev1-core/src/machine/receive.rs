@@ -23,7 +23,19 @@ pub(crate) struct Incoming<'a> {
     pub(crate) received: usize,
 }
 
+/// What is kept of a message that is looked at again later.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) cookies: Cookies,
+    pub(crate) path: Path,
+    pub(crate) fingerprint: Fingerprint,
+}
+
 impl Incoming<'_> {
+    pub(crate) const fn arrived(&self) -> Arrived {
+        Arrived { cookies: self.cookies, path: self.path, fingerprint: self.fingerprint }
+    }
+
     pub(crate) const fn message_id(&self) -> u32 {
         self.header.message_id.0
     }
@@ -99,6 +111,7 @@ impl Endpoint {
                 Err(DropReason::MessageId(id))
             }
             (ExchangeType::QUICK, _) => self.on_quick(now, incoming),
+            (ExchangeType::TRANSACTION, _) => self.on_transaction(now, incoming),
             (ExchangeType::INFORMATIONAL, _) => self.on_informational(now, incoming),
             _ => Err(DropReason::ExchangeType(exchange.0)),
         };
