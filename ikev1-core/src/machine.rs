@@ -13,6 +13,8 @@ mod life;
 mod liveness;
 mod main_initiator;
 mod main_responder;
+mod mode_config_client;
+mod mode_config_server;
 mod outbox;
 mod phase1;
 mod phase2;
@@ -22,9 +24,13 @@ mod receive;
 mod renewal;
 mod sa;
 mod send;
+mod session;
 mod snapshot;
 mod table;
 mod timers;
+mod transaction;
+mod xauth_client;
+mod xauth_server;
 
 use crate::action::Action;
 use crate::command::{Command, Handle};
@@ -37,11 +43,15 @@ use crate::machine::table::Table;
 use crate::machine::timers::TimerKey;
 use crate::plan::Plan;
 use crate::status::Status;
+use crate::transaction::AddressPool;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::fmt;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
 use rand_core::CryptoRng;
+
+pub(crate) use mode_config_server::pool_of;
 
 /// An IKEv1 endpoint: UDP payloads, ticks and commands in; actions out.
 ///
@@ -57,6 +67,10 @@ pub struct Endpoint {
     table: Table,
     timers: Timers<TimerKey>,
     tickets: BTreeMap<Ticket, (IkeSaId, u32)>,
+    /// Questions of phase 1.5 that the caller has not answered.
+    questions: BTreeMap<Ticket, (IkeSaId, u32)>,
+    /// The addresses for clients, in the order of the plan's pools.
+    pools: Vec<AddressPool>,
     out: Outbox,
     counters: Counters,
     own: OwnCounters,
@@ -70,6 +84,7 @@ impl Endpoint {
     /// `rng` must be seeded from the system's entropy; a fixed seed makes a run reproducible, and
     /// its keys known.
     pub fn new(plan: Plan, rng: Box<dyn CryptoRng + Send>) -> Self {
+        let pools = plan.pools.iter().map(|pool| AddressPool::new(pool.first, pool.last)).collect();
         Self {
             plan,
             rng,
@@ -77,6 +92,8 @@ impl Endpoint {
             table: Table::default(),
             timers: Timers::new(),
             tickets: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            pools,
             out: Outbox::default(),
             counters: Counters::default(),
             own: OwnCounters::default(),

@@ -1,7 +1,7 @@
 use crate::crypto::DhGroup;
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
-use crate::plan::PolicyPlan;
+use crate::plan::{Dynamic, PolicyPlan};
 use crate::proposal::{Mode, Protection};
 use crate::selector::TrafficSelector;
 use alloc::format;
@@ -23,6 +23,7 @@ pub struct PolicyConfig {
     lifetime: Duration,
     kilobytes: Option<u64>,
     accept_narrower: bool,
+    dynamic: Dynamic,
 }
 
 impl PolicyConfig {
@@ -38,6 +39,7 @@ impl PolicyConfig {
             lifetime: defaults::CHILD_LIFETIME,
             kilobytes: None,
             accept_narrower: false,
+            dynamic: Dynamic::Neither,
         }
     }
 
@@ -58,6 +60,9 @@ impl PolicyConfig {
         kilobytes(kilobytes: u64);
         /// Sets whether a responder takes selectors that are part of its own.
         accept_narrower(accept_narrower: bool);
+        /// Sets which side is narrowed to the address that mode-config gives to the client: what is set
+        /// for that side is what the address must be in.
+        dynamic(dynamic: Dynamic);
     }
 
     pub(super) fn build(self, connection: &str, weak_allowed: bool) -> Result<PolicyPlan, ConfigError> {
@@ -96,6 +101,7 @@ impl PolicyConfig {
             lifetime: self.lifetime,
             kilobytes: self.kilobytes,
             accept_narrower: self.accept_narrower,
+            dynamic: self.dynamic,
             name: self.name,
         })
     }

@@ -52,6 +52,12 @@ impl Endpoint {
             count(&mut self.counters.acquire_phase2_start_failed);
             return self.phase2_failed(&sa.core, waiting, Failure::Limit);
         }
+        let client = sa.up().and_then(|up| up.session.address);
+        let connection = self.plan.connection(sa.core.connection);
+        if connection.is_none_or(|connection| connection.policy_for(waiting.policy, client).is_none()) {
+            // The policy is for a client with another address, or with one at all.
+            return self.phase2_failed(&sa.core, waiting, Failure::NoAddress);
+        }
         let message_id = self.draw_message_id(&sa.core);
         let ticket = Ticket(self.next_id());
         let Some(Under { core, up }) = under(sa) else { return };
@@ -160,6 +166,10 @@ impl Endpoint {
             self.message_3_is_missing(sa, incoming);
             // Nothing of phase 2 is looked at before both ends have proven who they are.
             return Err(DropReason::Unexpected);
+        }
+        if !sa.is_open() {
+            // However authentic: the user has not been proven, or has no address.
+            return Err(DropReason::NotOpen);
         }
         let Body::Encrypted(body) = incoming.body else { return Err(DropReason::ClearText) };
         if incoming.path != sa.core.path && !(sa.core.nat.is_nat() && self.is_marked(incoming.path)) {

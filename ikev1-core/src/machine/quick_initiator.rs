@@ -21,8 +21,8 @@ impl Endpoint {
         let udp = sa.core.udp();
         let Some(Under { core, up }) = under(sa) else { return };
         let Some(connection) = self.plan.shared(core.connection) else { return };
-        let Some(policy) = connection.policy(exchange.policy) else { return };
-        let plan = (&*connection, policy);
+        let Some(policy) = connection.policy_for(exchange.policy, up.session.address) else { return };
+        let plan = (&*connection, &*policy);
         let (state, chain) = initiator::WaitHashSaNonce::start(plan, spi, udp, &up.keys, message_id, &mut *self.rng);
         let name = Name::quick(1, message_id);
         let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);

@@ -47,7 +47,8 @@ impl Endpoint {
         let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
         let ends = (core.path.local.ip(), core.path.remote.ip());
-        let checked = responder::check_request(&connection, ends, udp, &up.keys, message_id, &payloads);
+        let client = up.session.address;
+        let checked = responder::check_request(&connection, ends, client, udp, &up.keys, message_id, &payloads);
         // A wrong HASH proves nothing, and nothing changes.
         if let Err(why) = &checked
             && why.drop == DropReason::WrongHash

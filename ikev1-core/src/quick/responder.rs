@@ -34,6 +34,7 @@ pub(crate) struct Request {
 pub(crate) fn check_request(
     connection: &ConnectionPlan,
     (local_end, remote_end): (IpAddr, IpAddr),
+    client: Option<IpAddr>,
     udp: Option<UdpEncapsulation>,
     keys: &IsakmpKeys,
     message_id: u32,
@@ -53,8 +54,8 @@ pub(crate) fn check_request(
         exact || policy.accept_narrower && policy.local.contains(&local) && policy.remote.contains(&remote)
     };
     let mut refusals: Option<Refusals> = None;
-    for (id, policy) in connection.policies().filter(|(_, policy)| takes(policy)) {
-        match choose_phase2(&offer, &suites(policy), udp, &Rules::default()) {
+    for (id, policy) in connection.policies_for(client).filter(|(_, policy)| takes(policy)) {
+        match choose_phase2(&offer, &suites(&policy), udp, &Rules::default()) {
             Ok(choice) => {
                 let part = *choice.agreement.parts.first().ok_or(DropReason::Malformed)?;
                 let g_xi = match (part.transform.pfs, payloads.find(PayloadType::KEY_EXCHANGE)) {
