@@ -17,6 +17,9 @@ pub enum Action {
     /// Pass a clear packet on as it is: the policy says so. Comes of
     /// [`handle_packet`](crate::Gateway::handle_packet).
     Bypass(Bytes),
+    /// Hand an ICMP message to this side: it tells the sender of a packet that the packet is too long for its
+    /// path.
+    Reply(Bytes),
     /// Write a line into the key log; only when the plan asks for it.
     KeyLog(KeyLogLine),
     /// News for people.
@@ -46,6 +49,13 @@ pub enum Event {
         packets: u64,
         /// Why.
         reason: Lost,
+    },
+    /// A router reported that the path of a pair carries shorter packets than was known.
+    PathMtuLowered {
+        /// The pair.
+        child: ChildId,
+        /// The MTU of the path.
+        mtu: usize,
     },
     /// A negotiated association could not be installed; its pair is deleted.
     InstallRefused {
