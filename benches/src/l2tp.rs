@@ -1,13 +1,14 @@
 //! L2TPv3: data headers against one copy of the frame, and what 100,000 sessions cost.
 
 use crate::measure::Report;
+use arrayvec::ArrayVec;
 use drive::{Instant, Machine as _, Path, Transmit};
 use l2tpv3::config::{CircuitConfig, PeerConfig, UnknownCircuits};
 use l2tpv3::registry::{PseudowireType, SequencingLevel};
 use l2tpv3::wire::{Carrier, Cookie, MAX_DATA_HEADER, Sublayer};
 use l2tpv3::{
-    Action, Call, Command, Config, DATA_SESSION_OCTETS, DataPlane, Endpoint, Handle, PeerId, SessionId,
-    SessionParameters,
+    Action, Call, Command, Config, DATA_SESSION_OCTETS, DataPlane, Endpoint, Handle, InPacket, OutFrame, PeerId,
+    SessionId, SessionParameters,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -28,10 +29,11 @@ const SESSIONS: [usize; 2] = [100, 100_000];
 /// Measures the data plane, look-up, timers and memory.
 pub fn run(report: &mut Report) {
     headers(report);
-    lookup(report);
+    crowds(report);
     timers(report);
     let octets = DATA_SESSION_OCTETS as f64;
     report.line("l2tp octets of a session in the data plane vs 512", octets, 512.0, octets / 512.0, Some(1.0));
+    memory(report);
 }
 
 fn path() -> Path {
@@ -90,9 +92,17 @@ fn headers(report: &mut Report) {
     );
 }
 
-/// Random look-ups among many sessions against random look-ups among few.
-fn lookup(report: &mut Report) {
-    let [few, many] = SESSIONS.map(|count| {
+/// A data plane with sessions under random identifiers, and a walk among them that no predictor learns.
+struct Crowd {
+    plane: DataPlane,
+    trace: Vec<SessionId>,
+    place: usize,
+    /// The buffers of a burst, each with a frame or packet behind room for its header.
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Crowd {
+    fn of(count: usize) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(count as u64);
         let mut plane = DataPlane::new();
         let mut ids = Vec::with_capacity(count);
@@ -104,17 +114,107 @@ fn lookup(report: &mut Report) {
             }
         }
         let trace: Vec<SessionId> = (0..TRACE).map(|_| ids[rng.next_u32() as usize % count]).collect();
-        (plane, trace)
-    });
-    let walker = || {
-        let mut place = 0;
-        move |(plane, trace): &(DataPlane, Vec<SessionId>)| {
-            place = (place + BURST) % TRACE;
-            trace[place..place + BURST].iter().filter(|id| plane.parameters(**id).is_some()).count()
+        Self { plane, trace, place: 0, buffers: vec![vec![7; MAX_DATA_HEADER + FRAME]; BURST] }
+    }
+
+    fn burst(&mut self) -> std::ops::Range<usize> {
+        self.place = (self.place + BURST) % TRACE;
+        self.place..self.place + BURST
+    }
+
+    fn look_up(&mut self) -> usize {
+        let burst = self.burst();
+        self.trace[burst].iter().filter(|id| self.plane.contains(**id)).count()
+    }
+
+    fn encapsulate(&mut self) -> usize {
+        let burst = self.burst();
+        let Self { plane, trace, buffers, .. } = self;
+        let frame = MAX_DATA_HEADER..MAX_DATA_HEADER + FRAME;
+        let frames = trace[burst].iter().zip(buffers);
+        frames.filter_map(|(id, buffer)| plane.encapsulate(*id, buffer, frame.clone()).ok()).count()
+    }
+
+    fn encapsulate_batch(&mut self) -> usize {
+        let burst = self.burst();
+        let Self { plane, trace, buffers, .. } = self;
+        let frame = MAX_DATA_HEADER..MAX_DATA_HEADER + FRAME;
+        let frames = trace[burst].iter().zip(buffers);
+        let mut batch: ArrayVec<_, BURST> =
+            frames.map(|(id, buffer)| OutFrame::new(*id, buffer, frame.clone())).collect();
+        plane.encapsulate_batch(&mut batch);
+        batch.iter().filter(|item| matches!(item.outcome, Some(Ok(_)))).count()
+    }
+
+    /// Writes into each buffer the header of a packet to its session; the frames are left as they are.
+    fn address(&mut self) {
+        let burst = self.burst();
+        for (id, buffer) in self.trace[burst].iter().zip(&mut self.buffers) {
+            buffer[4..8].copy_from_slice(&id.0.get().to_be_bytes());
+            buffer[8..16].copy_from_slice(b"cookie!!");
         }
-    };
-    let (mut ours, mut anchor) = (walker(), walker());
-    report.compare("l2tp look-up among 100,000 x 64 vs among 100", Some(3.0), || ours(&many), || anchor(&few));
+    }
+
+    fn decapsulate(&mut self) -> usize {
+        self.address();
+        let Self { plane, buffers, .. } = self;
+        buffers.iter_mut().filter_map(|buffer| plane.decapsulate(path(), &mut buffer[4..]).ok()).count()
+    }
+
+    fn decapsulate_batch(&mut self) -> usize {
+        self.address();
+        let Self { plane, buffers, .. } = self;
+        let packets = buffers.iter_mut().map(|buffer| InPacket::new(path(), &mut buffer[4..]));
+        let mut batch: ArrayVec<_, BURST> = packets.collect();
+        plane.decapsulate_batch(&mut batch);
+        batch.iter().filter(|item| matches!(item.outcome, Some(Ok(_)))).count()
+    }
+}
+
+/// Random sessions among many against random sessions among few: look-up alone, and whole frames one
+/// by one and in batches.
+fn crowds(report: &mut Report) {
+    let [mut few, mut many] = SESSIONS.map(Crowd::of);
+    let target = Some(3.0);
+    report.compare("l2tp look-up among 100,000 x 64 vs among 100", target, || many.look_up(), || few.look_up());
+    report.compare(
+        "l2tp encapsulate among 100,000 x 64 vs among 100",
+        target,
+        || many.encapsulate(),
+        || few.encapsulate(),
+    );
+    report.compare(
+        "l2tp decapsulate among 100,000 x 64 vs among 100",
+        target,
+        || many.decapsulate(),
+        || few.decapsulate(),
+    );
+    report.compare(
+        "l2tp encapsulate_batch among 100,000 x 64 vs among 100",
+        target,
+        || many.encapsulate_batch(),
+        || few.encapsulate_batch(),
+    );
+    report.compare(
+        "l2tp decapsulate_batch among 100,000 x 64 vs among 100",
+        target,
+        || many.decapsulate_batch(),
+        || few.decapsulate_batch(),
+    );
+    // The batch against the same frames one by one, where sessions are spread over more than the cache holds.
+    let mut other = Crowd::of(SESSIONS[1]);
+    report.compare(
+        "l2tp encapsulate_batch vs one by one, 100,000 sessions",
+        Some(1.1),
+        || many.encapsulate_batch(),
+        || other.encapsulate(),
+    );
+    report.compare(
+        "l2tp decapsulate_batch vs one by one, 100,000 sessions",
+        Some(1.1),
+        || many.decapsulate_batch(),
+        || other.decapsulate(),
+    );
 }
 
 /// Two ends joined by nothing but their datagrams.
@@ -195,4 +295,15 @@ fn timers(report: &mut Report) {
         || many.silence(),
         || few.silence(),
     );
+}
+
+/// All memory of an endpoint with 100,000 negotiated sessions, by session.
+fn memory(report: &mut Report) {
+    const COUNT: usize = SESSIONS[1];
+    let mut kept = None;
+    let info = allocation_counter::measure(|| kept = Some(Pair::with_sessions(COUNT)));
+    // Two ends hold them.
+    let octets = info.bytes_current as f64 / (2 * COUNT) as f64;
+    report.line("l2tp octets of a negotiated session vs 2048", octets, 2048.0, octets / 2048.0, Some(1.0));
+    drop(kept);
 }

@@ -75,6 +75,14 @@ pub fn nanoseconds<T>(mut work: impl FnMut() -> T) -> f64 {
     median((0..ROUNDS).map(|_| time(&mut work, calls)))
 }
 
+/// Returns what one call gives, and the seconds it took: for work that is too long to repeat.
+#[cfg(feature = "anchors")]
+pub fn seconds<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let begun = Instant::now();
+    let result = work();
+    (result, begun.elapsed().as_secs_f64())
+}
+
 fn calls_per_round<T>(work: &mut impl FnMut() -> T) -> u32 {
     let mut calls = 1u32;
     loop {

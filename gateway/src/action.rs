@@ -1,7 +1,8 @@
 use crate::acquire::Lost;
+use alloc::boxed::Box;
 use bytes::Bytes;
 use drive::{IntoTransmit, Transmit};
-use ikev1_core::{ChildId, ConnectionId, KeyLogLine, PolicyId};
+use ikev1_core::{ChildId, ConnectionId, KeyLogLine, PolicyId, VerifyCertificate};
 
 /// Work for the caller.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub enum Action {
     /// Hand an ICMP message to this side: it tells the sender of a packet that the packet is too long for its
     /// path.
     Reply(Bytes),
+    /// Judge the certificates that a peer presents; answer with
+    /// [`Command::CertificateVerdict`](crate::Command::CertificateVerdict).
+    VerifyCertificate(Box<VerifyCertificate>),
     /// Write a line into the key log; only when the plan asks for it.
     KeyLog(KeyLogLine),
     /// News for people.

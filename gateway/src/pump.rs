@@ -153,8 +153,9 @@ impl Gateway {
     /// The caller's mistake; the gateway is unchanged.
     pub fn handle_command(&mut self, now: Instant, command: Command) -> Result<Handle, CommandError> {
         let now = self.clock.observe(now);
+        let closes = command == Command::CloseAll;
         let taken = self.ike.handle_command(now, command.into())?;
-        if command == Command::CloseAll {
+        if closes {
             self.closed = true;
         }
         self.drain(now);
@@ -225,6 +226,7 @@ impl Gateway {
             }
             Ike::RemoveSa(removal) => self.remove(&removal),
             Ike::UpdatePath { child, path } => self.move_pair(child, path),
+            Ike::VerifyCertificate(question) => self.push(Action::VerifyCertificate(question)),
             Ike::KeyLog(line) => self.push(Action::KeyLog(line)),
             Ike::Event(event) => {
                 self.learn(now, &event);

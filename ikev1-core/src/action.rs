@@ -1,8 +1,10 @@
 use crate::error::Failure;
 use crate::event::Event;
+use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Role, Ticket};
 use crate::proposal::{Mode, Protection};
 use crate::selector::TrafficSelector;
+use crate::transaction::{AskUser, UserName, VerifyUser};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,6 +34,11 @@ pub enum Action {
         /// The tunnel end on this machine that it was for.
         local: IpAddr,
     },
+    /// Judge the certificates that a peer presents; answer with
+    /// [`Command::CertificateVerdict`](crate::Command::CertificateVerdict).
+    ///
+    /// Comes only where the peer signs and the plan does not hold its key.
+    VerifyCertificate(Box<VerifyCertificate>),
     /// Install one direction of a pair of IPsec SAs, all its protocols together.
     InstallSa(Box<InstallSa>),
     /// Remove both directions of a pair, or the one that is installed.
@@ -42,6 +49,24 @@ pub enum Action {
         child: ChildId,
         /// The path from now on.
         path: Path,
+    },
+    /// Say whether the peer's user is who he says; answer with
+    /// [`Command::ProvideVerdict`](crate::Command::ProvideVerdict). Comes of a server of XAUTH.
+    VerifyUser(Box<VerifyUser>),
+    /// Ask the user of this end; answer with
+    /// [`Command::ProvideAnswer`](crate::Command::ProvideAnswer). Comes of a client of XAUTH.
+    AskUser(Box<AskUser>),
+    /// Find an address for a client; answer with
+    /// [`Command::ProvideAddress`](crate::Command::ProvideAddress).
+    ///
+    /// Comes only when the plan says that the caller has the addresses.
+    AllocateAddress(Box<AllocateAddress>),
+    /// An address that was provided is not used any more.
+    ReleaseAddress {
+        /// The connection it was for.
+        connection: ConnectionId,
+        /// The address.
+        address: IpAddr,
     },
     /// A line for the key log, only when the plan asks for it.
     KeyLog(KeyLogLine),
@@ -66,6 +91,45 @@ pub struct AllocateSpi {
     pub local: IpAddr,
     /// The tunnel end of the peer.
     pub remote: IpAddr,
+}
+
+/// The question for the address of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllocateAddress {
+    /// The number the answer must carry.
+    pub ticket: Ticket,
+    /// The SA.
+    pub ike_sa: IkeSaId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Who the peer proved to be in phase 1.
+    pub peer: Identity,
+    /// The user that XAUTH proved.
+    pub user: Option<UserName>,
+    /// Where the peer is.
+    pub path: Path,
+    /// The address the client would like: the one it had.
+    pub wish: Option<IpAddr>,
+}
+
+/// The question whether a peer's certificates vouch for its identity.
+///
+/// The peer has not shown yet that it holds the key: that is checked with the key of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyCertificate {
+    /// The number the answer must carry.
+    pub ticket: Ticket,
+    /// The ISAKMP SA that is being made; it waits for the answer.
+    pub ike_sa: IkeSaId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Where the peer is.
+    pub path: Path,
+    /// Who the peer says it is: the certificate must prove this identity.
+    pub identity: Identity,
+    /// The certificates in DER as they came, the peer's own first, at most eight; none if the peer thinks
+    /// that its key is known here.
+    pub certificates: Vec<Vec<u8>>,
 }
 
 /// Which way an SA protects.

@@ -2,12 +2,14 @@
 
 pub(crate) mod aggressive;
 pub(crate) mod main;
+pub(crate) mod proof;
 
+use crate::auth::PreSharedKey;
 use crate::crypto::{DhGroup, DhKeyPair, DhShared};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
 use crate::ids::Cookies;
-use crate::keys::{IsakmpKeys, IvChain, Transcript};
+use crate::keys::{IsakmpKeys, IvChain, Phase1Keys, Phase1Seed, Transcript};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use alloc::vec::Vec;
@@ -52,6 +54,21 @@ pub(crate) struct Proven {
     pub(crate) transform: Phase1Transform,
     pub(crate) peer: Identity,
     pub(crate) initial_contact: bool,
+}
+
+/// Computes the keys: SKEYID from the pre-shared key, or as signatures have it (RFC 2409 §5).
+pub(crate) fn keys(
+    transform: &Phase1Transform,
+    psk: Option<&PreSharedKey>,
+    (ni_b, nr_b): (&[u8], &[u8]),
+    g_xy: &DhShared,
+    cookies: Cookies,
+) -> Phase1Keys {
+    let seed = match psk {
+        Some(psk) => Phase1Seed::from_psk(transform.hash, psk, ni_b, nr_b),
+        None => Phase1Seed::from_signature(transform.hash, ni_b, nr_b, g_xy),
+    };
+    seed.expand(g_xy, &cookies.initiator.0, &cookies.responder.0, transform.cipher)
 }
 
 /// Returns the body of the payload of a type, which the transition table says is there.

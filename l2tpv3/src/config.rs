@@ -141,6 +141,10 @@ pub struct PeerConfig {
     pub integrity: bool,
     /// Whether AVPs that may be hidden are.
     pub hide: bool,
+    /// Whether a StopCCN is dropped unless a secret authenticates it. Without secrets the connection then
+    /// ends by the peer's silence only; nothing else keeps a forged StopCCN with the right numbers out
+    /// where IPsec does not protect the path. With secrets every message is authenticated anyway.
+    pub refuse_unauthenticated_stop: bool,
     /// Whether the drafts of Cisco are sent too; to peers that send them they always are.
     pub dialect: Dialect,
     /// Whether a tie breaker is sent with the request.
@@ -176,6 +180,7 @@ impl Default for PeerConfig {
             digests: Vec::from([DigestAlgorithm::Md5]),
             integrity: true,
             hide: false,
+            refuse_unauthenticated_stop: false,
             dialect: Dialect::Rfc,
             tie_breaker: true,
             persistent: false,

@@ -1,5 +1,6 @@
 //! What is counted, and how routers show it.
 
+use crate::data_plane::EncapsulateError;
 use crate::drops::{DropCounters, DropReason};
 
 /// What a session counted.
@@ -49,6 +50,15 @@ impl SessionCounters {
             &mut self.runts
         };
         *counter += 1;
+    }
+
+    pub(crate) const fn count_unsent(&mut self, error: EncapsulateError) {
+        match error {
+            EncapsulateError::CircuitDown => self.sent_discards += 1,
+            EncapsulateError::UnknownSession | EncapsulateError::BadFrame | EncapsulateError::BufferTooSmall { .. } => {
+                self.sent_errors += 1
+            }
+        }
     }
 
     /// Returns the ten counters that a SEIL shows of an interface.

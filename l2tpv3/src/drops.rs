@@ -50,6 +50,8 @@ reasons! {
     BadDigest => "bad digest",
     /// The peer does not authenticate, and must; or does, and no secret is known for it.
     AuthenticationMismatch => "authentication mismatch",
+    /// A StopCCN without authentication, which the configuration refuses.
+    UnauthenticatedStop => "unauthenticated stop",
     /// An Nr for what was never sent.
     InvalidNr => "invalid Nr",
     /// A number beyond the receive window.

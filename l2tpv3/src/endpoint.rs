@@ -4,7 +4,7 @@ use crate::action::{Action, Cause, Command, CommandError, ConnectionId, DownReas
 use crate::config::{PeerId, PeerPlan, Plan};
 use crate::control::{Connection, Timer};
 use crate::counters::EndpointCounters;
-use crate::data_plane::{DataPlane, Decapsulated, EncapsulateError, Encapsulated, SessionId};
+use crate::data_plane::{DataPlane, Decapsulated, EncapsulateError, Encapsulated, InPacket, OutFrame, SessionId};
 use crate::drops::DropReason;
 use crate::registry::StopResult;
 use crate::reliable::Expiry;
@@ -104,27 +104,33 @@ impl<R: CryptoRng> Endpoint<R> {
     pub fn decapsulate(&mut self, now: Instant, path: Path, buffer: &mut [u8]) -> Result<Decapsulated, DropReason> {
         match self.data.decapsulate_for(path, buffer) {
             Ok((decapsulated, owner)) => {
-                if let Some(connection) = owner.and_then(|owner| self.connections.get_mut(owner)) {
-                    connection.last_heard = connection.last_heard.max(now);
-                }
+                hear(&mut self.connections, owner, now);
                 Ok(decapsulated)
             }
             Err(reason) => {
-                let reason = self.not_ready(path, buffer, reason);
+                let reason = not_ready(&self.sessions, path, buffer, reason);
                 self.counters.drops.count(reason);
                 Err(reason)
             }
         }
     }
 
-    /// Tells a session that is coming up from one that is not.
-    fn not_ready(&self, path: Path, buffer: &[u8], reason: DropReason) -> DropReason {
-        let Some(Ok(Packet::Data(id))) = Carrier::of(path).map(|carrier| classify(carrier, buffer)) else {
-            return reason;
-        };
-        let coming =
-            reason == DropReason::UnknownSession && NonZeroU32::new(id).is_some_and(|id| self.sessions.contains(id));
-        if coming { DropReason::NotReady } else { reason }
+    /// Puts the data header in front of each frame of a batch; see [`DataPlane::encapsulate_batch`].
+    pub fn encapsulate_batch(&mut self, batch: &mut [OutFrame<'_>]) {
+        self.data.encapsulate_batch(batch);
+    }
+
+    /// Checks and takes off the data header of each packet of a batch, as [`decapsulate`](Self::decapsulate) does.
+    pub fn decapsulate_batch(&mut self, now: Instant, batch: &mut [InPacket<'_>]) {
+        let Self { data, connections, sessions, counters, .. } = self;
+        data.decapsulate_batch_for(batch, |item, owner| match item.outcome {
+            Some(Err(reason)) => {
+                let reason = not_ready(sessions, item.path, item.buffer, reason);
+                counters.drops.count(reason);
+                item.outcome = Some(Err(reason));
+            }
+            Some(Ok(_)) | None => hear(connections, owner, now),
+        });
     }
 
     pub(crate) fn act(&mut self, action: Action) {
@@ -264,6 +270,22 @@ impl<R: CryptoRng> Endpoint<R> {
             }
         }
     }
+}
+
+/// Notes that data of a connection arrived.
+fn hear(connections: &mut IdTable<Connection>, owner: Option<NonZeroU32>, now: Instant) {
+    if let Some(connection) = owner.and_then(|owner| connections.get_mut(owner)) {
+        connection.last_heard = connection.last_heard.max(now);
+    }
+}
+
+/// Tells a session that is coming up from one that is not.
+fn not_ready(sessions: &IdTable<Session>, path: Path, buffer: &[u8], reason: DropReason) -> DropReason {
+    if reason != DropReason::UnknownSession {
+        return reason;
+    }
+    let Some(Ok(Packet::Data(id))) = Carrier::of(path).map(|carrier| classify(carrier, buffer)) else { return reason };
+    if NonZeroU32::new(id).is_some_and(|id| sessions.contains(id)) { DropReason::NotReady } else { reason }
 }
 
 impl<R> Endpoint<R> {

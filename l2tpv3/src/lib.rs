@@ -3,7 +3,8 @@
 //! An [`Endpoint`] is one end of any number of control connections, in both roles, over IP protocol
 //! 115 and over UDP. It is a [`drive::Machine`] for control messages: feed it datagrams, ticks and
 //! [`Command`]s, perform its [`Action`]s. Frames go through [`Endpoint::encapsulate`] and
-//! [`Endpoint::decapsulate`] in the caller's buffers, without a copy; a [`DataPlane`] alone carries
+//! [`Endpoint::decapsulate`], or many at once through their batch forms, in the caller's buffers,
+//! without a copy or an allocation; a [`DataPlane`] alone carries
 //! static sessions. [`wire`], [`digest`] and [`reliable`] stand on their own.
 //!
 //! ```
@@ -49,7 +50,7 @@
 //! # }
 //! ```
 //!
-//! A session costs 296 octets in the data plane and two index entries of 8, and about 400 more in the
+//! A session costs 360 octets in the data plane and two index entries of 8, and about 400 more in the
 //! endpoint that negotiated it.
 #![no_std]
 #![deny(
@@ -92,8 +93,8 @@ pub use config::{Config, PeerId, Plan};
 pub use congestion::Window;
 pub use control::{Role, transition};
 pub use data_plane::{
-    DATA_SESSION_OCTETS, DataPlane, Decapsulated, EncapsulateError, Encapsulated, InstallError, SessionId,
-    SessionParameters,
+    DATA_SESSION_OCTETS, DataPlane, Decapsulated, EncapsulateError, Encapsulated, InPacket, InstallError, OutFrame,
+    SessionId, SessionParameters,
 };
 pub use drops::{DropCounters, DropReason};
 pub use endpoint::{ACTION_LIMIT, Endpoint};

@@ -151,7 +151,7 @@ impl<R> Endpoint<R> {
             sequence_numbers: self.data.sequence_numbers(session_id).unwrap_or_default(),
             mtu: session.circuit.mtu,
             peer_errors: session.peer_errors,
-            counters: self.data.counters(session_id).copied().unwrap_or_default(),
+            counters: self.data.counters(session_id).unwrap_or_default(),
             since_change: Some(now - session.changed),
         }
     }
@@ -175,7 +175,7 @@ impl<R> Endpoint<R> {
             sequence_numbers: self.data.sequence_numbers(session)?,
             mtu: None,
             peer_errors: CircuitErrors::default(),
-            counters: self.data.counters(session).copied()?,
+            counters: self.data.counters(session)?,
             since_change: None,
         })
     }

@@ -2,34 +2,30 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 use rand_core::Rng;
 
-/// Values under identifiers that this end chose: look-up is one probe of a sparse index.
+/// The slots of identifiers that this end chose: look-up is one probe of a sparse index.
 ///
 /// Identifiers are drawn at random (or set by the operator), never by a peer, so their low bits
-/// spread well by themselves and no peer can make them collide.
-#[derive(Debug)]
-pub(crate) struct IdTable<T> {
+/// spread well by themselves and no peer can make them collide. The index holds whole identifiers, so
+/// that a look-up touches nothing else; slots are dense, and those that came free are given out again.
+#[derive(Debug, Default)]
+pub(crate) struct IdIndex {
     /// Identifier and slot, the identifier 0 marking a free place; a power of two, at most half full.
-    index: Vec<(u32, u32)>,
-    slots: Vec<Option<(NonZeroU32, T)>>,
+    places: Vec<(u32, u32)>,
     free: Vec<u32>,
+    slots: usize,
 }
 
-impl<T> Default for IdTable<T> {
-    fn default() -> Self {
-        Self { index: Vec::new(), slots: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<T> IdTable<T> {
+impl IdIndex {
     pub(crate) const fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.slots - self.free.len()
     }
 
+    #[inline]
     fn find(&self, id: u32) -> Option<(usize, usize)> {
-        let mask = self.index.len().checked_sub(1)?;
+        let mask = self.places.len().checked_sub(1)?;
         let mut place = id as usize & mask;
         loop {
-            match *self.index.get(place)? {
+            match *self.places.get(place)? {
                 (0, _) => return None,
                 (found, slot) if found == id => return Some((place, slot as usize)),
                 _ => place = (place + 1) & mask,
@@ -37,51 +33,38 @@ impl<T> IdTable<T> {
         }
     }
 
+    /// Returns the slot of an identifier.
     #[inline]
-    pub(crate) fn get(&self, id: NonZeroU32) -> Option<&T> {
-        let (_, slot) = self.find(id.get())?;
-        self.slots.get(slot)?.as_ref().map(|(_, value)| value)
+    pub(crate) fn slot(&self, id: NonZeroU32) -> Option<usize> {
+        self.find(id.get()).map(|(_, slot)| slot)
     }
 
-    #[inline]
-    pub(crate) fn get_mut(&mut self, id: NonZeroU32) -> Option<&mut T> {
-        let (_, slot) = self.find(id.get())?;
-        self.slots.get_mut(slot)?.as_mut().map(|(_, value)| value)
-    }
-
-    pub(crate) fn contains(&self, id: NonZeroU32) -> bool {
-        self.find(id.get()).is_some()
-    }
-
-    /// Puts a value under an identifier that is not taken; otherwise gives it back.
-    pub(crate) fn insert(&mut self, id: NonZeroU32, value: T) -> Result<(), T> {
-        if self.contains(id) {
-            return Err(value);
+    /// Gives an identifier a slot: one that came free, or the first that never was given; `None` if it has one.
+    pub(crate) fn insert(&mut self, id: NonZeroU32) -> Option<usize> {
+        if self.slot(id).is_some() {
+            return None;
         }
-        if (self.len() + 1) * 2 > self.index.len() {
+        if (self.len() + 1) * 2 > self.places.len() {
             self.grow();
         }
-        let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
-        match self.slots.get_mut(slot as usize) {
-            Some(place) => *place = Some((id, value)),
-            None => self.slots.push(Some((id, value))),
-        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            (self.slots - 1) as u32
+        });
         self.place(id.get(), slot);
-        Ok(())
+        Some(slot as usize)
     }
 
     fn grow(&mut self) {
-        let size = (self.index.len() * 2).max(16);
-        self.index = alloc::vec![(0, 0); size];
-        let taken: Vec<_> =
-            (0u32..).zip(&self.slots).filter_map(|(n, slot)| slot.as_ref().map(|(id, _)| (id.get(), n))).collect();
-        taken.into_iter().for_each(|(id, slot)| self.place(id, slot));
+        let size = (self.places.len() * 2).max(16);
+        let old = core::mem::replace(&mut self.places, alloc::vec![(0, 0); size]);
+        old.into_iter().filter(|(id, _)| *id != 0).for_each(|(id, slot)| self.place(id, slot));
     }
 
     fn place(&mut self, id: u32, slot: u32) {
-        let mask = self.index.len().saturating_sub(1);
+        let mask = self.places.len().saturating_sub(1);
         let mut place = id as usize & mask;
-        while let Some(entry) = self.index.get_mut(place) {
+        while let Some(entry) = self.places.get_mut(place) {
             if entry.0 == 0 {
                 *entry = (id, slot);
                 return;
@@ -90,25 +73,25 @@ impl<T> IdTable<T> {
         }
     }
 
-    pub(crate) fn remove(&mut self, id: NonZeroU32) -> Option<T> {
+    /// Takes an identifier out and returns the slot it had, which is free from now on.
+    pub(crate) fn remove(&mut self, id: NonZeroU32) -> Option<usize> {
         let (place, slot) = self.find(id.get())?;
-        let (_, value) = self.slots.get_mut(slot)?.take()?;
         self.free.push(slot as u32);
         self.close_gap(place);
-        Some(value)
+        Some(slot)
     }
 
     /// Moves later entries of a run forward, so that no probe stops short of them.
     fn close_gap(&mut self, mut gap: usize) {
-        let mask = self.index.len().saturating_sub(1);
+        let mask = self.places.len().saturating_sub(1);
         let mut place = gap;
         loop {
             place = (place + 1) & mask;
-            let Some(&(id, slot)) = self.index.get(place) else { return };
+            let Some(&(id, slot)) = self.places.get(place) else { return };
             if id != 0 && (place.wrapping_sub(id as usize & mask) & mask) < (place.wrapping_sub(gap) & mask) {
                 continue;
             }
-            if let Some(entry) = self.index.get_mut(gap) {
+            if let Some(entry) = self.places.get_mut(gap) {
                 *entry = (id, slot);
             }
             if id == 0 {
@@ -116,6 +99,52 @@ impl<T> IdTable<T> {
             }
             gap = place;
         }
+    }
+}
+
+/// Values under identifiers that this end chose.
+#[derive(Debug)]
+pub(crate) struct IdTable<T> {
+    index: IdIndex,
+    slots: Vec<Option<(NonZeroU32, T)>>,
+}
+
+impl<T> Default for IdTable<T> {
+    fn default() -> Self {
+        Self { index: IdIndex::default(), slots: Vec::new() }
+    }
+}
+
+impl<T> IdTable<T> {
+    pub(crate) const fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(crate) fn get(&self, id: NonZeroU32) -> Option<&T> {
+        self.slots.get(self.index.slot(id)?)?.as_ref().map(|(_, value)| value)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: NonZeroU32) -> Option<&mut T> {
+        self.slots.get_mut(self.index.slot(id)?)?.as_mut().map(|(_, value)| value)
+    }
+
+    pub(crate) fn contains(&self, id: NonZeroU32) -> bool {
+        self.index.slot(id).is_some()
+    }
+
+    /// Puts a value under an identifier that is not taken; otherwise gives it back.
+    pub(crate) fn insert(&mut self, id: NonZeroU32, value: T) -> Result<(), T> {
+        let Some(slot) = self.index.insert(id) else { return Err(value) };
+        match self.slots.get_mut(slot) {
+            Some(place) => *place = Some((id, value)),
+            None => self.slots.push(Some((id, value))),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, id: NonZeroU32) -> Option<T> {
+        let slot = self.index.remove(id)?;
+        self.slots.get_mut(slot)?.take().map(|(_, value)| value)
     }
 
     /// Returns the values in the order of their slots, which depends on the calls made only.

@@ -305,7 +305,7 @@ fn a_taken_session_id_and_a_foreign_protocol_are_refused() {
 
 #[test]
 fn the_memory_of_a_session_is_what_the_documentation_says() {
-    assert_eq!(DATA_SESSION_OCTETS, 296);
+    assert_eq!(DATA_SESSION_OCTETS, 360);
 }
 
 proptest! {

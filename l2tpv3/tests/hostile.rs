@@ -7,7 +7,7 @@ use core::time::Duration;
 use drive::{Datagram, Instant, Machine, Path, Verdict};
 use l2tpv3::config::PeerConfig;
 use l2tpv3::digest::SharedSecret;
-use l2tpv3::registry::{AttributeType, MessageType};
+use l2tpv3::registry::{AttributeType, MessageType, StopResult};
 use l2tpv3::transition::{ConnectionState, TABLE};
 use l2tpv3::wire::{
     Attributes, Carrier, Collected, ControlMessage, EmitOptions, Packet, RawAvp, RawMessage, classify, emit,
@@ -127,6 +127,56 @@ fn a_stop_without_digest_ends_an_unauthenticated_connection_only_with_the_right_
     let octets = forged(&pair, stop);
     assert_eq!(inject(&mut pair, l, path(Carrier::Ip), &octets), Verdict::Accepted);
     assert!(pair.endpoint(l).session_statuses(pair.net.now()).is_empty());
+}
+
+/// Row 155: the setting.
+#[test]
+fn where_the_configuration_wants_it_a_stop_without_digest_ends_nothing_and_one_with_digest_still_does() {
+    let strict = |peer: PeerConfig| PeerConfig { refuse_unauthenticated_stop: true, ..peer };
+    let mut pair = up(strict(plain(left(Carrier::Ip))), plain(right()));
+    let l = pair.left;
+    for result in [[0, 1], [0, 6]] {
+        let octets = forged(&pair, vec![kind(MessageType::STOP_CCN), avp(AttributeType::RESULT_CODE, &result)]);
+        let verdict = inject(&mut pair, l, path(Carrier::Ip), &octets);
+        assert_eq!(verdict, Verdict::Ignored(DropReason::UnauthenticatedStop));
+    }
+    still_works(&mut pair);
+    // Our own StopCCN is acknowledged and ends the connection as ever.
+    let connection = pair.connection(l);
+    pair.command(l, Command::Disconnect { connection, result: StopResult::CLEARED }).unwrap();
+    pair.run(60);
+    assert!(pair.endpoint(l).connection_statuses(pair.net.now()).is_empty());
+
+    let mut pair = up(strict(secret(left(Carrier::Ip))), secret(right()));
+    let connection = pair.connection(pair.right);
+    pair.command(pair.right, Command::Disconnect { connection, result: StopResult::CLEARED }).unwrap();
+    pair.run(1);
+    assert!(pair.endpoint(pair.left).session_statuses(pair.net.now()).is_empty());
+}
+
+/// Row 155: a refusal of a request nobody authenticated, found by the peer's identifier.
+#[test]
+fn where_the_configuration_wants_it_a_stop_for_a_half_open_connection_changes_nothing() {
+    for refuse in [false, true] {
+        let peer = PeerConfig { refuse_unauthenticated_stop: refuse, ..plain(right()) };
+        let mut router = router("right.example", 2, vec![peer], 5);
+        let from = path(Carrier::Ip).reversed();
+        let octets = request(77, Attributes::default());
+        let verdict = router.handle_datagram(Instant::ZERO, Datagram { path: from, payload: &octets });
+        assert_eq!(verdict, Verdict::Accepted);
+        let avps = vec![
+            kind(MessageType::STOP_CCN),
+            avp(AttributeType::RESULT_CODE, &[0, 1]),
+            avp(AttributeType::ASSIGNED_CONNECTION_ID, &77u32.to_be_bytes()),
+        ];
+        let stop = over(Carrier::Ip, RawMessage { ns: 1, avps, ..RawMessage::default() }.octets());
+        let verdict = router.handle_datagram(Instant::ZERO, Datagram { path: from, payload: &stop });
+        let left = router.endpoint.connection_statuses(Instant::ZERO).len();
+        match refuse {
+            true => assert_eq!((verdict, left), (Verdict::Ignored(DropReason::UnauthenticatedStop), 1)),
+            false => assert_eq!((verdict, left), (Verdict::Accepted, 0)),
+        }
+    }
 }
 
 /// Row 148: an unknown AVP with the M bit, in each message.

@@ -1,6 +1,11 @@
-//! C libraries that benchmarks are measured against: Intel ipsec-mb and OpenSSL, doing ESP.
+//! C libraries that benchmarks are measured against: Intel ipsec-mb and OpenSSL doing ESP, DPDK's rte_acl looking
+//! policies up.
 //!
 //! The one crate of the family with `unsafe`: it calls C. Nothing but benchmarks uses it.
+
+mod acl;
+
+pub use acl::{Acl, AclKey, AclMethod, AclRule};
 
 use std::ffi::{c_int, c_void};
 

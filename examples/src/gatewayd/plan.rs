@@ -1,14 +1,15 @@
 //! From the words of the file to the plan of the engine.
 
-use super::file::{Connection, File, FileError, LogLevel, PolicyAction};
+use super::file::{Connection, File, FileError, LogLevel, Parts, PolicyAction};
 use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Prefix, Remote};
 use core::net::IpAddr;
 use drive::Schedule;
 use gateway::{Config, Exemption, Plan};
-use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
-use ikev1_core::{ConnectionConfig, DpdMode, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector};
+use ikev1_core::{
+    ConnectionConfig, DpdMode, Fragmentation, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector,
+};
 use spd::{AddressSelector, ProtocolSelector, Selector};
 
 /// How much later than the initiator of an association its responder renews it, in thousandths of its life.
@@ -54,15 +55,18 @@ impl Connection {
             .local(self.local)
             .peer(match self.remote {
                 Remote::Address(address) => Peer::Address(address),
+                Remote::Subnet(subnet) => Peer::Subnet { address: subnet.address, prefix: subnet.length },
                 Remote::Any => Peer::Any,
             })
-            .pre_shared_key(PreSharedKey::copied(self.key(field)?.expose()))
+            .authentication(self.authentication(field)?)
             .dangerously_allow_weak_algorithms(self.dangerously_allow_weak);
         if self.dangerously_aggressive {
             plan = plan.mode(Phase1Mode::Aggressive).dangerously_allow_aggressive_mode(true);
         }
         if let Some(identity) = &self.local_id {
             plan = plan.local_identity(identity.plan());
+        } else if let Some(subject) = self.subject(field)? {
+            plan = plan.local_identity(subject);
         }
         if let Some(identity) = &self.remote_id {
             plan = plan.remote_identity(RemoteIdentity::Exactly(identity.plan()));
@@ -87,6 +91,15 @@ impl Connection {
         }
         if let Some(gap) = self.nat_keepalive {
             plan = plan.keepalive(gap.0);
+        }
+        plan = plan.fragmentation(match self.fragmentation {
+            Parts::Yes => Fragmentation::On,
+            Parts::No => Fragmentation::Off,
+            Parts::Accept => Fragmentation::Accept,
+            Parts::Force => Fragmentation::Force,
+        });
+        if let Some(size) = self.fragment_size {
+            plan = plan.fragment_size(size);
         }
         plan = match self.dpd_idle {
             Some(idle) => plan.dpd(DpdMode::Both).dpd_idle(idle.0),
@@ -137,6 +150,7 @@ impl Identity {
             Self::Address(address) => ikev1_core::Identity::Address(*address),
             Self::Fqdn(name) => ikev1_core::Identity::Fqdn(name.clone()),
             Self::UserFqdn(name) => ikev1_core::Identity::UserFqdn(name.clone()),
+            Self::DistinguishedName(name) => name.clone(),
             Self::KeyId(octets) => ikev1_core::Identity::KeyId(octets.clone()),
         }
     }

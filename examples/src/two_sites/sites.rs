@@ -1,7 +1,7 @@
 //! From the scenario to the plan of each gateway and to the network between them.
 
 use super::scenario::{NatSettings, Scenario, Side};
-use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Start, Tun};
+use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Parts, Start, Tun};
 use crate::gatewayd::words::{Identity, Remote, SecretText};
 use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
@@ -71,6 +71,12 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         remote_id: name(side.other()),
         psk: Some(SecretText(SecretBytes::copied(site.psk.0.expose()))),
         psk_file: None,
+        key_file: None,
+        cert_file: None,
+        ca_file: None,
+        remote_key_file: None,
+        fragmentation: Parts::Yes,
+        fragment_size: None,
         start: Start::Traffic,
         ike: Some(site.ike.clone()),
         ike_lifetime: site.ike_lifetime,

@@ -1,9 +1,10 @@
-use crate::auth::PreSharedKey;
+use crate::auth::{Authentication, PreSharedKey, RemoteKey};
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
+use crate::fragment::Fragmentation;
 use crate::identity::Identity;
-use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
-use crate::proposal::{AuthenticationMethod, Phase1Transform};
+use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
+use crate::proposal::Phase1Transform;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -11,7 +12,10 @@ use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Backoff, Schedule};
 
-use super::{LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, PolicyConfig, check_name, setters, within, wrong};
+use super::{
+    AddressSource, LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, ModeConfig, PolicyConfig, Xauth, check_name, setters,
+    within, wrong,
+};
 
 /// One connection: the peer, how both prove who they are, and the traffic to protect.
 #[derive(Debug)]
@@ -23,7 +27,7 @@ pub struct ConnectionConfig {
     local: Option<IpAddr>,
     local_identity: Option<Identity>,
     remote_identity: Option<RemoteIdentity>,
-    psk: Option<PreSharedKey>,
+    authentication: Option<Authentication>,
     mode: Phase1Mode,
     aggressive: bool,
     phase1: Vec<Phase1Transform>,
@@ -37,16 +41,22 @@ pub struct ConnectionConfig {
     dead_peer: DeadPeerAction,
     nat_traversal: bool,
     force_encapsulation: bool,
+    fragmentation: Fragmentation,
+    fragment_size: u16,
     keepalive: Duration,
     initial_contact: bool,
     send_deletes: bool,
     send_notifies: bool,
     trust_unprotected_errors: bool,
     children_end_with_ike: bool,
+    commit_bit: bool,
+    phase2_limit: Option<u32>,
     soft_per_mille: (u32, u32),
     jitter_per_mille: u32,
     weak: bool,
     policies: Vec<PolicyConfig>,
+    xauth: Option<Xauth>,
+    mode_config: Option<ModeConfig>,
 }
 
 impl ConnectionConfig {
@@ -60,7 +70,7 @@ impl ConnectionConfig {
             local: None,
             local_identity: None,
             remote_identity: None,
-            psk: None,
+            authentication: None,
             mode: Phase1Mode::Main,
             aggressive: false,
             phase1: defaults::phase1_offer(),
@@ -74,16 +84,22 @@ impl ConnectionConfig {
             dead_peer: DeadPeerAction::Clear,
             nat_traversal: true,
             force_encapsulation: false,
+            fragmentation: Fragmentation::default(),
+            fragment_size: defaults::FRAGMENT_SIZE,
             keepalive: defaults::NAT_KEEPALIVE,
             initial_contact: true,
             send_deletes: true,
             send_notifies: true,
             trust_unprotected_errors: false,
             children_end_with_ike: false,
+            commit_bit: false,
+            phase2_limit: None,
             soft_per_mille: (defaults::INITIATOR_SOFT_PER_MILLE, defaults::RESPONDER_SOFT_PER_MILLE),
             jitter_per_mille: defaults::SOFT_JITTER_PER_MILLE,
             weak: false,
             policies: Vec::new(),
+            xauth: None,
+            mode_config: None,
         }
     }
 
@@ -100,15 +116,16 @@ impl ConnectionConfig {
         local_identity(local_identity: Identity);
         /// Sets whom the peer must prove to be.
         remote_identity(remote_identity: RemoteIdentity);
-        /// Sets the pre-shared key.
-        pre_shared_key(psk: PreSharedKey);
+        /// Sets how the ends prove to each other who they are.
+        authentication(authentication: Authentication);
         /// Sets in which mode this end starts phase 1; a renewal keeps the mode of the SA it renews.
         mode(mode: Phase1Mode);
-        /// Allows aggressive mode with the pre-shared key, in both roles. The responder then sends a hash
+        /// Allows aggressive mode in both roles. With a pre-shared key the responder then sends a hash
         /// over the key to anyone who names an identity, who can try keys offline: the key must hold as
-        /// many random bits as the cipher.
+        /// many random bits as the cipher. Without one it is allowed where this end starts so.
         dangerously_allow_aggressive_mode(aggressive: bool);
-        /// Sets the transforms of phase 1, best first.
+        /// Sets the transforms of phase 1, best first. How the ends authenticate each other is said by
+        /// [`authentication`](Self::authentication), not by the transforms.
         phase1(phase1: Vec<Phase1Transform>);
         /// Sets the length of private exponents in bits, for every group.
         exponent_bits(exponent_bits: u32);
@@ -130,6 +147,10 @@ impl ConnectionConfig {
         nat_traversal(nat_traversal: bool);
         /// Sets whether ESP goes in UDP even without a NAT.
         force_encapsulation(force_encapsulation: bool);
+        /// Sets how far this end takes part in IKE fragmentation.
+        fragmentation(fragmentation: Fragmentation);
+        /// Sets the longest IP datagram that an IKE message travels in whole, 128 to 65535 octets.
+        fragment_size(fragment_size: u16);
         /// Sets how often a NAT mapping is kept open, 1 to 3600 s.
         keepalive(keepalive: Duration);
         /// Sets whether INITIAL-CONTACT is sent with the first SA to a peer.
@@ -142,12 +163,27 @@ impl ConnectionConfig {
         dangerously_trust_unprotected_errors(trust_unprotected_errors: bool);
         /// Sets whether IPsec SAs end when the peer deletes their ISAKMP SA.
         children_end_with_ike(children_end_with_ike: bool);
+        /// Sets whether, as responder, this end has the initiator wait until it confirms a pair of IPsec SAs.
+        commit_bit(commit_bit: bool);
+        /// Sets how many quick modes one ISAKMP SA carries before it is renewed, 1 to 1024; without it any
+        /// number.
+        phase2_limit(phase2_limit: u32);
         /// Sets the parts of a life, in thousandths, after which its initiator and its responder renew it.
         soft_per_mille(soft_per_mille: (u32, u32));
         /// Sets the largest random part of a life, in thousandths, taken off the soft limit.
         jitter_per_mille(jitter_per_mille: u32);
         /// Allows weak algorithms (DES, MD5, MODP 768 and 1024), which old routers need.
         dangerously_allow_weak_algorithms(weak: bool);
+        /// Sets that a user must prove who he is after phase 1, and on which side he sits.
+        xauth(xauth: Xauth);
+        /// Sets that the client of the two ends is given its address, and which end that is.
+        mode_config(mode_config: ModeConfig);
+    }
+
+    /// Sets that both ends hold this key.
+    #[must_use]
+    pub fn pre_shared_key(self, psk: PreSharedKey) -> Self {
+        self.authentication(psk.into())
     }
 
     /// Adds a phase 2 policy.
@@ -161,8 +197,10 @@ impl ConnectionConfig {
         let name = self.name;
         check_name(&name)?;
         let field = |field: &str| format!("{name}.{field}");
-        let Some(psk) = self.psk else { return Err(wrong(&field("pre_shared_key"), ConfigProblem::Missing)) };
-        within(&field("pre_shared_key"), psk.len() as u64, 1..=1_024)?;
+        let Some(authentication) = self.authentication else {
+            return Err(wrong(&field("authentication"), ConfigProblem::Missing));
+        };
+        check_authentication(&authentication, self.weak, field)?;
         within(&field("peer_port"), self.peer_port.into(), 1..=65_535)?;
         within(&field("peer_nat_t_port"), self.peer_nat_t_port.into(), 1..=65_535)?;
         if let (Peer::Address(peer), Some(local)) = (self.peer, self.local)
@@ -170,24 +208,27 @@ impl ConnectionConfig {
         {
             return Err(wrong(&field("local"), ConfigProblem::Family));
         }
+        if let Peer::Subnet { address, prefix } = self.peer {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            within(&field("peer"), prefix.into(), 0..=bits)?;
+            if self.local.is_some_and(|local| local.is_ipv4() != address.is_ipv4()) {
+                return Err(wrong(&field("local"), ConfigProblem::Family));
+            }
+        }
         within(&field("phase1"), self.phase1.len() as u64, 1..=MAX_TRANSFORMS)?;
         for transform in &self.phase1 {
             if transform.is_weak() && !self.weak {
                 return Err(wrong(&field("phase1"), ConfigProblem::Weak(transform.to_string())));
-            }
-            if transform.authentication != AuthenticationMethod::PreSharedKey {
-                return Err(wrong(
-                    &field("phase1"),
-                    ConfigProblem::Unsupported("authentication without a pre-shared key"),
-                ));
             }
             if let Some(bits) = self.exponent_bits {
                 let range = transform.group.exponent_bits();
                 within(&field("exponent_bits"), bits.into(), (*range.start()).into()..=(*range.end()).into())?;
             }
         }
+        let exposes_key = authentication.pre_shared_key().is_some();
+        let aggressive = self.aggressive || (self.mode == Phase1Mode::Aggressive && !exposes_key);
         if self.mode == Phase1Mode::Aggressive {
-            if !self.aggressive {
+            if !aggressive {
                 return Err(wrong(&field("mode"), ConfigProblem::Weak("aggressive mode with a pre-shared key".into())));
             }
             // The public value travels with the offer, so the group cannot be negotiated, RFC 2409 §5.
@@ -205,9 +246,13 @@ impl ConnectionConfig {
         })?;
         within(&field("delete_delay"), self.delete_delay.as_secs(), 0..=30)?;
         within(&field("dpd_idle"), self.dpd_idle.as_secs(), 1..=86_400)?;
+        within(&field("fragment_size"), self.fragment_size.into(), 128..=65_535)?;
         within(&field("keepalive"), self.keepalive.as_secs(), 1..=3_600)?;
         for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
             within(&field("soft_per_mille"), part.into(), 100..=999)?;
+        }
+        if let Some(limit) = self.phase2_limit {
+            within(&field("phase2_limit"), limit.into(), 1..=1_024)?;
         }
         within(&field("jitter_per_mille"), self.jitter_per_mille.into(), 0..=99)?;
         if self.force_encapsulation && !self.nat_traversal {
@@ -216,8 +261,21 @@ impl ConnectionConfig {
         }
         let remote_identity = self.remote_identity.unwrap_or(match self.peer {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
-            Peer::Any => RemoteIdentity::Anyone,
+            Peer::Subnet { .. } | Peer::Any => RemoteIdentity::Anyone,
         });
+        if let Some(xauth) = &self.xauth {
+            xauth.check(&name)?;
+        }
+        if let Some(mode_config) = &self.mode_config {
+            mode_config.check(&name)?;
+        }
+        let client_side = match &self.mode_config {
+            None => None,
+            Some(ModeConfig::Client(_)) => Some(Dynamic::Local),
+            Some(ModeConfig::Server(server)) => {
+                Some(Dynamic::Remote).filter(|_| server.addresses != AddressSource::None)
+            }
+        };
         within(&field("policies"), self.policies.len() as u64, 0..=MAX_POLICIES)?;
         let mut policies: Vec<PolicyPlan> = Vec::new();
         for policy in self.policies {
@@ -225,7 +283,12 @@ impl ConnectionConfig {
                 return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
             }
             let peer = if let Peer::Address(peer) = self.peer { Some(peer) } else { None };
-            policies.push(policy.build(&name, (self.local, peer), self.weak)?);
+            let policy = policy.build(&name, (self.local, peer), self.weak)?;
+            if policy.dynamic != Dynamic::Neither && Some(policy.dynamic) != client_side {
+                let problem = ConfigProblem::Conflict("no mode_config gives the address of that side");
+                return Err(wrong(&format!("{name}.{}.dynamic", policy.name), problem));
+            }
+            policies.push(policy);
         }
         Ok(ConnectionPlan {
             peer: self.peer,
@@ -234,9 +297,9 @@ impl ConnectionConfig {
             local: self.local,
             local_identity: self.local_identity,
             remote_identity,
-            psk,
+            authentication,
             mode: self.mode,
-            aggressive: self.aggressive,
+            aggressive,
             phase1: self.phase1,
             exponent_bits: self.exponent_bits,
             lifetime: self.lifetime,
@@ -247,16 +310,62 @@ impl ConnectionConfig {
             dead_peer: self.dead_peer,
             nat_traversal: self.nat_traversal,
             force_encapsulation: self.force_encapsulation,
+            fragmentation: self.fragmentation,
+            fragment_size: self.fragment_size,
             keepalive: self.keepalive,
             initial_contact: self.initial_contact,
             send_deletes: self.send_deletes,
             send_notifies: self.send_notifies,
             trust_unprotected_errors: self.trust_unprotected_errors,
             children_end_with_ike: self.children_end_with_ike,
+            commit_bit: self.commit_bit,
+            phase2_limit: self.phase2_limit,
             soft_per_mille: self.soft_per_mille,
             jitter_per_mille: self.jitter_per_mille,
+            weak: self.weak,
             policies,
+            xauth: self.xauth,
+            mode_config: self.mode_config,
             name,
         })
+    }
+}
+
+/// The certificates that this end presents, at most; a peer presents no more either.
+const MAX_CHAIN: u64 = crate::defaults::MAX_CHAIN as u64;
+/// The authorities whose certificates a peer is asked for, at most.
+const MAX_AUTHORITIES: u64 = 16;
+
+/// Checks keys, certificates and names of authorities.
+fn check_authentication(
+    authentication: &Authentication,
+    weak_allowed: bool,
+    field: impl Fn(&str) -> String,
+) -> Result<(), ConfigError> {
+    if let Some(psk) = authentication.pre_shared_key() {
+        within(&field("pre_shared_key"), psk.len() as u64, 1..=1_024)?;
+    }
+    if let Some(credential) = authentication.credential() {
+        if credential.key.verifying_key().is_weak() && !weak_allowed {
+            return Err(wrong(&field("authentication.key"), ConfigProblem::Weak("an RSA key below 2048 bits".into())));
+        }
+        within(&field("authentication.chain"), credential.chain.len() as u64, 0..=MAX_CHAIN)?;
+        let octets = credential.chain.iter().map(Vec::len).sum::<usize>();
+        within(&field("authentication.chain"), octets as u64, 0..=defaults::MAX_CHAIN_OCTETS as u64)?;
+        for certificate in &credential.chain {
+            within(&field("authentication.chain"), certificate.len() as u64, 1..=defaults::MAX_CERTIFICATE as u64)?;
+        }
+    }
+    match authentication.remote_key() {
+        Some(RemoteKey::Key(key)) if key.is_weak() && !weak_allowed => {
+            Err(wrong(&field("authentication.remote"), ConfigProblem::Weak("an RSA key below 2048 bits".into())))
+        }
+        Some(RemoteKey::Certificate { authorities }) => {
+            within(&field("authentication.remote"), authorities.len() as u64, 0..=MAX_AUTHORITIES)?;
+            authorities.iter().try_for_each(|name| {
+                within(&field("authentication.remote"), name.len() as u64, 1..=defaults::MAX_AUTHORITY_NAME as u64)
+            })
+        }
+        Some(RemoteKey::Key(_)) | None => Ok(()),
     }
 }

@@ -1,8 +1,9 @@
 use crate::crypto::DhGroup;
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
-use crate::plan::PolicyPlan;
-use crate::proposal::{Bundle, Mode};
+use crate::negotiate::{Order, Rules};
+use crate::plan::{Dynamic, PolicyPlan};
+use crate::proposal::{Bundle, Lifetime, LifetimeRule, Mode};
 use crate::selector::TrafficSelector;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -25,7 +26,9 @@ pub struct PolicyConfig {
     kilobytes: Option<u64>,
     extended_sequence: bool,
     accept_narrower: bool,
+    dynamic: Dynamic,
     always_send_ids: bool,
+    rules: Rules,
 }
 
 impl PolicyConfig {
@@ -42,7 +45,9 @@ impl PolicyConfig {
             kilobytes: None,
             extended_sequence: false,
             accept_narrower: false,
+            dynamic: Dynamic::Neither,
             always_send_ids: false,
+            rules: Rules::default(),
         }
     }
 
@@ -63,9 +68,33 @@ impl PolicyConfig {
         extended_sequence(extended_sequence: bool);
         /// Sets whether a responder takes selectors that are part of its own.
         accept_narrower(accept_narrower: bool);
+        /// Sets which side is narrowed to the address that mode-config gives to the client: what is set
+        /// for that side is what the address must be in.
+        dynamic(dynamic: Dynamic);
         /// Sets whether an initiator names the traffic even if it is that between the two ends, which is meant
         /// when nothing is named.
         always_send_ids(always_send_ids: bool);
+    }
+
+    /// Sets what a responder does with an offered lifetime; without it the shorter of both counts.
+    #[must_use]
+    pub fn lifetime_rule(mut self, rule: LifetimeRule) -> Self {
+        self.rules.lifetime = rule;
+        self
+    }
+
+    /// Sets the shortest and the longest lifetime that is taken from a peer, in the units that are said.
+    #[must_use]
+    pub fn lifetime_window(mut self, shortest: Lifetime, longest: Lifetime) -> Self {
+        (self.rules.shortest, self.rules.longest) = (shortest, longest);
+        self
+    }
+
+    /// Sets whose order decides when several proposals are acceptable; without it the peer's.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.rules.order = order;
+        self
     }
 
     /// Sets the protocols and algorithms, best first.
@@ -130,7 +159,9 @@ impl PolicyConfig {
             kilobytes: self.kilobytes,
             extended_sequence: self.extended_sequence,
             accept_narrower: self.accept_narrower,
+            dynamic: self.dynamic,
             always_send_ids: self.always_send_ids,
+            rules: self.rules,
             name: self.name,
         })
     }

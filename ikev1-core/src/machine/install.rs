@@ -35,7 +35,7 @@ impl Endpoint {
             Role::Initiator => connection.soft_per_mille.0,
             Role::Responder => connection.soft_per_mille.1,
         };
-        let soft_kilobytes = kilobytes.map(|kilobytes| (kilobytes / 1_000).saturating_mul(part.into()).max(1));
+        let soft_kilobytes = kilobytes.map(|kilobytes| (kilobytes.saturating_mul(part.into()) / 1_000).max(1));
         let spis = inbound.sas.iter().zip(&outbound.sas);
         let sas = agreement.parts.iter().zip(spis).map(|(part, ((inbound, _), (outbound, _)))| SpiPair {
             suite: part.transform.protection,

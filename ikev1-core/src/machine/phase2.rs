@@ -5,12 +5,12 @@ use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::Request;
 use crate::ids::{ChildId, Role, Ticket};
-use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
 use crate::machine::receive::Incoming;
 use crate::machine::sa::{Core, Exchange, IkeSa, Phase, Quick, SpiSearch, Up, Waiting};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
+use crate::machine::{Asked, Endpoint};
 use crate::message::Opened;
 use crate::negotiate::Refusals;
 use crate::plan::{ConnectionPlan, SpiSource};
@@ -44,16 +44,28 @@ pub(super) fn under(sa: &mut IkeSa) -> Option<Under<'_>> {
         | Phase::SaRecv(_)
         | Phase::KeRecv(_)
         | Phase::SaKeSent(_)
-        | Phase::SaKeAuthSent(_) => None,
+        | Phase::SaKeAuthSent(_)
+        | Phase::Judging(..) => None,
     }
 }
 
 impl Endpoint {
     /// Starts a quick mode as initiator: SPIs are found, then message 1 goes out.
     pub(super) fn start_quick(&mut self, now: Instant, sa: &mut IkeSa, waiting: Waiting) {
-        if sa.core.exchanges.len() >= defaults::MAX_EXCHANGES_PER_SA {
-            count(&mut self.counters.acquire_phase2_start_failed);
-            return self.phase2_failed(&sa.core, waiting, Failure::Limit);
+        if !self.make_room(sa) {
+            if sa.core.waiting.len() >= defaults::MAX_WAITING_ACQUIRES {
+                count(&mut self.counters.acquire_phase2_start_failed);
+                return self.phase2_failed(&sa.core, waiting, Failure::Limit);
+            }
+            count(&mut self.counters.acquire_queued);
+            sa.core.waiting.push(waiting);
+            return;
+        }
+        let client = sa.up().and_then(|up| up.session.address);
+        let connection = self.plan.connection(sa.core.connection);
+        if connection.is_none_or(|connection| connection.policy_for(waiting.policy, client).is_none()) {
+            // The policy is for a client with another address, or with one at all.
+            return self.phase2_failed(&sa.core, waiting, Failure::NoAddress);
         }
         let message_id = self.draw_message_id(&sa.core);
         let Some(policy) = self.plan.policy(sa.core.connection, waiting.policy) else { return };
@@ -77,9 +89,14 @@ impl Endpoint {
             request: None,
             answered: None,
             began,
+            commit: false,
         };
         up.negotiations = up.negotiations.saturating_add(1);
+        let (id, connection, negotiations) = (core.id, core.connection, up.negotiations);
         core.exchanges.insert(message_id, exchange);
+        if let Some(connection) = self.plan.shared(connection) {
+            self.renew_when_used_up(now, id, &connection, negotiations);
+        }
         self.event(Event::Phase2Started {
             child: waiting.child,
             ike_sa: sa.core.id,
@@ -89,6 +106,30 @@ impl Endpoint {
             replaces: waiting.replaces,
         });
         self.find_spis(now, sa, message_id);
+    }
+
+    /// Starts the quick modes that waited for a place under their SA.
+    pub(super) fn start_waiting(&mut self, now: Instant, sa: &mut IkeSa) {
+        while sa.up().is_some() && !sa.core.waiting.is_empty() && sa.core.at_work() < defaults::MAX_EXCHANGES_PER_SA {
+            let waiting = sa.core.waiting.remove(0);
+            self.start_quick(now, sa, waiting);
+        }
+    }
+
+    /// Returns whether one more quick mode may begin; a finished one is forgotten for it if need be.
+    pub(super) fn make_room(&mut self, sa: &mut IkeSa) -> bool {
+        match sa.core.has_room() {
+            None => false,
+            Some(None) => true,
+            Some(Some(oldest)) => {
+                sa.core.exchanges.remove(&oldest);
+                self.timers.cancel(&TimerKey::Exchange(sa.core.id, oldest));
+                if let Some(up) = sa.up_mut() {
+                    up.finished.insert(oldest);
+                }
+                true
+            }
+        }
     }
 
     /// Returns the search for an SPI of each of the protocols.
@@ -114,7 +155,7 @@ impl Endpoint {
             SpiSource::Caller => {
                 self.timers.set(TimerKey::Exchange(sa.core.id, message_id), now + defaults::TICKET_TIMEOUT);
                 for (ticket, protocol) in &search.open {
-                    self.tickets.insert(*ticket, (sa.core.id, message_id, *protocol));
+                    self.tickets.insert(*ticket, (sa.core.id, Asked::Spi(message_id, *protocol)));
                     self.out.action(Action::AllocateSpi(AllocateSpi {
                         ticket: *ticket,
                         child: exchange.child,
@@ -161,6 +202,7 @@ impl Endpoint {
             | Quick::SendingHashSaNonce(..)
             | Quick::WaitHashSaNonce(_)
             | Quick::WaitHash(_)
+            | Quick::WaitConnected(_)
             | Quick::Done) => {
                 sa.core.exchanges.insert(message_id, Exchange { state, ..exchange });
             }
@@ -192,6 +234,7 @@ impl Endpoint {
             return Err(DropReason::UnknownCookies);
         };
         let taken = self.quick(now, &mut sa, incoming);
+        self.start_waiting(now, &mut sa);
         self.table.put(sa);
         taken
     }
@@ -202,6 +245,10 @@ impl Endpoint {
             self.message_3_is_missing(sa, incoming);
             // Nothing of phase 2 is looked at before both ends have proven who they are.
             return Err(DropReason::Unexpected);
+        }
+        if !sa.is_open() {
+            // However authentic: the user has not been proven, or has no address.
+            return Err(DropReason::NotOpen);
         }
         let Body::Encrypted(body) = incoming.body else { return Err(DropReason::ClearText) };
         if incoming.path != sa.core.path && !(sa.core.nat.is_nat() && self.is_marked(incoming.path)) {
@@ -225,6 +272,7 @@ impl Endpoint {
                 exchange.state = Quick::Done;
                 self.on_quick_3(now, sa, incoming, body, exchange, state)
             }
+            Quick::WaitConnected(_) => self.on_quick_4(now, sa, incoming, body, exchange),
             state @ (Quick::Starting(_) | Quick::SendingHashSaNonce(..) | Quick::Done) => {
                 exchange.state = state;
                 sa.core.exchanges.insert(message_id, exchange);
@@ -304,7 +352,9 @@ impl Endpoint {
                 self.release_spis(&sa.core, search.found.iter());
             }
             Quick::WaitHashSaNonce(state) => self.release_spis(&sa.core, state.spis().iter()),
-            Quick::WaitHash(_) => self.remove_child(exchange.child, RemoveReason::Failed(failure.clone())),
+            Quick::WaitHash(_) | Quick::WaitConnected(_) => {
+                self.remove_child(exchange.child, RemoveReason::Failed(failure.clone()));
+            }
         }
         count(&mut self.own.exchanges_failed);
         self.event(Event::Phase2Failed {
@@ -331,6 +381,7 @@ impl Endpoint {
                     up.finished.insert(message_id);
                 }
             }
+            (Quick::WaitConnected(_), _) => self.held_due(now, &mut sa, message_id),
             (Quick::WaitHashSaNonce(_) | Quick::WaitHash(_), Some(request)) => match request.gap() {
                 Some(gap) => {
                     let (transmit, sendings, left) =
@@ -357,6 +408,7 @@ impl Endpoint {
                 self.fail_exchange(&mut sa, message_id, Failure::NoSpi);
             }
         }
+        self.start_waiting(now, &mut sa);
         self.table.put(sa);
     }
 }

@@ -14,6 +14,7 @@ use crate::refused::Refused;
 use crate::state_name::StateName;
 use alloc::boxed::Box;
 use drive::{Instant, Verdict};
+use ipsec_wire::isakmp::Flags;
 use ipsec_wire::registry::ProtocolId;
 
 impl Endpoint {
@@ -29,8 +30,8 @@ impl Endpoint {
         let ends = sa.core.ends();
         let Some(Under { core, up }) = under(sa) else { return };
         let Some(connection) = self.plan.shared(core.connection) else { return };
-        let Some(policy) = connection.policy(exchange.policy) else { return };
-        let plan = (&*connection, policy);
+        let Some(policy) = connection.policy_for(exchange.policy, up.session.address) else { return };
+        let plan = (&*connection, &*policy);
         let released = spis.clone();
         let started = initiator::WaitHashSaNonce::start(plan, spis, ends, &up.keys, message_id, &mut *self.rng);
         let (state, chain) = match started {
@@ -104,12 +105,19 @@ impl Endpoint {
         let to = crate::machine::sa::Envelope { path, ..core.envelope() };
         let transmit = self.sealed(to, name, &chain, &up.keys, &mut exchange.iv);
         self.send(transmit.clone());
-        exchange.answered = Some(Answered::new(incoming.fingerprint, Some(transmit)));
+        exchange.answered = Some(Answered::new(incoming.fingerprint, Some(transmit.clone())));
         exchange.request = None;
+        exchange.commit = incoming.header.flags.contains(Flags::COMMIT);
         self.proved_alive(now, sa, path);
         let halves = (&answer.inbound, &answer.outbound);
         self.add_child(now, sa, &connection, &mut exchange, &answer.agreement, halves);
         self.install(exchange.child, Direction::Inbound, answer.inbound);
+        if exchange.commit {
+            let last = Some((&*connection, transmit));
+            self.hold(now, &sa.core, (message_id, &mut exchange), answer.outbound, last);
+            sa.core.exchanges.insert(message_id, exchange);
+            return Ok(Verdict::Accepted);
+        }
         self.install(exchange.child, Direction::Outbound, answer.outbound);
         self.complete(now, exchange.child);
         self.linger(now, sa, &connection, message_id, exchange);

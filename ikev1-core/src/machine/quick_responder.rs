@@ -17,6 +17,7 @@ use crate::refused::Refused;
 use crate::state_name::StateName;
 use alloc::boxed::Box;
 use drive::{Instant, Verdict};
+use ipsec_wire::isakmp::Flags;
 use ipsec_wire::registry::ProtocolId;
 
 impl Endpoint {
@@ -24,13 +25,13 @@ impl Endpoint {
     pub(super) fn on_quick_1(&mut self, now: Instant, sa: &mut IkeSa, incoming: &Incoming<'_>, body: &[u8]) -> Taken {
         let message_id = incoming.message_id();
         let ends = sa.core.ends();
-        let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
-        if up.finished.contains(message_id) {
+        if sa.up().is_some_and(|up| up.finished.contains(message_id)) {
             return Err(DropReason::Replay);
         }
-        if core.exchanges.len() >= defaults::MAX_EXCHANGES_PER_SA {
+        if sa.core.at_work() >= defaults::MAX_EXCHANGES_PER_SA {
             return Err(DropReason::Limit);
         }
+        let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
         let connection = self.plan.shared(core.connection).ok_or(DropReason::NoConnection)?;
         let began = self.next_id();
         let mut exchange = Exchange {
@@ -43,10 +44,12 @@ impl Endpoint {
             request: None,
             answered: Some(Answered::new(incoming.fingerprint, None)),
             began,
+            commit: incoming.header.flags.contains(Flags::COMMIT),
         };
         let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
-        let checked = responder::check_request(&connection, ends, &up.keys, message_id, &payloads);
+        let client = up.session.address;
+        let checked = responder::check_request(&connection, ends, client, &up.keys, message_id, &payloads);
         // A wrong HASH proves nothing, and nothing changes.
         if let Err(why) = &checked
             && why.drop == DropReason::WrongHash
@@ -55,6 +58,7 @@ impl Endpoint {
         }
         exchange.iv.commit(opened.next_iv());
         up.negotiations = up.negotiations.saturating_add(1);
+        self.renew_when_used_up(now, core.id, &connection, up.negotiations);
         self.trace_quick(core, 1, incoming, &payloads);
         let child = exchange.child;
         let policy = checked.as_ref().map_or(PolicyId(0), |request| request.policy);
@@ -148,7 +152,7 @@ impl Endpoint {
                 return self.refuse_quick(now, sa, message_id, exchange, Refused::because(failure));
             }
         };
-        let name = Name::quick(2, message_id);
+        let name = Name { commit: connection.commit_bit, ..Name::quick(2, message_id) };
         let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);
         if let Some(answered) = &mut exchange.answered {
             answered.set_reply(transmit.clone());
@@ -193,7 +197,19 @@ impl Endpoint {
         exchange.answered = Some(Answered::new(incoming.fingerprint, None));
         exchange.request = None;
         self.proved_alive(now, sa, incoming.path);
+        if exchange.commit {
+            self.hold(now, &sa.core, (message_id, &mut exchange), state.outbound, None);
+            sa.core.exchanges.insert(message_id, exchange);
+            return Ok(Verdict::Accepted);
+        }
         self.install(exchange.child, Direction::Outbound, state.outbound);
+        if connection.commit_bit
+            && let Some(Under { core, up }) = under(sa)
+            && let Some(transmit) = self.confirm(core, up, message_id, &exchange)
+        {
+            self.send(transmit.clone());
+            exchange.answered = Some(Answered::new(incoming.fingerprint, Some(transmit)));
+        }
         self.complete(now, exchange.child);
         self.linger(now, sa, &connection, message_id, exchange);
         Ok(Verdict::Accepted)

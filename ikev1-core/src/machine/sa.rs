@@ -5,7 +5,11 @@ use crate::flight::{Answered, Budget, Request};
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 use crate::informational::dpd::Dpd;
-use crate::keys::{IsakmpKeys, IvChain};
+use crate::keys::{IsakmpKeys, IvChain, NextIv};
+use crate::machine::connected::Held;
+use crate::machine::judge::Claimed;
+use crate::machine::session::Session;
+use crate::machine::transaction::Transaction;
 use crate::phase1::aggressive;
 use crate::phase1::main::{initiator, responder};
 use crate::plan::Phase1Mode;
@@ -13,6 +17,7 @@ use crate::proposal::Phase1Transform;
 use crate::quick;
 use crate::ride_along::vendor::Capabilities;
 use crate::state_name::{IkeSaState, StateName};
+use crate::transaction::UserName;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -56,9 +61,15 @@ pub(crate) struct Core {
     /// The last unprotected notification.
     pub(crate) hint: Option<u16>,
     pub(crate) budget: Budget,
+    /// How many signatures of the peer were looked at.
+    pub(crate) signature_checks: u8,
+    /// The IV past the last message whose signature was refused.
+    pub(crate) refused_iv: Option<NextIv>,
     pub(crate) exchanges: BTreeMap<u32, Exchange>,
     /// Requests that wait for phase 1.
     pub(crate) waiting: Vec<Waiting>,
+    /// The transactions of phase 1.5, by message id.
+    pub(crate) transactions: BTreeMap<u32, Transaction>,
 }
 
 impl Core {
@@ -86,8 +97,11 @@ impl Core {
             suspicion: None,
             hint: None,
             budget: Budget::default(),
+            signature_checks: 0,
+            refused_iv: None,
             exchanges: BTreeMap::new(),
             waiting: Vec::new(),
+            transactions: BTreeMap::new(),
         }
     }
 
@@ -97,6 +111,23 @@ impl Core {
 
     pub(crate) const fn with(self, phase: Phase) -> IkeSa {
         IkeSa { core: self, phase }
+    }
+
+    /// Returns how many quick modes are at work; those that are kept to answer repeats are not.
+    pub(crate) fn at_work(&self) -> usize {
+        self.exchanges.values().filter(|exchange| !matches!(exchange.state, Quick::Done)).count()
+    }
+
+    /// Returns whether one more quick mode may begin: `None` if not, else the finished one to forget for it.
+    pub(crate) fn has_room(&mut self) -> Option<Option<u32>> {
+        if self.at_work() >= defaults::MAX_EXCHANGES_PER_SA {
+            return None;
+        }
+        if self.exchanges.len() < defaults::MAX_EXCHANGES_KEPT {
+            return Some(None);
+        }
+        let done = self.exchanges.iter().filter(|(_, exchange)| matches!(exchange.state, Quick::Done));
+        Some(done.min_by_key(|(_, exchange)| exchange.began).map(|(id, _)| *id))
     }
 
     /// Returns the two ends, for the quick modes under this SA.
@@ -123,6 +154,8 @@ pub(crate) enum Phase {
     SaKeSent(Box<aggressive::initiator::SaKeSent>),
     /// Aggressive mode, responder, message 2 is sent.
     SaKeAuthSent(Box<aggressive::responder::SaKeAuthSent>),
+    /// The caller is asked whether it trusts the peer's certificates.
+    Judging(Ticket, Box<Claimed>),
     /// Both ends have proven who they are.
     Up(Box<Up>),
 }
@@ -137,6 +170,7 @@ impl Phase {
             Self::AuthSent(_) => StateName::MainAuthSent,
             Self::SaRecv(_) => StateName::MainSaRecv,
             Self::KeRecv(_) => StateName::MainKeRecv,
+            Self::Judging(_, claimed) => claimed.came_to.state_name(),
             Self::Up(_) => match mode {
                 Phase1Mode::Main => StateName::MainUp,
                 Phase1Mode::Aggressive => StateName::AggressiveUp,
@@ -161,6 +195,8 @@ pub(crate) struct Up {
     pub(crate) replaced_by: Option<IkeSaId>,
     pub(crate) negotiations: u64,
     pub(crate) finished: Finished,
+    /// Phase 1.5: what stands between phase 1 and phase 2.
+    pub(crate) session: Session,
 }
 
 /// The message ids that were used up: a replay under one of them does nothing.
@@ -202,6 +238,8 @@ pub(crate) struct Exchange {
     pub(crate) answered: Option<Answered>,
     /// Its place among everything that this end began and finished.
     pub(crate) began: u64,
+    /// Whether the peer asks this end to wait for CONNECTED.
+    pub(crate) commit: bool,
 }
 
 /// The inbound SPIs of a quick mode while they are being found.
@@ -223,6 +261,8 @@ pub(crate) enum Quick {
     SendingHashSaNonce(SpiSearch, Box<quick::responder::Request>),
     /// Responder, message 2 is sent and the inbound half is in force.
     WaitHash(Box<quick::responder::WaitHash>),
+    /// All messages are sent and taken in; the peer, which set the commit bit, has not confirmed yet.
+    WaitConnected(Box<Held>),
     /// Kept to answer repeats.
     Done,
 }
@@ -231,7 +271,7 @@ impl Quick {
     pub(crate) fn search_mut(&mut self) -> Option<&mut SpiSearch> {
         match self {
             Self::Starting(search) | Self::SendingHashSaNonce(search, _) => Some(search),
-            Self::WaitHashSaNonce(_) | Self::WaitHash(_) | Self::Done => None,
+            Self::WaitHashSaNonce(_) | Self::WaitHash(_) | Self::WaitConnected(_) | Self::Done => None,
         }
     }
 
@@ -241,6 +281,7 @@ impl Quick {
             Self::WaitHashSaNonce(_) => StateName::QuickWaitHashSaNonce,
             Self::SendingHashSaNonce(..) => StateName::QuickSendingHashSaNonce,
             Self::WaitHash(_) => StateName::QuickWaitHash,
+            Self::WaitConnected(_) => StateName::QuickSendingHash,
             Self::Done => StateName::DeleteDelay,
         }
     }
@@ -254,11 +295,13 @@ pub(crate) struct Envelope {
     pub(crate) path: Path,
 }
 
-/// A peer, as far as one may be taken for another: connection, proven identity and address.
+/// A peer, as far as one may be taken for another: connection, proven identity, user and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerKey {
     pub(crate) connection: ConnectionId,
     pub(crate) identity: Identity,
+    /// Who XAUTH proved: clients of one group behind one NAT differ in nothing else.
+    pub(crate) user: Option<UserName>,
     pub(crate) address: IpAddr,
 }
 
@@ -271,32 +314,48 @@ impl IkeSa {
         if let Phase::Up(up) = &mut self.phase { Some(up) } else { None }
     }
 
+    /// Returns whether phase 2 may run under it: phase 1 is proven, and phase 1.5 is done.
+    pub(crate) fn is_open(&self) -> bool {
+        self.up().is_some_and(|up| up.session.is_open())
+    }
+
     /// Returns whether it can carry new exchanges and no newer one took its place.
     pub(crate) fn is_current(&self) -> bool {
-        self.up().is_some_and(|up| up.replaced_by.is_none())
+        self.is_open() && self.up().is_some_and(|up| up.replaced_by.is_none())
     }
 
     pub(crate) fn peer_key(&self) -> Option<PeerKey> {
-        let identity = self.up()?.peer.clone();
-        Some(PeerKey { connection: self.core.connection, identity, address: self.core.path.remote.ip() })
+        // Until XAUTH has said which user it is, the peer is nobody in particular.
+        let up = self.up().filter(|up| !up.session.is_about_the_user())?;
+        Some(PeerKey {
+            connection: self.core.connection,
+            identity: up.peer.clone(),
+            user: up.session.user().cloned(),
+            address: self.core.path.remote.ip(),
+        })
     }
 
     pub(crate) fn state(&self) -> IkeSaState {
         match self.up() {
             None => IkeSaState::Embryonic,
             Some(up) if up.replaced_by.is_some() => IkeSaState::Expired,
+            Some(up) if up.session.is_about_the_user() => IkeSaState::DoingXauth,
             Some(_) => IkeSaState::Active,
         }
     }
 
     /// Returns whether its peer has proven nothing and this end answers only.
     pub(crate) const fn is_half_open_responder(&self) -> bool {
-        matches!(self.phase, Phase::SaRecv(_) | Phase::KeRecv(_) | Phase::SaKeAuthSent(_))
+        match &self.phase {
+            Phase::SaRecv(_) | Phase::KeRecv(_) | Phase::SaKeAuthSent(_) => true,
+            Phase::Judging(_, claimed) => claimed.came_to.is_half_open_responder(),
+            Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_) | Phase::SaKeSent(_) | Phase::Up(_) => false,
+        }
     }
 }
 
 /// Returns the failure that a removal means for exchanges that it cuts short.
-pub(crate) const fn failure_of(reason: &RemoveReason) -> Failure {
+pub(crate) fn failure_of(reason: &RemoveReason) -> Failure {
     match reason {
         RemoveReason::PeerDead => Failure::PeerDead,
         RemoveReason::DeletedLocally => Failure::Closed,
@@ -304,7 +363,7 @@ pub(crate) const fn failure_of(reason: &RemoveReason) -> Failure {
         | RemoveReason::Replaced
         | RemoveReason::DeletedByPeer
         | RemoveReason::InitialContact
-        | RemoveReason::IkeSaGone
-        | RemoveReason::Failed(_) => Failure::IkeSaGone,
+        | RemoveReason::IkeSaGone => Failure::IkeSaGone,
+        RemoveReason::Failed(failure) => failure.clone(),
     }
 }

@@ -1,3 +1,4 @@
+use crate::fragment::{Assembly, Cut};
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId};
 use crate::machine::child::Child;
 use crate::machine::sa::{Core, IkeSa, PeerKey};
@@ -22,6 +23,10 @@ pub(crate) struct Table {
     by_inbound: BTreeMap<(ProtocolId, u32), ChildId>,
     by_outbound: BTreeSet<(ProtocolId, u32, ChildId)>,
     children_of: BTreeSet<(ConnectionId, ChildId)>,
+    /// How messages to peers that take parts are cut.
+    cuts: BTreeMap<Cookies, Cut>,
+    /// The parts that wait for the rest of their message.
+    pub(crate) assembly: Assembly,
 }
 
 impl Table {
@@ -51,6 +56,8 @@ impl Table {
     /// Forgets an SA that was taken out, everywhere.
     pub(crate) fn forget(&mut self, sa: &IkeSa) {
         self.by_cookies.remove(&sa.core.cookies);
+        self.cuts.remove(&sa.core.cookies);
+        self.assembly.forget(sa.core.id);
         self.by_connection.remove(&(sa.core.connection, sa.core.id));
         self.by_first.remove(&(sa.core.cookies.initiator, sa.core.origin));
         if sa.is_half_open_responder() {
@@ -81,6 +88,15 @@ impl Table {
         self.by_connection.remove(&(core.connection, core.id));
         self.by_connection.insert((connection, core.id));
         core.connection = connection;
+    }
+
+    /// Learns how messages under these cookies are cut.
+    pub(crate) fn set_cut(&mut self, cookies: Cookies, cut: Cut) {
+        self.cuts.insert(cookies, cut);
+    }
+
+    pub(crate) fn cut(&self, cookies: Cookies) -> Option<Cut> {
+        self.cuts.get(&cookies).copied()
     }
 
     pub(crate) fn get(&self, id: IkeSaId) -> Option<&IkeSa> {

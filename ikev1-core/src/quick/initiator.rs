@@ -3,7 +3,7 @@ use crate::error::{DropReason, Failure};
 use crate::ids::Role;
 use crate::keys::IsakmpKeys;
 use crate::message::{built, hashed};
-use crate::negotiate::{Suite, check_phase2_answer, offer_phase2};
+use crate::negotiate::{Rules, Suite, check_phase2_answer, offer_phase2};
 use crate::phase1::{agree, draw_nonce, peer_nonce};
 use crate::plan::{ConnectionPlan, PolicyPlan};
 use crate::proposal::{Mode, Protection};
@@ -24,6 +24,7 @@ pub(crate) struct WaitHashSaNonce {
     ni_b: Vec<u8>,
     pair: Option<DhKeyPair>,
     traffic: Traffic,
+    rules: Rules,
     /// Whether the traffic was named; if not, it is that between the ends.
     named: bool,
 }
@@ -87,7 +88,8 @@ impl WaitHashSaNonce {
         }
         let rest = built(chain);
         let hash_1 = keys.hash_1(message_id, rest.octets());
-        Ok((Self { spis, offered, ends, ni_b, pair, traffic, named }, hashed(&hash_1, &rest)))
+        let rules = policy.rules;
+        Ok((Self { spis, offered, ends, ni_b, pair, traffic, rules, named }, hashed(&hash_1, &rest)))
     }
 
     /// Returns the inbound SPIs of the pair that is being made, those of every protocol offered.
@@ -119,7 +121,11 @@ impl WaitHashSaNonce {
         if answered != self.traffic {
             return Err(Refused::because(Failure::SelectorsChanged));
         }
-        let lifetime = shortest(&agreed.parts).shorter(responder_lifetime::read(payloads));
+        let announced = responder_lifetime::read(payloads);
+        if self.rules.takes(announced).is_err() {
+            return Err(Refused::because(Failure::Lifetime(announced)));
+        }
+        let lifetime = shortest(&agreed.parts).shorter(announced);
         let number = (agreed.proposal_number, agreed.parts);
         let mut agreement = Agreement::new(number, lifetime, self.traffic, None);
         if agreement.mode() == Mode::Transport {

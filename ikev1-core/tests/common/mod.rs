@@ -1,14 +1,16 @@
 //! Two endpoints and the queue between them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod signing;
+
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, SecretBytes, Transmit, Verdict};
-use ikev1_core::auth::PreSharedKey;
+use ikev1_core::auth::{PreSharedKey, RsaVerifyingKey};
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
     Action, ChildId, Command, Config, ConnectionConfig, ConnectionId, Direction, DropReason, Endpoint, Event,
-    InstallSa, OriginalAddresses, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector,
+    InstallSa, OriginalAddresses, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector, Users, VerifyCertificate,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -102,11 +104,21 @@ pub struct End {
     pub removed: Vec<RemoveSa>,
     pub log: Vec<String>,
     pub next_spi: u32,
+    /// Who answers for the users, if anyone does.
+    pub users: Option<Users>,
+    /// Questions of phase 1.5 that the test answers itself.
+    pub asked: Vec<Action>,
     /// What the installed SAs say of the addresses before a NAT, one for each direction.
     pub originals: Vec<Option<OriginalAddresses>>,
     /// The IP protocol for which no SPI is given.
     pub refuse_spi_of: Option<u8>,
+    /// Judges certificates; without it the questions stay open.
+    pub trust: Option<Trust>,
+    pub questions: Vec<VerifyCertificate>,
 }
+
+/// Returns the key of certificates that are trusted.
+pub type Trust = fn(&VerifyCertificate) -> Option<RsaVerifyingKey>;
 
 impl End {
     pub fn new(endpoint: Endpoint) -> Self {
@@ -117,8 +129,12 @@ impl End {
             removed: Vec::new(),
             log: Vec::new(),
             next_spi: 0x1000,
+            users: None,
             originals: Vec::new(),
             refuse_spi_of: None,
+            trust: None,
+            questions: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -144,7 +160,19 @@ impl End {
                     let answer = Command::ProvideSpi { ticket: ask.ticket, spi };
                     self.endpoint.handle_command(now, answer).unwrap();
                 }
-                _ => {}
+                Action::VerifyUser(ask) if self.users.is_some() => {
+                    let verdict = self.users.as_ref().unwrap().verify(&ask);
+                    let answer = Command::ProvideVerdict { ticket: ask.ticket, verdict };
+                    self.endpoint.handle_command(now, answer).unwrap();
+                }
+                Action::VerifyCertificate(question) => {
+                    if let Some(trust) = self.trust {
+                        let answer = Command::CertificateVerdict { ticket: question.ticket, key: trust(&question) };
+                        self.endpoint.handle_command(now, answer).unwrap();
+                    }
+                    self.questions.push(*question);
+                }
+                other => self.asked.push(other),
             }
         }
         datagrams

@@ -6,7 +6,7 @@ use crate::defaults;
 use crate::digest::{Digests, Keys};
 use crate::drops::DropReason;
 use crate::endpoint::Endpoint;
-use crate::registry::{CdnResult, ErrorCode, MessageType, StopResult, VendorId};
+use crate::registry::{AttributeType, CdnResult, ErrorCode, MessageType, StopResult, VendorId};
 use crate::reliable::Place;
 use crate::wire::{Collected, ControlMessage};
 use alloc::format;
@@ -62,11 +62,15 @@ impl<R: CryptoRng> Endpoint<R> {
         let Some(connection) = self.connections.get(id.0) else {
             return Verdict::Ignored(DropReason::UnknownConnection);
         };
+        // A connection that is ending anyway acknowledges the peer's word, which some wait for.
+        if key.is_none() && is(message, MessageType::STOP_CCN) && !connection.is_closing() && self.refuses_stop(id) {
+            return Verdict::Ignored(DropReason::UnauthenticatedStop);
+        }
         let header = message.header;
         if connection.channel.check_nr(header.nr).is_err() {
             return Verdict::Ignored(DropReason::InvalidNr);
         }
-        let acknowledgement = message.is_zero_length_body() || is_acknowledgement(message);
+        let acknowledgement = message.is_zero_length_body() || is(message, MessageType::ACK);
         if acknowledgement {
             self.heard(now, id, message);
             self.acknowledge(now, id, header.nr);
@@ -101,6 +105,11 @@ impl<R: CryptoRng> Endpoint<R> {
             Place::Next if connection.channel.is_full() => Verdict::Ignored(DropReason::Busy),
             Place::Next => self.handle_next(now, id, path, message, key),
         }
+    }
+
+    /// Returns whether only an authenticated StopCCN ends a connection.
+    fn refuses_stop(&self, id: ConnectionId) -> bool {
+        self.peer_of(id).is_some_and(|peer| peer.config.refuse_unauthenticated_stop)
     }
 
     fn handle_next(
@@ -213,10 +222,8 @@ impl<R: CryptoRng> Endpoint<R> {
     }
 }
 
-/// Returns whether a message is an ACK: it takes no number.
-fn is_acknowledgement(message: &ControlMessage<'_>) -> bool {
+/// Returns whether a message says first that it is of a type: what decides before it is taken in.
+fn is(message: &ControlMessage<'_>, kind: MessageType) -> bool {
     let first = message.avps().next().and_then(Result::ok);
-    first.is_some_and(|avp| {
-        avp.is(crate::registry::AttributeType::MESSAGE_TYPE) && avp.value == MessageType::ACK.0.to_be_bytes()
-    })
+    first.is_some_and(|avp| avp.is(AttributeType::MESSAGE_TYPE) && avp.value == kind.0.to_be_bytes())
 }

@@ -83,6 +83,9 @@ impl<R: CryptoRng> Endpoint<R> {
             return unknown;
         };
         let Some(peer) = self.plan.peer(connection.peer) else { return unknown };
+        if peer.config.refuse_unauthenticated_stop && !peer.authenticates() {
+            return Verdict::Ignored(DropReason::UnauthenticatedStop);
+        }
         let nonces = Nonces { sender: &connection.remote_nonce, receiver: &[] };
         if let Err(reason) = check(peer, &self.plan.integrity, message, nonces) {
             return Verdict::Ignored(reason);

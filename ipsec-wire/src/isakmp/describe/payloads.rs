@@ -6,7 +6,7 @@ use crate::isakmp::payload::{
     Configuration, Delete, Fragment, Identification, Identity, NatDetection, NatNumbering, NatOriginalAddress,
     Notification, NotificationData, Payload, Proposal, SecurityAssociation, Transform,
 };
-use crate::isakmp::vendor;
+use crate::isakmp::{Header, vendor};
 use crate::reader::Reader;
 use crate::registry::{
     AhTransform, CertificateEncoding, EspTransform, IpcompTransform, IsakmpTransform, PayloadType, ProtocolId,
@@ -15,6 +15,7 @@ use core::fmt;
 
 /// Describes the body of a payload; one that cannot be read is an error and its octets.
 pub(super) fn payload(
+    header: &Header,
     payload_type: PayloadType,
     body: Reader<'_>,
     offset: usize,
@@ -22,7 +23,7 @@ pub(super) fn payload(
     sink: &mut dyn Sink,
 ) -> fmt::Result {
     match read(payload_type, body, offset, options) {
-        Ok(payload) => typed(&payload, body, options, sink),
+        Ok(payload) => typed(header, &payload, body, options, sink),
         Err(error) => sink.line(&[fault(&error), Field::new("Body", Value::Octets(body.peek_rest()))]),
     }
 }
@@ -44,7 +45,13 @@ fn read(
     Payload::parse_body(payload_type, body, offset)
 }
 
-fn typed(payload: &Payload<'_>, body: Reader<'_>, options: Options, sink: &mut dyn Sink) -> fmt::Result {
+fn typed(
+    header: &Header,
+    payload: &Payload<'_>,
+    body: Reader<'_>,
+    options: Options,
+    sink: &mut dyn Sink,
+) -> fmt::Result {
     match payload {
         Payload::SecurityAssociation(sa) => security_association(sa, sink),
         Payload::KeyExchange(key) => octets("Key", key.data, sink),
@@ -56,7 +63,7 @@ fn typed(payload: &Payload<'_>, body: Reader<'_>, options: Options, sink: &mut d
         Payload::Nonce(nonce) => octets("Nonce", nonce.data, sink),
         Payload::Notification(notification) => notify(notification, sink),
         Payload::Delete(delete) => deletion(delete, sink),
-        Payload::VendorId(id) => vendor_id(id.data, sink),
+        Payload::VendorId(id) => vendor_id(header, id.data, sink),
         Payload::Configuration(config) => transaction(config, options, sink),
         Payload::NatDetection(detection) => octets("Hash", detection.data, sink),
         Payload::NatOriginalAddress(original) => sink.line(&[Field::new("Address", Value::Address(original.address))]),
@@ -195,9 +202,9 @@ fn deletion(delete: &Delete<&[u8]>, sink: &mut dyn Sink) -> fmt::Result {
     delete.spis().try_for_each(|spi| octets("SPI", spi, sink))
 }
 
-fn vendor_id(id: &[u8], sink: &mut dyn Sink) -> fmt::Result {
+fn vendor_id(header: &Header, id: &[u8], sink: &mut dyn Sink) -> fmt::Result {
     let value = Field::new("Value", Value::Octets(id));
-    match vendor::recognise(id) {
+    match vendor::recognise_sent(header, id) {
         Some(known) => sink.line(&[Field::new("Known as", Value::Shown(&known)), value]),
         None => sink.line(&[value]),
     }

@@ -91,7 +91,7 @@ fn chain<'a>(
                         Field::new("Type", Value::Named(Some(long_name(this)), this.0.into())),
                     ],
                 )?;
-                payload(this, body, offset, options, sink)?;
+                payload(header, this, body, offset, options, sink)?;
                 sink.end()?;
                 next = after;
             }

@@ -3,12 +3,16 @@
 //! A vendor id is 1 or more octets that mean something to those who know them (RFC 2408 §3.16).
 //! Most are the MD5 of a name, some have version octets behind. Nothing is taken from an id but by
 //! comparing whole octets, so ids of any length are safe to look up.
+//!
+//! [`recognise`] needs the id alone. [`recognise_sent`] also knows the ids that routers of Cisco
+//! scramble with their cookie.
 
+mod scrambled;
 mod table;
+mod version;
 
+pub use scrambled::recognise_sent;
 pub use table::KNOWN;
-
-use core::fmt;
 
 /// Vendor ids that a peer of ours may want to send.
 pub mod ours {
@@ -111,17 +115,22 @@ pub enum NatTraversal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Product {
     Apple,
+    Aruba,
     CheckPoint,
     Cisco,
     CiscoClient,
     CiscoConcentrator,
     FortiGate,
     Juniper,
+    Lucent,
+    Ncp,
     Netgear,
     Nortel,
+    OpenIked,
     Openswan,
     Racoon,
     SafeNet,
+    ShrewSoft,
     Sidewinder,
     SonicWall,
     Ssh,
@@ -130,10 +139,12 @@ pub enum Product {
     Symantec,
     Timestep,
     Windows,
+    Zastava,
     ZyXel,
 }
 
 /// What may follow the fixed octets of a vendor id.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tail {
     /// Nothing: the id is exactly its fixed octets.
@@ -142,12 +153,27 @@ pub enum Tail {
     Version,
     /// A major and a minor version, one octet each.
     MajorMinor,
-    /// A word of capabilities, or nothing.
+    /// Two octets of four digits each, the first of which is 0: `0306` is 3.0.6.
+    Nibbles,
+    /// Characters.
+    Text,
+    /// A word that says which exchanges may be fragmented, or nothing: bit 31 main and aggressive
+    /// mode, bit 30 base mode.
     Capability,
-    /// A word that names a release of Windows.
+    /// A word that names a release of Windows, and with old ones a word that says more.
     WindowsVersion,
+    /// A word that names a key module of Windows.
+    KeyModule,
+    /// A word that names the group of AuthIP's first message.
+    AuthIpGroup,
     /// Check Point's five words: product, version, and three more.
     CheckPoint,
+    /// NetScreen's two words: the model, and the version with one octet each of major and minor.
+    NetScreen,
+    /// Eight octets, the length of a text, the text, and zeros.
+    SafeNet,
+    /// Eight octets of capabilities, scrambled in a way that nobody told.
+    Scrambled,
 }
 
 /// A vendor id that was recognised.
@@ -180,16 +206,25 @@ impl KnownVendorId {
     }
 }
 
-/// Openswan and libreswan: `OE` and ten printable octets, a hash of the build.
+/// Openswan and libreswan: `OE` or `OSW`, in all twelve printable octets, most a hash of the build.
 fn openswan(vendor_id: &[u8]) -> Option<Recognised<'_>> {
-    static OPENSWAN: KnownVendorId = KnownVendorId {
-        hex: "4f45",
-        name: "Openswan or libreswan",
-        meaning: Meaning::Product(Product::Openswan),
-        tail: Tail::Version,
-    };
-    let tail = OPENSWAN.tail_of(vendor_id)?;
-    (tail.len() == 10 && tail.iter().all(u8::is_ascii_graphic)).then_some(Recognised { known: &OPENSWAN, tail })
+    static OPENSWAN: [KnownVendorId; 2] = [
+        KnownVendorId {
+            hex: "4f45",
+            name: "Openswan or libreswan",
+            meaning: Meaning::Product(Product::Openswan),
+            tail: Tail::Version,
+        },
+        KnownVendorId {
+            hex: "4f5357",
+            name: "Openswan",
+            meaning: Meaning::Product(Product::Openswan),
+            tail: Tail::Version,
+        },
+    ];
+    let printable = vendor_id.len() == 12 && vendor_id.iter().all(u8::is_ascii_graphic);
+    let known = OPENSWAN.iter().filter(|_| printable);
+    known.filter_map(|known| Some(Recognised { known, tail: known.tail_of(vendor_id)? })).next()
 }
 
 fn hex_of(octet: u8) -> [u8; 2] {
@@ -198,41 +233,6 @@ fn hex_of(octet: u8) -> [u8; 2] {
         _ => b'a'.wrapping_add(value).wrapping_sub(10),
     };
     [digit(octet >> 4), digit(octet & 0x0f)]
-}
-
-/// Returns the release of Windows that a version word names.
-fn windows(version: u32) -> Option<&'static str> {
-    Some(match version {
-        2 => "2000",
-        3 => "XP SP1",
-        4 => "2003 or XP SP2",
-        5 => "Vista",
-        6 => "2008",
-        7 => "7",
-        8 => "2008 R2",
-        9 => "8",
-        16 => "2012",
-        _ => return None,
-    })
-}
-
-impl fmt::Display for Recognised<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.known.name)?;
-        let word = self.tail.first_chunk().map(|word| u32::from_be_bytes(*word));
-        match (self.known.tail, self.tail, word) {
-            (_, [], _) => Ok(()),
-            (Tail::MajorMinor, [major, minor], _) => write!(f, " {major}.{minor}"),
-            (Tail::WindowsVersion, [_, _, _, _], Some(word)) => match windows(word) {
-                Some(name) => write!(f, " {name}"),
-                None => write!(f, " version {word}"),
-            },
-            (_, tail, _) => {
-                f.write_str(" ")?;
-                tail.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -256,9 +256,41 @@ mod tests {
             ("1e2b516905991c7d7c96fcbfb587e46100000008", "Windows 2008 R2"),
             ("1e2b516905991c7d7c96fcbfb587e461000000ff", "Windows version 255"),
             ("4048b7d56ebce88525e7de7f00d6c2d3", "IKE fragmentation"),
-            ("4048b7d56ebce88525e7de7f00d6c2d3c0000000", "IKE fragmentation c0000000"),
+            (
+                "4048b7d56ebce88525e7de7f00d6c2d3c0000000",
+                "IKE fragmentation c0000000 (main and aggressive mode, base mode)",
+            ),
+            ("4048b7d56ebce88525e7de7f00d6c2d380000000", "IKE fragmentation 80000000 (main and aggressive mode)"),
+            ("4048b7d56ebce88525e7de7f00d6c2d300000001", "IKE fragmentation 00000001"),
+            ("1e2b516905991c7d7c96fcbfb587e46100000009", "Windows 8 or later"),
+            ("1e2b516905991c7d7c96fcbfb587e461000000040d000014", "Windows 2003 or XP SP2 0d000014"),
+            ("01528bbbc00696121849ab9a1c5b2a5100000001", "Windows key modules AuthIP"),
+            ("7bb93867d76c8d80df0f40fae8fc3b1900000003", "AuthIP initial group 14"),
+            ("1f07f70eaa6514d3b0fa96542a500306", "Cisco VPN 3000 concentrator 3.0.6"),
+            ("1f07f70eaa6514d3b0fa96542a500407", "Cisco VPN 3000 concentrator 4.0.7"),
+            ("1f07f70eaa6514d3b0fa96542a500100", "Cisco VPN 3000 concentrator 1.0.0"),
+            (
+                "f4ed19e0c114eb516faaac0ee37daf2807b4381f000000010000138d000000000000000018000000",
+                "Check Point VPN-1 NG AI R55",
+            ),
+            (
+                "f4ed19e0c114eb516faaac0ee37daf2807b4381f0000000200001400000000000000000018000000",
+                "Check Point product 2 version 5120",
+            ),
+            ("166f932d55eb64d8e4df4fd37e2313f0d0fd845100000000000000", "NetScreen-15 00000000000000"),
+            (
+                "699369228741c6d4ca094c93e242c9de19e7b7c60000000500000500",
+                "NetScreen-06 or Juniper SRX model 5 version 5.0",
+            ),
+            (
+                "47bbe7c993f1fc13b4e6d0db565c68e5010201010201010310382e302e3020284275696c6420313029000000",
+                "SafeNet SoftRemote 8.0.0 (Build 10)",
+            ),
+            ("54494d455354455020312053475720313532302033313520322e303145303133", "Timestep 1 SGW 1520 315 2.01E013"),
+            ("4f452d4c696272657377616e2d342e3135", "Libreswan 4.15"),
             ("4865617274426561745f4e6f74696679386b0100", "HeartBeat_Notify 386b0100"),
             ("4f456b5262475852766d5045", "Openswan or libreswan 6b5262475852766d5045"),
+            ("4f53576b5262475852766d50", "Openswan 6b5262475852766d50"),
         ];
         for (hex, expected) in cases {
             assert_eq!(text(hex).as_deref(), Some(expected));
@@ -317,8 +349,8 @@ mod tests {
             assert!(hex.starts_with(found.known.hex));
         }
         for (version, name) in table["windows_versions"].as_object().unwrap() {
-            let told = windows(u32::from_str_radix(version, 16).unwrap()).unwrap();
-            assert_eq!(format!("Windows {told}"), name.as_str().unwrap());
+            let told = text(&format!("1e2b516905991c7d7c96fcbfb587e461{version}")).unwrap();
+            assert!(told.starts_with(name.as_str().unwrap()), "{version}: {told}");
         }
     }
 }
