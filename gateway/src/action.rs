@@ -18,6 +18,9 @@ pub enum Action {
     /// Pass a clear packet on as it is: the policy says so. Comes of
     /// [`handle_packet`](crate::Gateway::handle_packet).
     Bypass(Bytes),
+    /// Hand an ICMP message to this side: it tells the sender of a packet that the packet is too long for its
+    /// path.
+    Reply(Bytes),
     /// Judge the certificates that a peer presents; answer with
     /// [`Command::CertificateVerdict`](crate::Command::CertificateVerdict).
     VerifyCertificate(Box<VerifyCertificate>),
@@ -50,6 +53,13 @@ pub enum Event {
         packets: u64,
         /// Why.
         reason: Lost,
+    },
+    /// A router reported that the path of a pair carries shorter packets than was known.
+    PathMtuLowered {
+        /// The pair.
+        child: ChildId,
+        /// The MTU of the path.
+        mtu: usize,
     },
     /// A negotiated association could not be installed; its pair is deleted.
     InstallRefused {
