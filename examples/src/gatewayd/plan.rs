@@ -145,7 +145,7 @@ fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
 }
 
 impl Identity {
-    fn plan(&self) -> ikev1_core::Identity {
+    pub(crate) fn plan(&self) -> ikev1_core::Identity {
         match self {
             Self::Address(address) => ikev1_core::Identity::Address(*address),
             Self::Fqdn(name) => ikev1_core::Identity::Fqdn(name.clone()),
@@ -157,7 +157,7 @@ impl Identity {
 }
 
 impl IkeProposal {
-    fn plan(&self) -> Phase1Transform {
+    pub(crate) fn plan(&self) -> Phase1Transform {
         Phase1Transform {
             cipher: match self.cipher {
                 Cipher::Aes128 => CipherAlgorithm::Aes128,
@@ -182,7 +182,7 @@ impl IkeProposal {
 }
 
 impl EspProposal {
-    fn plan(&self) -> Protection {
+    pub(crate) fn plan(&self) -> Protection {
         Protection::Esp {
             cipher: match self.cipher {
                 Cipher::Aes128 => EspCipher::AesCbc(AesKey::Bits128),
@@ -204,7 +204,7 @@ impl EspProposal {
 }
 
 impl Group {
-    fn plan(self) -> DhGroup {
+    pub(crate) fn plan(self) -> DhGroup {
         match self {
             Self::Modp768 => DhGroup::Modp768,
             Self::Modp1024 => DhGroup::Modp1024,
