@@ -86,6 +86,9 @@ pub enum DropReason {
     /// An unprotected Delete or status notification, which never acts.
     #[error("unprotected informational")]
     Unprotected,
+    /// Peers that have proven nothing cause more work than the plan allows: the peer's resend may pass.
+    #[error("too much work for peers that have proven nothing")]
+    WorkLimit,
     /// It is a part of a message, and it or the whole cannot be used.
     #[error("fragment: {0}")]
     Fragment(FragmentFault),

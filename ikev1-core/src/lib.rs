@@ -25,6 +25,7 @@ mod config;
 mod counters;
 pub mod crypto;
 pub mod defaults;
+mod dh_budget;
 mod error;
 mod event;
 mod flight;

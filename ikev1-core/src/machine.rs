@@ -36,6 +36,7 @@ mod xauth_server;
 use crate::action::Action;
 use crate::command::{Command, Handle};
 use crate::counters::{Counters, OwnCounters};
+use crate::dh_budget::DhBudget;
 use crate::error::{CommandError, DropReason};
 use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, Ticket};
@@ -76,6 +77,7 @@ pub struct Endpoint {
     clock: MonotonicClock,
     table: Table,
     timers: Timers<TimerKey>,
+    dh_budget: DhBudget,
     tickets: BTreeMap<Ticket, (IkeSaId, Asked)>,
     /// Questions of phase 1.5 that the caller has not answered.
     questions: BTreeMap<Ticket, (IkeSaId, u32)>,
@@ -101,6 +103,7 @@ impl Endpoint {
             clock: MonotonicClock::new(),
             table: Table::default(),
             timers: Timers::new(),
+            dh_budget: DhBudget::new(),
             tickets: BTreeMap::new(),
             questions: BTreeMap::new(),
             pools,

@@ -123,6 +123,7 @@ pub struct Plan {
     pub(crate) max_half_open_per_address: usize,
     pub(crate) max_ike_sas: usize,
     pub(crate) fragment_limits: FragmentLimits,
+    pub(crate) max_unproven_dh: u32,
     pub(crate) pools: Vec<PoolPlan>,
 }
 

@@ -4,6 +4,8 @@
 //! counted before any of its payloads is looked at. The negative tests are generated from the same
 //! rows.
 
+#![doc = include_str!("transition.txt")]
+
 use crate::auth::ProofKind;
 use crate::error::DropReason;
 use crate::ids::Role;

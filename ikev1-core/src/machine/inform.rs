@@ -126,6 +126,9 @@ impl Endpoint {
                 if matches!(sa.phase, Phase::AuthSent(_)) && reason == DropReason::DecryptFailed {
                     sa.core.suspicion = Some(Failure::ProbablyWrongKey);
                 }
+                // While message 3 of aggressive mode is awaited: a peer that sends more believes that phase 1
+                // is done, and the IV of what it sends is not known here.
+                self.message_3_is_missing(&mut sa, incoming);
                 self.table.put(sa);
                 Err(reason)
             }

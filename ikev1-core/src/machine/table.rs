@@ -1,5 +1,5 @@
 use crate::fragment::{Assembly, Cut};
-use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId};
+use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, Role};
 use crate::machine::child::Child;
 use crate::machine::sa::{Core, IkeSa, PeerKey};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -109,6 +109,13 @@ impl Table {
 
     pub(crate) fn with_first(&self, cookie: Cookie, remote: SocketAddr) -> Option<IkeSaId> {
         self.by_first.get(&(cookie, remote)).copied()
+    }
+
+    /// Returns whether a cookie is one of this end's own, as initiator.
+    pub(crate) fn began_with(&self, cookie: Cookie) -> bool {
+        let with = |responder| Cookies { initiator: cookie, responder: Cookie([responder; 8]) };
+        let mut found = self.by_cookies.range(with(0)..=with(0xff));
+        found.any(|(_, id)| self.sas.get(id).is_some_and(|sa| sa.core.role == Role::Initiator))
     }
 
     pub(crate) fn half_open(&self) -> usize {
