@@ -126,10 +126,9 @@ impl Gateway {
     /// The caller's mistake; the gateway is unchanged.
     pub fn handle_command(&mut self, now: Instant, command: Command) -> Result<Handle, CommandError> {
         let now = self.clock.observe(now);
+        let closes = matches!(command, Command::CloseAll);
         let taken = self.ike.handle_command(now, command.into())?;
-        if command == Command::CloseAll {
-            self.closed = true;
-        }
+        self.closed |= closes;
         self.drain(now);
         Ok(taken)
     }
@@ -204,6 +203,12 @@ impl Gateway {
             Ike::RemoveSa(removal) => self.remove(&removal),
             Ike::UpdatePath { child, path } => self.move_pair(child, path),
             Ike::KeyLog(line) => self.push(Action::KeyLog(line)),
+            Ike::VerifyUser(question) => self.push(Action::VerifyUser(question)),
+            Ike::AskUser(question) => self.push(Action::AskUser(question)),
+            Ike::AllocateAddress(question) => self.push(Action::AllocateAddress(question)),
+            Ike::ReleaseAddress { connection, address } => {
+                self.push(Action::ReleaseAddress { connection, address });
+            }
             Ike::Event(event) => {
                 self.learn(now, &event);
                 self.news(Event::Ike(event));
