@@ -1,8 +1,11 @@
 use crate::acquire::Lost;
 use alloc::boxed::Box;
 use bytes::Bytes;
+use core::net::IpAddr;
 use drive::{IntoTransmit, Transmit};
-use ikev1_core::{ChildId, ConnectionId, KeyLogLine, PolicyId, VerifyCertificate};
+use ikev1_core::{
+    AllocateAddress, AskUser, ChildId, ConnectionId, KeyLogLine, PolicyId, VerifyCertificate, VerifyUser,
+};
 
 /// Work for the caller.
 #[derive(Debug)]
@@ -26,6 +29,22 @@ pub enum Action {
     VerifyCertificate(Box<VerifyCertificate>),
     /// Write a line into the key log; only when the plan asks for it.
     KeyLog(KeyLogLine),
+    /// Say whether the peer's user is who he says; answer with
+    /// [`Command::ProvideVerdict`](crate::Command::ProvideVerdict).
+    VerifyUser(Box<VerifyUser>),
+    /// Ask the user of this end; answer with
+    /// [`Command::ProvideAnswer`](crate::Command::ProvideAnswer).
+    AskUser(Box<AskUser>),
+    /// Find an address for a client; answer with
+    /// [`Command::ProvideAddress`](crate::Command::ProvideAddress).
+    AllocateAddress(Box<AllocateAddress>),
+    /// An address that was provided is not used any more.
+    ReleaseAddress {
+        /// The connection it was for.
+        connection: ConnectionId,
+        /// The address.
+        address: IpAddr,
+    },
     /// News for people.
     Event(Event),
 }

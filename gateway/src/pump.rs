@@ -153,11 +153,9 @@ impl Gateway {
     /// The caller's mistake; the gateway is unchanged.
     pub fn handle_command(&mut self, now: Instant, command: Command) -> Result<Handle, CommandError> {
         let now = self.clock.observe(now);
-        let closes = command == Command::CloseAll;
+        let closes = matches!(command, Command::CloseAll);
         let taken = self.ike.handle_command(now, command.into())?;
-        if closes {
-            self.closed = true;
-        }
+        self.closed |= closes;
         self.drain(now);
         Ok(taken)
     }
@@ -228,6 +226,12 @@ impl Gateway {
             Ike::UpdatePath { child, path } => self.move_pair(child, path),
             Ike::VerifyCertificate(question) => self.push(Action::VerifyCertificate(question)),
             Ike::KeyLog(line) => self.push(Action::KeyLog(line)),
+            Ike::VerifyUser(question) => self.push(Action::VerifyUser(question)),
+            Ike::AskUser(question) => self.push(Action::AskUser(question)),
+            Ike::AllocateAddress(question) => self.push(Action::AllocateAddress(question)),
+            Ike::ReleaseAddress { connection, address } => {
+                self.push(Action::ReleaseAddress { connection, address });
+            }
             Ike::Event(event) => {
                 self.learn(now, &event);
                 self.news(Event::Ike(event));

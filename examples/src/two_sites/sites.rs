@@ -31,6 +31,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
         },
         tun: Tun { name: "lan".to_owned(), address: None, mtu: 1400 },
         policy: Vec::new(),
+        pool: Vec::new(),
         connection: vec![connection(scenario, side)],
     };
     file.plan().map_err(|error| refusal(side, &error.to_string()))
@@ -87,6 +88,8 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         dpd_idle: None,
         dangerously_allow_weak: site.dangerously_allow_weak,
         dangerously_aggressive: false,
+        xauth: None,
+        mode_config: None,
         child: vec![Child {
             name: CHILD.to_owned(),
             local: site.lan,
@@ -95,6 +98,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
             suites: None,
             pfs: None,
             lifetime: site.esp_lifetime,
+            client: None,
         }],
     }
 }
