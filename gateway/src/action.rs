@@ -1,7 +1,8 @@
 use crate::acquire::Lost;
+use alloc::boxed::Box;
 use bytes::Bytes;
 use drive::{IntoTransmit, Transmit};
-use ikev1_core::{ChildId, ConnectionId, KeyLogLine, PolicyId};
+use ikev1_core::{ChildId, ConnectionId, KeyLogLine, PolicyId, VerifyCertificate};
 
 /// Work for the caller.
 #[derive(Debug)]
@@ -17,6 +18,9 @@ pub enum Action {
     /// Pass a clear packet on as it is: the policy says so. Comes of
     /// [`handle_packet`](crate::Gateway::handle_packet).
     Bypass(Bytes),
+    /// Judge the certificates that a peer presents; answer with
+    /// [`Command::CertificateVerdict`](crate::Command::CertificateVerdict).
+    VerifyCertificate(Box<VerifyCertificate>),
     /// Write a line into the key log; only when the plan asks for it.
     KeyLog(KeyLogLine),
     /// News for people.
@@ -66,9 +70,12 @@ pub enum InstallRefusal {
     /// The data path has no transform like the one negotiated.
     #[error("the data path has no such transform")]
     Suite,
-    /// It is a bundle of several protocols.
-    #[error("bundles of several protocols are not carried")]
-    Bundle,
+    /// Its protocols are not IPComp, ESP, AH in this order, with ESP or AH.
+    #[error("a bundle of other protocols than IPComp, ESP, AH")]
+    Order,
+    /// It has AH, which does not pass a NAT, and is to travel in UDP.
+    #[error("AH in UDP")]
+    AhInUdp,
     /// Its inbound SPI ran out of time before the keys came.
     #[error("its SPI ran out of time")]
     SpiGone,

@@ -1,7 +1,8 @@
-use ikev1_core::{ChildId, ConnectionId, IkeSaId, PolicyId};
+use ikev1_core::auth::RsaVerifyingKey;
+use ikev1_core::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
 
 /// What the caller can ask of a [`Gateway`](crate::Gateway).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command {
     /// Negotiates all associations of a connection.
@@ -43,6 +44,13 @@ pub enum Command {
     },
     /// Ends everything and tells all peers; the gateway takes nothing more in.
     CloseAll,
+    /// Answers [`Action::VerifyCertificate`](crate::Action::VerifyCertificate).
+    CertificateVerdict {
+        /// The number of the question.
+        ticket: Ticket,
+        /// The key that the peer's certificate vouches for; `None` if it is not trusted.
+        key: Option<RsaVerifyingKey>,
+    },
     /// Asks a peer at once whether it lives.
     Probe {
         /// The ISAKMP SA to ask under.
@@ -61,6 +69,7 @@ impl From<Command> for ikev1_core::Command {
             Command::DeleteChild { child } => Self::DeleteChild { child },
             Command::CloseConnection { connection } => Self::CloseConnection { connection },
             Command::CloseAll => Self::CloseAll,
+            Command::CertificateVerdict { ticket, key } => Self::CertificateVerdict { ticket, key },
             Command::Probe { ike_sa } => Self::Probe { ike_sa },
         }
     }

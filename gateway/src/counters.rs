@@ -29,6 +29,8 @@ drive::counters! {
         in_not_opened => "inProcessFail",
         /// Those that hold no packet of the kind announced.
         in_malformed => "inMalformed",
+        /// Those that came out of AH and are not the ESP that their bundle has inside.
+        in_bundle_unfinished => "inPrematureEndBundle",
         /// Those whose content is outside the traffic that was negotiated.
         in_outside => "inPolSelectMatchFail",
         /// Those whose content the policies do not want from their association.

@@ -37,6 +37,25 @@ fn renewing_the_pair_under_traffic_loses_no_packet() {
     assert!(sites.machine(sites.left).snapshot(sites.net.now()).ipsec.len() <= 2);
 }
 
+#[test]
+fn a_pair_whose_kilobytes_run_out_is_renewed_without_loss() {
+    let left = Side { kilobytes: Some(10), ..Side::left() };
+    let right = Side { kilobytes: Some(10), ..Side::right() };
+    let mut sites = Sites::new(5, left.plan(), right.plan());
+    sites.up();
+    let first = sites.machine(sites.left).snapshot(sites.net.now()).ipsec[0].clone();
+    // A ping and its reply carry 84 octets each way: 8 kilobytes, the soft limit, are reached after about a hundred.
+    traffic(&mut sites, 200);
+    let renewals = sites.events(sites.left).filter(|event| matches!(event, Event::Ike(Ike::SaRekeyed { .. }))).count();
+    assert!(renewals >= 2, "{renewals} renewals");
+    for pair in sites.machine(sites.left).snapshot(sites.net.now()).ipsec {
+        assert!(pair.status.superseded || pair.status.child != first.status.child);
+        for side in pair.inbound.iter().chain(&pair.outbound) {
+            assert!(side.detail.as_ref().unwrap().counters.octets() <= 10 * 1_024);
+        }
+    }
+}
+
 /// Returns the SPIs of the ESP packets that the left sent since the capture began, in order.
 fn spis_sent(sites: &Sites) -> Vec<u32> {
     let packets = sites.net.world.capture().unwrap().packets().iter().map(|(_, packet)| packet);

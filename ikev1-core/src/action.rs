@@ -4,6 +4,7 @@ use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Role, Ticket};
 use crate::proposal::{Mode, Protection};
 use crate::selector::TrafficSelector;
+use crate::transaction::{AskUser, UserName, VerifyUser};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -49,6 +50,24 @@ pub enum Action {
         /// The path from now on.
         path: Path,
     },
+    /// Say whether the peer's user is who he says; answer with
+    /// [`Command::ProvideVerdict`](crate::Command::ProvideVerdict). Comes of a server of XAUTH.
+    VerifyUser(Box<VerifyUser>),
+    /// Ask the user of this end; answer with
+    /// [`Command::ProvideAnswer`](crate::Command::ProvideAnswer). Comes of a client of XAUTH.
+    AskUser(Box<AskUser>),
+    /// Find an address for a client; answer with
+    /// [`Command::ProvideAddress`](crate::Command::ProvideAddress).
+    ///
+    /// Comes only when the plan says that the caller has the addresses.
+    AllocateAddress(Box<AllocateAddress>),
+    /// An address that was provided is not used any more.
+    ReleaseAddress {
+        /// The connection it was for.
+        connection: ConnectionId,
+        /// The address.
+        address: IpAddr,
+    },
     /// A line for the key log, only when the plan asks for it.
     KeyLog(KeyLogLine),
     /// News for people.
@@ -72,6 +91,25 @@ pub struct AllocateSpi {
     pub local: IpAddr,
     /// The tunnel end of the peer.
     pub remote: IpAddr,
+}
+
+/// The question for the address of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllocateAddress {
+    /// The number the answer must carry.
+    pub ticket: Ticket,
+    /// The SA.
+    pub ike_sa: IkeSaId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Who the peer proved to be in phase 1.
+    pub peer: Identity,
+    /// The user that XAUTH proved.
+    pub user: Option<UserName>,
+    /// Where the peer is.
+    pub path: Path,
+    /// The address the client would like: the one it had.
+    pub wish: Option<IpAddr>,
 }
 
 /// The question whether a peer's certificates vouch for its identity.

@@ -1,18 +1,24 @@
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::fragment::{self, FragmentLimits};
-use crate::plan::{ConnectionPlan, Plan, SpiSource};
+use crate::machine::pool_of;
+use crate::plan::{ConnectionPlan, Plan, PoolPlan, SpiSource};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
 mod connection;
+mod mode_config;
 mod policy;
+mod xauth;
 
 pub use connection::ConnectionConfig;
+pub use mode_config::{AddressSource, ModeConfig, ModeConfigClient, ModeConfigServer};
 pub use policy::PolicyConfig;
+pub use xauth::{Xauth, XauthClient, XauthServer};
 
 /// The settings of an endpoint in the operator's words; [`build`](Self::build) checks them all.
 ///
@@ -29,6 +35,7 @@ pub struct Config {
     max_half_open: usize,
     max_half_open_per_address: usize,
     max_ike_sas: usize,
+    pools: Vec<PoolPlan>,
     fragment_limits: FragmentLimits,
 }
 
@@ -45,6 +52,7 @@ impl Default for Config {
             max_half_open: defaults::MAX_HALF_OPEN,
             max_half_open_per_address: defaults::MAX_HALF_OPEN_PER_ADDRESS,
             max_ike_sas: defaults::MAX_IKE_SAS,
+            pools: Vec::new(),
             fragment_limits: FragmentLimits::default(),
         }
     }
@@ -52,6 +60,8 @@ impl Default for Config {
 
 /// The connections in one plan, at most.
 const MAX_CONNECTIONS: u64 = 65_536;
+/// The pools in one plan, at most.
+const MAX_POOLS: u64 = 1_024;
 /// The policies in one connection, at most.
 const MAX_POLICIES: u64 = 1_024;
 /// The transforms in one offer, at most: the transform number is one octet.
@@ -121,6 +131,14 @@ impl Config {
         self
     }
 
+    /// Adds a pool of addresses for clients, both ends of the range included. Connections name it; two
+    /// that name the same never lend the same address.
+    #[must_use]
+    pub fn address_pool(mut self, name: &str, first: IpAddr, last: IpAddr) -> Self {
+        self.pools.push(PoolPlan { name: name.to_string(), first, last });
+        self
+    }
+
     /// Sets how much is kept of messages that come in parts.
     #[must_use]
     pub fn fragment_limits(mut self, limits: FragmentLimits) -> Self {
@@ -140,13 +158,21 @@ impl Config {
         if self.ike_port == self.nat_t_port {
             return Err(wrong("nat_t_port", ConfigProblem::Conflict("the NAT-T port is the ISAKMP port")));
         }
+        check_pools(&self.pools)?;
         check_fragment_limits(&self.fragment_limits)?;
         let mut connections: Vec<Arc<ConnectionPlan>> = Vec::new();
         for connection in self.connections {
             if connections.iter().any(|other| other.name == connection.name) {
                 return Err(wrong(&connection.name, ConfigProblem::Duplicate));
             }
-            connections.push(Arc::new(connection.build()?));
+            let connection = connection.build()?;
+            if let Some(pool) = pool_of(&connection)
+                && !self.pools.iter().any(|known| known.name == *pool)
+            {
+                let field = alloc::format!("{}.mode_config.addresses", connection.name);
+                return Err(wrong(&field, ConfigProblem::Conflict("no pool has that name")));
+            }
+            connections.push(Arc::new(connection));
         }
         Ok(Plan {
             connections,
@@ -159,6 +185,7 @@ impl Config {
             max_half_open: self.max_half_open,
             max_half_open_per_address: self.max_half_open_per_address,
             max_ike_sas: self.max_ike_sas,
+            pools: self.pools,
             fragment_limits: self.fragment_limits,
         })
     }
@@ -186,6 +213,29 @@ fn within(field: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), Con
         return Ok(());
     }
     Err(wrong(field, ConfigProblem::OutOfRange { value, least: *range.start(), most: *range.end() }))
+}
+
+/// Pools have a name each, and ranges that are in order and do not overlap.
+fn check_pools(pools: &[PoolPlan]) -> Result<(), ConfigError> {
+    within("address_pools", pools.len() as u64, 0..=MAX_POOLS)?;
+    for (index, pool) in pools.iter().enumerate() {
+        check_name(&pool.name)?;
+        if pool.first.is_ipv4() != pool.last.is_ipv4() {
+            return Err(wrong(&pool.name, ConfigProblem::Family));
+        }
+        if pool.first > pool.last {
+            return Err(wrong(&pool.name, ConfigProblem::Conflict("the range ends before it begins")));
+        }
+        for other in pools.iter().take(index) {
+            if other.name == pool.name {
+                return Err(wrong(&pool.name, ConfigProblem::Duplicate));
+            }
+            if other.first <= pool.last && pool.first <= other.last {
+                return Err(wrong(&pool.name, ConfigProblem::Conflict("it overlaps another pool")));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_fragment_limits(limits: &FragmentLimits) -> Result<(), ConfigError> {

@@ -234,6 +234,8 @@ pub struct OwnCounters {
     pub connected_missing: u64,
     /// Exchanges that failed, phase 2 and informational.
     pub exchanges_failed: u64,
+    /// Messages of phase 2 that came before XAUTH and mode-config were done.
+    pub not_open: u64,
     /// Parts of messages received.
     pub fragments_received: u64,
     /// Parts of messages dropped, or sets of them that were no message.
@@ -278,6 +280,7 @@ impl Counters {
             DropReason::Hint => &mut own.hints,
             DropReason::Fragment(_) => &mut own.fragments_refused,
             DropReason::Unprotected => &mut own.unprotected,
+            DropReason::NotOpen => &mut own.not_open,
         };
         *counter = counter.saturating_add(1);
     }

@@ -120,6 +120,18 @@ pub const MAX_WAITING_ACQUIRES: usize = 1_024;
 pub const MAX_REPLY_RESENDS: u32 = 16;
 /// How many octets go to an address that has proven nothing, for each octet it sent.
 pub const AMPLIFICATION_FACTOR: u64 = 3;
+/// How long XAUTH and mode-config may take together: a person types in it.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long a client waits for settings to come unasked before it asks.
+pub const PUSH_WAIT: Duration = Duration::from_secs(10);
+/// After how many wrong answers a user is refused: one, so that a guess costs a whole phase 1.
+pub const XAUTH_ATTEMPTS: u32 = 1;
+/// The most rounds of questions to one user: name, password, passcode, next PIN twice, and to spare.
+pub const XAUTH_ROUNDS: u32 = 8;
+/// The most transactions at work, or kept for repeats, under one ISAKMP SA.
+pub const MAX_TRANSACTIONS_PER_SA: usize = 32;
+/// The most events about attributes that are not supported, for one message.
+pub const MAX_UNSUPPORTED_EVENTS: usize = 32;
 /// The most actions that wait for the caller; events are dropped first, and counted.
 pub const MAX_ACTIONS: usize = 65_536;
 /// The longest datagram taken in: a UDP payload cannot be longer.

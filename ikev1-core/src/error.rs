@@ -92,6 +92,9 @@ pub enum DropReason {
     /// The endpoint is closed.
     #[error("closed")]
     Closed,
+    /// Phase 2 was begun before phase 1.5 was done: the user is not proven, or has no address.
+    #[error("not open for phase 2")]
+    NotOpen,
 }
 
 /// Why one exchange or SA ended without success.
@@ -190,6 +193,15 @@ pub enum Failure {
     /// No traffic and no answer: the peer is dead.
     #[error("peer is dead")]
     PeerDead,
+    /// XAUTH did not prove the user.
+    #[error("the user was refused")]
+    UserRefused,
+    /// XAUTH did not end in time, or took too many rounds.
+    #[error("the user was not proven in time")]
+    UserTimeout,
+    /// Mode-config gave no address that fits.
+    #[error("no address was given")]
+    NoAddress,
 }
 
 /// Why the caller's command was refused; the machine is unchanged.

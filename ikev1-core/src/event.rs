@@ -6,12 +6,14 @@ use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role};
 use crate::negotiate::Refusals;
 use crate::proposal::{Bundle, Phase1Transform};
 use crate::selector::TrafficSelector;
+use crate::transaction::{ClientSettings, UserName};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 use drive::Path;
-use ipsec_wire::registry::{ExchangeType, NotifyType, PayloadType};
+use ipsec_wire::registry::{ConfigAttribute, ExchangeType, NotifyType, PayloadType};
 use nat_t::{Location, Version};
 
 /// News for people: what happened, in full.
@@ -323,6 +325,83 @@ pub enum Event {
         /// Whether an equal one was there already.
         merged: bool,
     },
+    /// XAUTH: a round of questions went to the peer's user, or came to that of this end.
+    UserAsked {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// The round, from 1.
+        round: u32,
+    },
+    /// XAUTH: the user is proven. Only he is: what XAUTH says of its server is nothing, so with a
+    /// pre-shared key of a group the server is whoever has that key.
+    UserAuthenticated {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// The user.
+        user: UserName,
+        /// Whether he sits at the peer, and not here.
+        is_peer: bool,
+    },
+    /// XAUTH: the user is not who he says.
+    UserRefused {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Who he says he is, if he said it.
+        user: Option<UserName>,
+        /// How often he may try again; 0 ends the SA.
+        left: u32,
+        /// What the gateway says to it.
+        message: Option<String>,
+    },
+    /// Mode-config: this end was told what to use.
+    Configured {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// What to use.
+        settings: Box<ClientSettings>,
+    },
+    /// Mode-config: a client was given its address.
+    AddressLeased {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Who the client proved to be in phase 1.
+        peer: Identity,
+        /// The user that XAUTH proved.
+        user: Option<UserName>,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Mode-config: a client gave its address back, by going.
+    AddressReleased {
+        /// The connection.
+        connection: ConnectionId,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Mode-config: a client asked for an address and there was none.
+    NoAddressLeft {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+    },
+    /// The peer sent an attribute that this end does not support, or asked for one: it is passed over.
+    AttributeNotSupported {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// The attribute.
+        attribute: ConfigAttribute,
+    },
     /// The endpoint is closed.
     Closed,
 }
@@ -353,6 +432,6 @@ pub struct MessageTrace {
     /// The type of the first payload of `clear`.
     pub first: PayloadType,
     /// The payload chain in clear, for a decoder such as `ipsec_wire::isakmp::describe`; it holds
-    /// no key, but identities and nonces.
+    /// no key and no password (those of XAUTH are zeros), but identities and nonces.
     pub clear: Vec<u8>,
 }

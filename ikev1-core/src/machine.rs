@@ -14,6 +14,8 @@ mod life;
 mod liveness;
 mod main_initiator;
 mod main_responder;
+mod mode_config_client;
+mod mode_config_server;
 mod outbox;
 mod phase1;
 mod phase2;
@@ -23,9 +25,13 @@ mod receive;
 mod renewal;
 mod sa;
 mod send;
+mod session;
 mod snapshot;
 mod table;
 mod timers;
+mod transaction;
+mod xauth_client;
+mod xauth_server;
 
 use crate::action::Action;
 use crate::command::{Command, Handle};
@@ -38,13 +44,16 @@ use crate::machine::table::Table;
 use crate::machine::timers::TimerKey;
 use crate::plan::Plan;
 use crate::status::Status;
+use crate::transaction::AddressPool;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::fmt;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
 use ipsec_wire::registry::ProtocolId;
 use rand_core::CryptoRng;
 
+pub(crate) use mode_config_server::pool_of;
 /// What the caller was asked under a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
@@ -68,6 +77,10 @@ pub struct Endpoint {
     table: Table,
     timers: Timers<TimerKey>,
     tickets: BTreeMap<Ticket, (IkeSaId, Asked)>,
+    /// Questions of phase 1.5 that the caller has not answered.
+    questions: BTreeMap<Ticket, (IkeSaId, u32)>,
+    /// The addresses for clients, in the order of the plan's pools.
+    pools: Vec<AddressPool>,
     out: Outbox,
     counters: Counters,
     own: OwnCounters,
@@ -81,6 +94,7 @@ impl Endpoint {
     /// `rng` must be seeded from the system's entropy; a fixed seed makes a run reproducible, and
     /// its keys known.
     pub fn new(plan: Plan, rng: Box<dyn CryptoRng + Send>) -> Self {
+        let pools = plan.pools.iter().map(|pool| AddressPool::new(pool.first, pool.last)).collect();
         Self {
             plan,
             rng,
@@ -88,6 +102,8 @@ impl Endpoint {
             table: Table::default(),
             timers: Timers::new(),
             tickets: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            pools,
             out: Outbox::default(),
             counters: Counters::default(),
             own: OwnCounters::default(),

@@ -1,4 +1,5 @@
 use crate::auth::Authentication;
+use crate::config::{ModeConfig, Xauth};
 use crate::crypto::DhGroup;
 use crate::fragment::{FragmentLimits, Fragmentation};
 use crate::identity::Identity;
@@ -6,6 +7,7 @@ use crate::ids::{ConnectionId, PolicyId, Role};
 use crate::negotiate::Rules;
 use crate::proposal::{AuthenticationMethod, Bundle, IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -121,6 +123,15 @@ pub struct Plan {
     pub(crate) max_half_open_per_address: usize,
     pub(crate) max_ike_sas: usize,
     pub(crate) fragment_limits: FragmentLimits,
+    pub(crate) pools: Vec<PoolPlan>,
+}
+
+/// A range of addresses for clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PoolPlan {
+    pub(crate) name: String,
+    pub(crate) first: IpAddr,
+    pub(crate) last: IpAddr,
 }
 
 impl Plan {
@@ -198,6 +209,8 @@ pub struct ConnectionPlan {
     /// Whether weak algorithms and keys are allowed.
     pub(crate) weak: bool,
     pub(crate) policies: Vec<PolicyPlan>,
+    pub(crate) xauth: Option<Xauth>,
+    pub(crate) mode_config: Option<ModeConfig>,
 }
 
 impl ConnectionPlan {
@@ -236,9 +249,14 @@ impl ConnectionPlan {
         &self.authentication
     }
 
-    /// Returns the method of authentication that transforms name when this end has a role in phase 1.
+    /// Returns the method of authentication that transforms name when this end has a role in phase 1:
+    /// with the side of the user in it if there is one.
     pub(crate) const fn method(&self, role: Role) -> AuthenticationMethod {
-        self.authentication.method(role)
+        let base = self.authentication.method(role);
+        match &self.xauth {
+            Some(xauth) => xauth.method(base, role),
+            None => base,
+        }
     }
 
     /// Returns the transforms of phase 1 as they are offered or wanted in a role: all with the
@@ -247,6 +265,21 @@ impl ConnectionPlan {
         let lifetime = Lifetime::seconds(self.lifetime.as_secs());
         let authentication = self.method(role);
         self.phase1.iter().map(|transform| Phase1Transform { authentication, lifetime, ..*transform }).collect()
+    }
+
+    /// Returns how long phase 1.5 may take.
+    pub(crate) fn session_time(&self) -> Duration {
+        self.xauth.as_ref().map_or(crate::defaults::SESSION_TIMEOUT, Xauth::time)
+    }
+
+    /// Returns a policy as it is for a client with this address; `None` if it needs one that is not there.
+    pub(crate) fn policy_for(&self, id: PolicyId, client: Option<IpAddr>) -> Option<Cow<'_, PolicyPlan>> {
+        self.policy(id)?.for_client(client)
+    }
+
+    /// Returns the policies as they are for a client with this address.
+    pub(crate) fn policies_for(&self, client: Option<IpAddr>) -> impl Iterator<Item = (PolicyId, Cow<'_, PolicyPlan>)> {
+        self.policies().filter_map(move |(id, policy)| Some((id, policy.for_client(client)?)))
     }
 
     /// Returns the length of the private exponent for a group, in bits.
@@ -268,9 +301,22 @@ pub struct PolicyPlan {
     pub(crate) kilobytes: Option<u64>,
     pub(crate) extended_sequence: bool,
     pub(crate) accept_narrower: bool,
+    pub(crate) dynamic: Dynamic,
     pub(crate) always_send_ids: bool,
     /// What is done with the lifetimes that a peer offers or announces.
     pub(crate) rules: Rules,
+}
+
+/// Which side of a policy is the address that mode-config gives to a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dynamic {
+    /// Neither: both are as configured.
+    #[default]
+    Neither,
+    /// This side: the address that this end is given.
+    Local,
+    /// The peer's side: the address that the peer is given.
+    Remote,
 }
 
 impl PolicyPlan {
@@ -292,6 +338,26 @@ impl PolicyPlan {
     /// Returns tunnel or transport.
     pub const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Returns the policy as it is for a client with this address: the side that is the client's is
+    /// narrowed to it. `None` if there is no address, or the policy is not for it.
+    pub(crate) fn for_client(&self, client: Option<IpAddr>) -> Option<Cow<'_, Self>> {
+        if self.dynamic == Dynamic::Neither {
+            return Some(Cow::Borrowed(self));
+        }
+        let host = TrafficSelector::host(client?);
+        let narrowed = |wide: TrafficSelector| {
+            let host = host.with_protocol(wide.protocol()).with_port(wide.port());
+            wide.contains(&host).then_some(host)
+        };
+        let mut policy = self.clone();
+        match self.dynamic {
+            Dynamic::Neither => {}
+            Dynamic::Local => policy.local = narrowed(self.local)?,
+            Dynamic::Remote => policy.remote = narrowed(self.remote)?,
+        }
+        Some(Cow::Owned(policy))
     }
 
     /// Returns the suites of phase 2 as they are offered: each the transforms of its parts.

@@ -5,8 +5,10 @@ use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role};
 use crate::proposal::{Mode, Phase1Transform};
 use crate::selector::TrafficSelector;
 use crate::state_name::{DpdState, IkeSaState, StateName};
+use crate::transaction::UserName;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Instant, Path};
 use ipsec_wire::registry::ExchangeType;
@@ -87,6 +89,10 @@ pub struct IkeSaStatus {
     pub queued: usize,
     /// Resends left for the message of phase 1 that waits for an answer: `Packet Retry Counter`.
     pub resends_left: Option<u32>,
+    /// The user that XAUTH proved.
+    pub user: Option<UserName>,
+    /// The address that mode-config gave to the client: `dynamic allocated peer ip`.
+    pub client_address: Option<IpAddr>,
 }
 
 /// An exchange at work.

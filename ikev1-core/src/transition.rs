@@ -63,6 +63,7 @@ const HASH: PayloadType = PayloadType::HASH;
 const SIG: PayloadType = PayloadType::SIGNATURE;
 const NONCE: PayloadType = PayloadType::NONCE;
 const N: PayloadType = PayloadType::NOTIFICATION;
+const ATTR: PayloadType = PayloadType::ATTRIBUTES;
 const D: PayloadType = PayloadType::DELETE;
 const VID: PayloadType = PayloadType::VENDOR_ID;
 const NAT_D: PayloadType = PayloadType::NAT_D;
@@ -369,6 +370,62 @@ pub const TABLE: &[Row] = &[
         next: StateName::InfoDone,
         timer: "none",
         section: "RFC 2409 §5.7",
+    },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Responder,
+        state: StateName::TransactionIdle,
+        message: 1,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 2,
+        next: StateName::TransactionRepSent,
+        timer: "delete delay",
+        section: "draft-ietf-ipsec-isakmp-mode-cfg §3.4",
+    },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Initiator,
+        state: StateName::TransactionReqSent,
+        message: 2,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 0,
+        next: StateName::TransactionRepRecv,
+        timer: "delete delay",
+        section: "draft-ietf-ipsec-isakmp-mode-cfg §3.4",
+    },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Initiator,
+        state: StateName::TransactionSetSent,
+        message: 2,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 0,
+        next: StateName::TransactionAckRecv,
+        timer: "delete delay",
+        section: "draft-ietf-ipsec-isakmp-mode-cfg §3.4",
+    },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Responder,
+        state: StateName::TransactionRepSent,
+        message: 3,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 4,
+        next: StateName::TransactionRepSent,
+        timer: "delete delay",
+        section: "draft-beaulieu-ike-xauth §4",
     },
 ];
 

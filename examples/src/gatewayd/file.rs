@@ -97,6 +97,14 @@ pub struct Connection {
     pub psk: Option<SecretText>,
     /// A file that holds the pre-shared key, in place of `psk`.
     pub psk_file: Option<PathBuf>,
+    /// A PEM file with our private RSA key, in place of `psk`: both ends sign.
+    pub key_file: Option<PathBuf>,
+    /// A PEM file with our certificates, our own first; none if the peer has our public key.
+    pub cert_file: Option<PathBuf>,
+    /// A PEM file with the authorities whose certificates the peer may present.
+    pub ca_file: Option<PathBuf>,
+    /// A PEM file with the peer's public RSA key, in place of `ca_file`.
+    pub remote_key_file: Option<PathBuf>,
     /// When to start negotiating.
     #[serde(default)]
     pub start: Start,
@@ -386,12 +394,33 @@ impl Connection {
             }
             Remote::Address(_) | Remote::Subnet(_) | Remote::Any => {}
         }
+        if let Some(set) = self.key_file.as_ref().map(|_| (&self.ca_file, &self.remote_key_file)) {
+            if self.psk.is_some() || self.psk_file.is_some() {
+                return refused("key_file", "give a private key or a pre-shared key, not both");
+            }
+            return match set {
+                (Some(_), None) | (None, Some(_)) => self.check_proposals(field),
+                _ => refused("ca_file", "give ca_file or remote_key_file"),
+            };
+        }
+        for (name, file) in
+            [("cert_file", &self.cert_file), ("ca_file", &self.ca_file), ("remote_key_file", &self.remote_key_file)]
+        {
+            if file.is_some() {
+                return refused(name, "has no meaning without key_file");
+            }
+        }
         match (&self.psk, &self.psk_file) {
-            (None, None) => return refused("psk", "give psk or psk_file"),
+            (None, None) => return refused("psk", "give psk, psk_file or key_file"),
             (Some(_), Some(_)) => return refused("psk_file", "give psk or psk_file, not both"),
             (Some(psk), None) if psk.0.is_empty() => return refused("psk", "must not be empty"),
             (Some(_), None) | (None, Some(_)) => {}
         }
+        self.check_proposals(field)
+    }
+
+    fn check_proposals(&self, field: &str) -> Result<(), FileError> {
+        let refused = |name: &str, reason: &str| Err(FileError::refused(format!("{field}.{name}"), reason));
         if self.ike.as_ref().is_some_and(Vec::is_empty) {
             return refused("ike", "must name at least one proposal");
         }
@@ -450,7 +479,7 @@ fn prefixes(field: &str, local: Prefix, remote: Prefix) -> Result<(), FileError>
     Ok(())
 }
 
-fn read_secret(path: &Path) -> Result<SecretBytes, FileError> {
+pub(super) fn read_secret(path: &Path) -> Result<SecretBytes, FileError> {
     let octets =
         std::fs::read(path).map_err(|reason| FileError::Unreadable { path: path.display().to_string(), reason })?;
     Ok(SecretBytes::new(octets))

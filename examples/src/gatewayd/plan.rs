@@ -5,7 +5,6 @@ use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Pref
 use core::net::IpAddr;
 use drive::Schedule;
 use gateway::{Config, Exemption, Plan};
-use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
@@ -59,13 +58,15 @@ impl Connection {
                 Remote::Subnet(subnet) => Peer::Subnet { address: subnet.address, prefix: subnet.length },
                 Remote::Any => Peer::Any,
             })
-            .pre_shared_key(PreSharedKey::copied(self.key(field)?.expose()))
+            .authentication(self.authentication(field)?)
             .dangerously_allow_weak_algorithms(self.dangerously_allow_weak);
         if self.dangerously_aggressive {
             plan = plan.mode(Phase1Mode::Aggressive).dangerously_allow_aggressive_mode(true);
         }
         if let Some(identity) = &self.local_id {
             plan = plan.local_identity(identity.plan());
+        } else if let Some(subject) = self.subject(field)? {
+            plan = plan.local_identity(subject);
         }
         if let Some(identity) = &self.remote_id {
             plan = plan.remote_identity(RemoteIdentity::Exactly(identity.plan()));
@@ -152,6 +153,7 @@ impl Identity {
             Self::Address(address) => ikev1_core::Identity::Address(*address),
             Self::Fqdn(name) => ikev1_core::Identity::Fqdn(name.clone()),
             Self::UserFqdn(name) => ikev1_core::Identity::UserFqdn(name.clone()),
+            Self::DistinguishedName(name) => name.clone(),
             Self::KeyId(octets) => ikev1_core::Identity::KeyId(octets.clone()),
         }
     }

@@ -8,10 +8,12 @@ use super::log::Log;
 use super::signals::Signals;
 use super::sockets::Sockets;
 use super::status;
+use super::trust::Trust;
 use super::tun::Device;
 use core::time::Duration;
 use drive::{Datagram, Instant, Verdict};
 use gateway::{Action, Command, Gateway, InPacket, Inbound, OutPacket, Outbound, Packet, Plan};
+use ikev1_core::VerifyCertificate;
 use mio::{Events, Poll, Token};
 use std::collections::BTreeSet;
 use std::io;
@@ -48,6 +50,7 @@ pub enum DaemonError {
 /// The daemon: the engine and everything it touches.
 pub struct Daemon {
     engine: Gateway,
+    trust: Trust,
     clock: Clock,
     log: Log,
     poll: Poll,
@@ -84,6 +87,7 @@ impl Daemon {
         let entropy = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
         Ok(Self {
             log: Log::new(file.daemon.log, &plan),
+            trust: Trust::of(file)?,
             engine: Gateway::new(plan, entropy),
             clock: Clock::start(),
             poll,
@@ -276,10 +280,21 @@ impl Daemon {
                         self.complain(&error, "key log");
                     }
                 }
+                Action::VerifyCertificate(question) => self.judge(now, &question),
                 Action::Event(event) => self.log.event(now, &event),
                 other => self.log.line(now, &format!("not performed: {other:?}")),
             }
         }
+    }
+
+    /// Answers whether a peer's certificates are trusted.
+    fn judge(&mut self, now: Instant, question: &VerifyCertificate) {
+        let (answer, error) = self.trust.judge(question);
+        if let Some(error) = error {
+            self.log.warning(now, &format!("certificate of {} not trusted: {error}", question.identity));
+        }
+        // The exchange may have ended in the same instant.
+        let _ = self.engine.handle_command(now, answer);
     }
 
     fn send(&self, now: Instant, path: drive::Path, payload: &[u8]) {

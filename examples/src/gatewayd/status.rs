@@ -50,11 +50,12 @@ fn ike_sa(snapshot: &Snapshot, sa: &IkeSaStatus) -> Value {
 
 fn ipsec_pair(snapshot: &Snapshot, pair: &PairStatus) -> Value {
     let status = &pair.status;
-    let counters = |side: &Option<sad::SaStatus>| {
-        let counters = side.as_ref().and_then(|side| side.detail.as_ref()).map(|detail| detail.counters);
+    // The innermost association counts the octets of the packets themselves.
+    let counters = |side: &[sad::SaStatus]| {
+        let counters = side.first().and_then(|side| side.detail.as_ref()).map(|detail| detail.counters);
         counters.map(|counters| json!({ "packets": counters.packets(), "bytes": counters.octets() }))
     };
-    let state = match &pair.inbound {
+    let state = match pair.inbound.first() {
         Some(inbound) if status.complete => inbound.state.name(),
         Some(_) | None => "larval",
     };

@@ -24,7 +24,7 @@ pub enum WordError {
     #[error("`{0}` is neither an address nor `any`")]
     Remote(String),
     /// It is no identity of a kind we know.
-    #[error("`{0}` is not an identity: write an address, a domain name, user@domain, or keyid:TEXT")]
+    #[error("`{0}` is not an identity: write an address, a domain name, user@domain, dn:C=CH,CN=NAME, or keyid:TEXT")]
     Identity(String),
     /// A word of a proposal is unknown.
     #[error("`{word}` in `{proposal}` is no algorithm we know here; write {expected}")]
@@ -162,6 +162,8 @@ pub enum Identity {
     Fqdn(String),
     /// A user at a domain.
     UserFqdn(String),
+    /// A distinguished name.
+    DistinguishedName(ikev1_core::Identity),
     /// Octets that mean something to both ends only.
     KeyId(Vec<u8>),
 }
@@ -172,6 +174,10 @@ impl FromStr for Identity {
     fn from_str(text: &str) -> Result<Self, WordError> {
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
+        }
+        if let Some(name) = text.strip_prefix("dn:") {
+            let name = ikev1_core::Identity::distinguished_name(name);
+            return name.map(Self::DistinguishedName).ok_or_else(|| WordError::Identity(text.to_owned()));
         }
         if let Some(key) = text.strip_prefix("keyid:") {
             return if key.is_empty() {

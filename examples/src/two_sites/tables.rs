@@ -74,8 +74,9 @@ fn ipsec(page: &mut Page, now: Instant, pair: &PairStatus) {
     );
     row(page, "Age", format_args!("{} s", (now - status.established).as_secs()));
     for sa in &status.sas {
-        direction(page, "Received", sa.inbound, pair.inbound.as_ref());
-        direction(page, "Sent", sa.outbound, pair.outbound.as_ref());
+        let of = |list: &'_ [SaStatus], spi| list.iter().find(|known| known.spi.get() == spi).cloned();
+        direction(page, "Received", sa.inbound, of(&pair.inbound, sa.inbound).as_ref());
+        direction(page, "Sent", sa.outbound, of(&pair.outbound, sa.outbound).as_ref());
     }
 }
 

@@ -3,7 +3,7 @@ use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::fragment::Fragmentation;
 use crate::identity::Identity;
-use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
+use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
 use crate::proposal::Phase1Transform;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -12,7 +12,10 @@ use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Backoff, Schedule};
 
-use super::{LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, PolicyConfig, check_name, setters, within, wrong};
+use super::{
+    AddressSource, LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, ModeConfig, PolicyConfig, Xauth, check_name, setters,
+    within, wrong,
+};
 
 /// One connection: the peer, how both prove who they are, and the traffic to protect.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub struct ConnectionConfig {
     jitter_per_mille: u32,
     weak: bool,
     policies: Vec<PolicyConfig>,
+    xauth: Option<Xauth>,
+    mode_config: Option<ModeConfig>,
 }
 
 impl ConnectionConfig {
@@ -93,6 +98,8 @@ impl ConnectionConfig {
             jitter_per_mille: defaults::SOFT_JITTER_PER_MILLE,
             weak: false,
             policies: Vec::new(),
+            xauth: None,
+            mode_config: None,
         }
     }
 
@@ -167,6 +174,10 @@ impl ConnectionConfig {
         jitter_per_mille(jitter_per_mille: u32);
         /// Allows weak algorithms (DES, MD5, MODP 768 and 1024), which old routers need.
         dangerously_allow_weak_algorithms(weak: bool);
+        /// Sets that a user must prove who he is after phase 1, and on which side he sits.
+        xauth(xauth: Xauth);
+        /// Sets that the client of the two ends is given its address, and which end that is.
+        mode_config(mode_config: ModeConfig);
     }
 
     /// Sets that both ends hold this key.
@@ -252,6 +263,19 @@ impl ConnectionConfig {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
             Peer::Subnet { .. } | Peer::Any => RemoteIdentity::Anyone,
         });
+        if let Some(xauth) = &self.xauth {
+            xauth.check(&name)?;
+        }
+        if let Some(mode_config) = &self.mode_config {
+            mode_config.check(&name)?;
+        }
+        let client_side = match &self.mode_config {
+            None => None,
+            Some(ModeConfig::Client(_)) => Some(Dynamic::Local),
+            Some(ModeConfig::Server(server)) => {
+                Some(Dynamic::Remote).filter(|_| server.addresses != AddressSource::None)
+            }
+        };
         within(&field("policies"), self.policies.len() as u64, 0..=MAX_POLICIES)?;
         let mut policies: Vec<PolicyPlan> = Vec::new();
         for policy in self.policies {
@@ -259,7 +283,12 @@ impl ConnectionConfig {
                 return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
             }
             let peer = if let Peer::Address(peer) = self.peer { Some(peer) } else { None };
-            policies.push(policy.build(&name, (self.local, peer), self.weak)?);
+            let policy = policy.build(&name, (self.local, peer), self.weak)?;
+            if policy.dynamic != Dynamic::Neither && Some(policy.dynamic) != client_side {
+                let problem = ConfigProblem::Conflict("no mode_config gives the address of that side");
+                return Err(wrong(&format!("{name}.{}.dynamic", policy.name), problem));
+            }
+            policies.push(policy);
         }
         Ok(ConnectionPlan {
             peer: self.peer,
@@ -295,6 +324,8 @@ impl ConnectionConfig {
             jitter_per_mille: self.jitter_per_mille,
             weak: self.weak,
             policies,
+            xauth: self.xauth,
+            mode_config: self.mode_config,
             name,
         })
     }

@@ -2,7 +2,7 @@ use crate::crypto::DhGroup;
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::negotiate::{Order, Rules};
-use crate::plan::PolicyPlan;
+use crate::plan::{Dynamic, PolicyPlan};
 use crate::proposal::{Bundle, Lifetime, LifetimeRule, Mode};
 use crate::selector::TrafficSelector;
 use alloc::format;
@@ -26,6 +26,7 @@ pub struct PolicyConfig {
     kilobytes: Option<u64>,
     extended_sequence: bool,
     accept_narrower: bool,
+    dynamic: Dynamic,
     always_send_ids: bool,
     rules: Rules,
 }
@@ -44,6 +45,7 @@ impl PolicyConfig {
             kilobytes: None,
             extended_sequence: false,
             accept_narrower: false,
+            dynamic: Dynamic::Neither,
             always_send_ids: false,
             rules: Rules::default(),
         }
@@ -66,6 +68,9 @@ impl PolicyConfig {
         extended_sequence(extended_sequence: bool);
         /// Sets whether a responder takes selectors that are part of its own.
         accept_narrower(accept_narrower: bool);
+        /// Sets which side is narrowed to the address that mode-config gives to the client: what is set
+        /// for that side is what the address must be in.
+        dynamic(dynamic: Dynamic);
         /// Sets whether an initiator names the traffic even if it is that between the two ends, which is meant
         /// when nothing is named.
         always_send_ids(always_send_ids: bool);
@@ -154,6 +159,7 @@ impl PolicyConfig {
             kilobytes: self.kilobytes,
             extended_sequence: self.extended_sequence,
             accept_narrower: self.accept_narrower,
+            dynamic: self.dynamic,
             always_send_ids: self.always_send_ids,
             rules: self.rules,
             name: self.name,

@@ -32,7 +32,10 @@ pub(crate) const fn notify_of(failure: &Failure) -> Option<NotifyType> {
         | Failure::Limit
         | Failure::IkeSaGone
         | Failure::Closed
-        | Failure::PeerDead => return None,
+        | Failure::PeerDead
+        | Failure::UserRefused
+        | Failure::UserTimeout
+        | Failure::NoAddress => return None,
     })
 }
 

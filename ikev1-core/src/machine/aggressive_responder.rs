@@ -120,7 +120,7 @@ impl Endpoint {
         // Certificates are longer than a small multiple of message 1; where the plan allows this mode with
         // signatures, they are sent once for each message 1 that is new.
         if psk.is_none() {
-            core.budget.grant(transmit.payload.len());
+            core.budget.grant(self.octets_on_wire(&transmit));
         }
         let reply = self.reply(&mut core, transmit);
         core.answered = Some(Answered::new(incoming.fingerprint, reply));

@@ -68,6 +68,9 @@ impl Endpoint {
                 Ok(Handle::Done)
             }
             Command::ProvideSpi { ticket, spi } => self.provide_spi(now, ticket, spi),
+            Command::ProvideVerdict { ticket, verdict } => self.provide_verdict(now, ticket, verdict),
+            Command::ProvideAddress { ticket, address } => self.provide_address(now, ticket, address),
+            Command::ProvideAnswer { ticket, answer } => self.provide_answer(now, ticket, answer.as_deref()),
             Command::CertificateVerdict { ticket, key } => self.certificate_verdict(now, ticket, key),
             Command::TrafficSeen { child } => {
                 let under = self.known_child(child)?;
@@ -143,7 +146,7 @@ impl Endpoint {
     fn usable(&self, connection: ConnectionId) -> Option<IkeSaId> {
         let up = self.table.of_connection(connection).filter(|sa| sa.is_current()).last();
         let coming =
-            || self.table.of_connection(connection).find(|sa| sa.core.role == Role::Initiator && sa.up().is_none());
+            || self.table.of_connection(connection).find(|sa| sa.core.role == Role::Initiator && !sa.is_open());
         up.or_else(coming).map(|sa| sa.core.id)
     }
 
@@ -197,7 +200,7 @@ impl Endpoint {
         self.quick_or_wait(now, ike_sa, policy, None)
     }
 
-    /// Starts a quick mode under an SA that is up, or lets it wait for one that is not.
+    /// Starts a quick mode under an SA that is open for it, or lets it wait for one that is not yet.
     pub(super) fn quick_or_wait(
         &mut self,
         now: Instant,
@@ -207,13 +210,14 @@ impl Endpoint {
     ) -> Result<ChildId, CommandError> {
         let under = self.with_capacity(now, ike_sa).ok_or(CommandError::TooMany)?;
         let Some(mut sa) = self.table.take(under) else { return Err(CommandError::UnknownIkeSa(ike_sa)) };
-        if sa.up().is_none() && sa.core.waiting.len() >= defaults::MAX_WAITING_ACQUIRES {
+        let is_open = sa.is_open();
+        if !is_open && sa.core.waiting.len() >= defaults::MAX_WAITING_ACQUIRES {
             self.table.put(sa);
             return Err(CommandError::TooMany);
         }
         let child = self.next_child_id();
         let waiting = Waiting { child, policy, replaces };
-        if sa.up().is_some() {
+        if is_open {
             self.start_quick(now, &mut sa, waiting);
         } else {
             count(&mut self.counters.acquire_queued);

@@ -54,7 +54,7 @@ impl Endpoint {
     pub(super) fn draw_message_id(&mut self, core: &Core) -> u32 {
         loop {
             let id = self.rng.next_u32();
-            if id != 0 && !core.exchanges.contains_key(&id) {
+            if id != 0 && !core.exchanges.contains_key(&id) && !core.transactions.contains_key(&id) {
                 return id;
             }
         }
@@ -269,7 +269,11 @@ impl Endpoint {
                 self.table.put(sa);
             }
             Item::InitialContact => {
-                self.on_initial_contact(&sa);
+                match sa.up_mut() {
+                    // Who the peer is will be known when the user is; until then nothing of others ends.
+                    Some(up) if !up.session.is_open() => up.session.initial_contact = true,
+                    Some(_) | None => self.on_initial_contact(&sa),
+                }
                 self.table.put(sa);
             }
             Item::Connected(message_id) => {

@@ -20,6 +20,7 @@ use crate::phase1::proof::Proof;
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::vendor;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection, Row};
 use alloc::boxed::Box;
@@ -168,6 +169,7 @@ impl Endpoint {
         // Each step of the exchange has the whole time for itself.
         self.timers.set(TimerKey::Phase1(core.id), now + self.plan.half_open_timeout);
         core.nat = found_nat(received.nat, &connection);
+        core.capabilities.unity |= vendor::knows_unity(payloads);
         let (next, chain) = state.commit(received, agreed, &connection, core.path);
         self.log_isakmp_key(core.cookies, next.keys.isakmp());
         self.tell_nat(&core);
@@ -275,7 +277,10 @@ impl Endpoint {
         let (lifetime, authentication) = (transform.lifetime, transform.authentication);
         let same = |ours: &Phase1Transform| Phase1Transform { lifetime, authentication, ..*ours } == *transform;
         self.candidates(path).into_iter().filter_map(|id| Some((id, self.plan.shared(id)?))).find(|(_, other)| {
-            takes(other) && other.authentication.proves_like(&current.authentication) && other.phase1.iter().any(same)
+            takes(other)
+                && other.authentication.proves_like(&current.authentication)
+                && other.method(Role::Responder) == authentication
+                && other.phase1.iter().any(same)
         })
     }
 

@@ -61,6 +61,12 @@ impl Endpoint {
             sa.core.waiting.push(waiting);
             return;
         }
+        let client = sa.up().and_then(|up| up.session.address);
+        let connection = self.plan.connection(sa.core.connection);
+        if connection.is_none_or(|connection| connection.policy_for(waiting.policy, client).is_none()) {
+            // The policy is for a client with another address, or with one at all.
+            return self.phase2_failed(&sa.core, waiting, Failure::NoAddress);
+        }
         let message_id = self.draw_message_id(&sa.core);
         let Some(policy) = self.plan.policy(sa.core.connection, waiting.policy) else { return };
         let wanted = match initiator::wanted(policy, &sa.core.ends()) {
@@ -223,6 +229,10 @@ impl Endpoint {
             self.message_3_is_missing(sa, incoming);
             // Nothing of phase 2 is looked at before both ends have proven who they are.
             return Err(DropReason::Unexpected);
+        }
+        if !sa.is_open() {
+            // However authentic: the user has not been proven, or has no address.
+            return Err(DropReason::NotOpen);
         }
         let Body::Encrypted(body) = incoming.body else { return Err(DropReason::ClearText) };
         if incoming.path != sa.core.path && !(sa.core.nat.is_nat() && self.is_marked(incoming.path)) {

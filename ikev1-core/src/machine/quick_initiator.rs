@@ -30,8 +30,8 @@ impl Endpoint {
         let ends = sa.core.ends();
         let Some(Under { core, up }) = under(sa) else { return };
         let Some(connection) = self.plan.shared(core.connection) else { return };
-        let Some(policy) = connection.policy(exchange.policy) else { return };
-        let plan = (&*connection, policy);
+        let Some(policy) = connection.policy_for(exchange.policy, up.session.address) else { return };
+        let plan = (&*connection, &*policy);
         let released = spis.clone();
         let started = initiator::WaitHashSaNonce::start(plan, spis, ends, &up.keys, message_id, &mut *self.rng);
         let (state, chain) = match started {

@@ -48,7 +48,8 @@ impl Endpoint {
         };
         let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
-        let checked = responder::check_request(&connection, ends, &up.keys, message_id, &payloads);
+        let client = up.session.address;
+        let checked = responder::check_request(&connection, ends, client, &up.keys, message_id, &payloads);
         // A wrong HASH proves nothing, and nothing changes.
         if let Err(why) = &checked
             && why.drop == DropReason::WrongHash

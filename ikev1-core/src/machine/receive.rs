@@ -108,6 +108,7 @@ impl Endpoint {
                 Err(DropReason::MessageId(id))
             }
             (ExchangeType::QUICK, _) => self.on_quick(now, incoming),
+            (ExchangeType::TRANSACTION, _) => self.on_transaction(now, incoming),
             (ExchangeType::INFORMATIONAL, _) => self.on_informational(now, incoming),
             _ => Err(DropReason::ExchangeType(exchange.0)),
         };

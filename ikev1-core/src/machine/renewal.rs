@@ -144,7 +144,7 @@ impl Endpoint {
                 let coming = self
                     .table
                     .of_connection(connection)
-                    .find(|sa| sa.core.role == Role::Initiator && sa.up().is_none())
+                    .find(|sa| sa.core.role == Role::Initiator && !sa.is_open())
                     .map(|sa| sa.core.id);
                 coming.or_else(|| self.start_phase1(now, connection, path, None))?
             }

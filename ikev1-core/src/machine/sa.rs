@@ -8,6 +8,8 @@ use crate::informational::dpd::Dpd;
 use crate::keys::{IsakmpKeys, IvChain, NextIv};
 use crate::machine::connected::Held;
 use crate::machine::judge::Claimed;
+use crate::machine::session::Session;
+use crate::machine::transaction::Transaction;
 use crate::phase1::aggressive;
 use crate::phase1::main::{initiator, responder};
 use crate::plan::Phase1Mode;
@@ -15,6 +17,7 @@ use crate::proposal::Phase1Transform;
 use crate::quick;
 use crate::ride_along::vendor::Capabilities;
 use crate::state_name::{IkeSaState, StateName};
+use crate::transaction::UserName;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -65,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) exchanges: BTreeMap<u32, Exchange>,
     /// Requests that wait for phase 1.
     pub(crate) waiting: Vec<Waiting>,
+    /// The transactions of phase 1.5, by message id.
+    pub(crate) transactions: BTreeMap<u32, Transaction>,
 }
 
 impl Core {
@@ -96,6 +101,7 @@ impl Core {
             refused_iv: None,
             exchanges: BTreeMap::new(),
             waiting: Vec::new(),
+            transactions: BTreeMap::new(),
         }
     }
 
@@ -183,6 +189,8 @@ pub(crate) struct Up {
     pub(crate) replaced_by: Option<IkeSaId>,
     pub(crate) negotiations: u64,
     pub(crate) finished: Finished,
+    /// Phase 1.5: what stands between phase 1 and phase 2.
+    pub(crate) session: Session,
 }
 
 /// The message ids that were used up: a replay under one of them does nothing.
@@ -281,11 +289,13 @@ pub(crate) struct Envelope {
     pub(crate) path: Path,
 }
 
-/// A peer, as far as one may be taken for another: connection, proven identity and address.
+/// A peer, as far as one may be taken for another: connection, proven identity, user and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerKey {
     pub(crate) connection: ConnectionId,
     pub(crate) identity: Identity,
+    /// Who XAUTH proved: clients of one group behind one NAT differ in nothing else.
+    pub(crate) user: Option<UserName>,
     pub(crate) address: IpAddr,
 }
 
@@ -298,20 +308,32 @@ impl IkeSa {
         if let Phase::Up(up) = &mut self.phase { Some(up) } else { None }
     }
 
+    /// Returns whether phase 2 may run under it: phase 1 is proven, and phase 1.5 is done.
+    pub(crate) fn is_open(&self) -> bool {
+        self.up().is_some_and(|up| up.session.is_open())
+    }
+
     /// Returns whether it can carry new exchanges and no newer one took its place.
     pub(crate) fn is_current(&self) -> bool {
-        self.up().is_some_and(|up| up.replaced_by.is_none())
+        self.is_open() && self.up().is_some_and(|up| up.replaced_by.is_none())
     }
 
     pub(crate) fn peer_key(&self) -> Option<PeerKey> {
-        let identity = self.up()?.peer.clone();
-        Some(PeerKey { connection: self.core.connection, identity, address: self.core.path.remote.ip() })
+        // Until XAUTH has said which user it is, the peer is nobody in particular.
+        let up = self.up().filter(|up| !up.session.is_about_the_user())?;
+        Some(PeerKey {
+            connection: self.core.connection,
+            identity: up.peer.clone(),
+            user: up.session.user().cloned(),
+            address: self.core.path.remote.ip(),
+        })
     }
 
     pub(crate) fn state(&self) -> IkeSaState {
         match self.up() {
             None => IkeSaState::Embryonic,
             Some(up) if up.replaced_by.is_some() => IkeSaState::Expired,
+            Some(up) if up.session.is_about_the_user() => IkeSaState::DoingXauth,
             Some(_) => IkeSaState::Active,
         }
     }
@@ -327,7 +349,7 @@ impl IkeSa {
 }
 
 /// Returns the failure that a removal means for exchanges that it cuts short.
-pub(crate) const fn failure_of(reason: &RemoveReason) -> Failure {
+pub(crate) fn failure_of(reason: &RemoveReason) -> Failure {
     match reason {
         RemoveReason::PeerDead => Failure::PeerDead,
         RemoveReason::DeletedLocally => Failure::Closed,
@@ -335,7 +357,7 @@ pub(crate) const fn failure_of(reason: &RemoveReason) -> Failure {
         | RemoveReason::Replaced
         | RemoveReason::DeletedByPeer
         | RemoveReason::InitialContact
-        | RemoveReason::IkeSaGone
-        | RemoveReason::Failed(_) => Failure::IkeSaGone,
+        | RemoveReason::IkeSaGone => Failure::IkeSaGone,
+        RemoveReason::Failed(failure) => failure.clone(),
     }
 }

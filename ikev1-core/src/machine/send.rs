@@ -8,6 +8,7 @@ use crate::machine::Endpoint;
 use crate::machine::sa::Envelope;
 use crate::message::{self, NON_ESP_MARKER};
 use crate::plan::Phase1Mode;
+use crate::transaction::concealed;
 use crate::transition::Protection;
 use alloc::boxed::Box;
 use drive::{Path, Transmit, Verdict};
@@ -36,6 +37,10 @@ impl Name {
 
     pub(crate) const fn quick(number: u8, message_id: u32) -> Self {
         Self { exchange: ExchangeType::QUICK, number, message_id, commit: false }
+    }
+
+    pub(crate) const fn transaction(number: u8, message_id: u32) -> Self {
+        Self { exchange: ExchangeType::TRANSACTION, number, message_id, commit: false }
     }
 
     pub(crate) const fn informational(message_id: u32) -> Self {
@@ -140,7 +145,11 @@ impl Endpoint {
             payloads: payloads.iter().map(|payload| payload.payload_type()).collect(),
             length,
             first: payloads.first_type(),
-            clear: payloads.octets().to_vec(),
+            clear: if name.exchange == ExchangeType::TRANSACTION {
+                concealed(payloads)
+            } else {
+                payloads.octets().to_vec()
+            },
         };
         self.event(Event::Message(Box::new(trace)));
     }

@@ -59,6 +59,8 @@ impl Endpoint {
             exchanges: core.exchanges.iter().map(|(id, exchange)| exchange_status(*id, exchange)).collect(),
             queued: core.waiting.len(),
             resends_left: core.request.as_ref().map(|request| request.resends_left()),
+            user: up.and_then(|up| up.session.user().cloned()),
+            client_address: up.and_then(|up| up.session.address),
         }
     }
 

@@ -31,6 +31,10 @@ pub(crate) enum TimerKey {
     ChildHard(ChildId),
     /// A pair of IPsec SAs that was replaced is deleted.
     ChildRetire(ChildId),
+    /// A message of a transaction is sent again, or the transaction ends.
+    Transaction(IkeSaId, u32),
+    /// Phase 1.5 takes too long.
+    Session(IkeSaId),
 }
 
 impl TimerKey {
@@ -47,6 +51,8 @@ impl TimerKey {
             Self::ChildSoft(_) => "IPsec SA soft limit",
             Self::ChildHard(_) => "IPsec SA hard limit",
             Self::ChildRetire(_) => "replaced IPsec SA",
+            Self::Transaction(..) => "transaction resend or end",
+            Self::Session(_) => "phase 1.5 limit",
         }
     }
 }
@@ -68,6 +74,8 @@ impl Endpoint {
                 TimerKey::ChildSoft(id) => self.child_soft_due(now, id),
                 TimerKey::ChildHard(id) => self.child_hard_due(id),
                 TimerKey::ChildRetire(id) => self.child_retire_due(id),
+                TimerKey::Transaction(id, message_id) => self.transaction_due(now, id, message_id),
+                TimerKey::Session(id) => self.session_due(now, id),
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::proposal::{Bundle, Mode};
 use crate::quick::{Agreement, Ends, Half, Spis, Traffic, original, responder_lifetime, shortest, suites};
 use crate::refused::Refused;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use ipsec_wire::isakmp::payload::{KeyExchange, Nonce, Notification, SecurityAssociation};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::{Doi, NotifyType, PayloadType, ProtocolId};
@@ -34,6 +35,7 @@ pub(crate) struct Request {
 pub(crate) fn check_request(
     connection: &ConnectionPlan,
     ends: Ends,
+    client: Option<IpAddr>,
     keys: &IsakmpKeys,
     message_id: u32,
     payloads: &Payloads<'_>,
@@ -48,9 +50,9 @@ pub(crate) fn check_request(
     let peer_spi = offer.proposals().next().and_then(|proposal| <[u8; 4]>::try_from(proposal.spi).ok());
     let peer_spi = peer_spi.map(u32::from_be_bytes);
     let mut refusals: Option<Refusals> = None;
-    for (id, policy) in connection.policies() {
-        let Some(traffic) = asked.taken(policy, &ends) else { continue };
-        match choose_phase2(&offer, &suites(policy), udp, &policy.rules) {
+    for (id, policy) in connection.policies_for(client) {
+        let Some(traffic) = asked.taken(&policy, &ends) else { continue };
+        match choose_phase2(&offer, &suites(&policy), udp, &policy.rules) {
             Ok(choice) => {
                 let g_xi = match (policy.pfs, payloads.find(PayloadType::KEY_EXCHANGE)) {
                     (Some(group), Some(_)) => {

@@ -10,7 +10,7 @@ use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
     Action, ChildId, Command, Config, ConnectionConfig, ConnectionId, Direction, DropReason, Endpoint, Event,
-    InstallSa, OriginalAddresses, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector, VerifyCertificate,
+    InstallSa, OriginalAddresses, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector, Users, VerifyCertificate,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -104,6 +104,10 @@ pub struct End {
     pub removed: Vec<RemoveSa>,
     pub log: Vec<String>,
     pub next_spi: u32,
+    /// Who answers for the users, if anyone does.
+    pub users: Option<Users>,
+    /// Questions of phase 1.5 that the test answers itself.
+    pub asked: Vec<Action>,
     /// What the installed SAs say of the addresses before a NAT, one for each direction.
     pub originals: Vec<Option<OriginalAddresses>>,
     /// The IP protocol for which no SPI is given.
@@ -125,10 +129,12 @@ impl End {
             removed: Vec::new(),
             log: Vec::new(),
             next_spi: 0x1000,
+            users: None,
             originals: Vec::new(),
             refuse_spi_of: None,
             trust: None,
             questions: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -154,6 +160,11 @@ impl End {
                     let answer = Command::ProvideSpi { ticket: ask.ticket, spi };
                     self.endpoint.handle_command(now, answer).unwrap();
                 }
+                Action::VerifyUser(ask) if self.users.is_some() => {
+                    let verdict = self.users.as_ref().unwrap().verify(&ask);
+                    let answer = Command::ProvideVerdict { ticket: ask.ticket, verdict };
+                    self.endpoint.handle_command(now, answer).unwrap();
+                }
                 Action::VerifyCertificate(question) => {
                     if let Some(trust) = self.trust {
                         let answer = Command::CertificateVerdict { ticket: question.ticket, key: trust(&question) };
@@ -161,7 +172,7 @@ impl End {
                     }
                     self.questions.push(*question);
                 }
-                _ => {}
+                other => self.asked.push(other),
             }
         }
         datagrams
