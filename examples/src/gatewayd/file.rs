@@ -225,6 +225,17 @@ pub enum Start {
     Never,
 }
 
+/// What packets are protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Those between two networks.
+    #[default]
+    Tunnel,
+    /// Those between the two ends themselves.
+    Transport,
+}
+
 /// What one pair of IPsec SAs protects.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -235,6 +246,9 @@ pub struct Child {
     pub local: Prefix,
     /// The network behind the peer.
     pub remote: Prefix,
+    /// Tunnel or transport.
+    #[serde(default)]
+    pub mode: Mode,
     /// The choices for the IPsec SAs, best first; all with the same group, or all without.
     pub esp: Option<Vec<EspProposal>>,
     /// The choices as text, bundles of ESP, AH and IPComp among them, in place of `esp`.

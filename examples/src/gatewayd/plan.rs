@@ -1,6 +1,6 @@
 //! From the words of the file to the plan of the engine.
 
-use super::file::{Connection, File, FileError, LogLevel, ModeConfig, Parts, PolicyAction, Side};
+use super::file::{Connection, File, FileError, LogLevel, Mode, ModeConfig, Parts, PolicyAction, Side};
 use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Prefix, Remote};
 use core::net::IpAddr;
 use drive::Schedule;
@@ -139,6 +139,9 @@ impl Connection {
             if let Some(group) = child.pfs {
                 policy = policy.pfs(group.plan());
             }
+            if child.mode == Mode::Transport {
+                policy = policy.mode(ikev1_core::proposal::Mode::Transport);
+            }
             if let Some(lifetime) = child.lifetime {
                 policy = policy.lifetime(lifetime.0);
             }
@@ -258,6 +261,11 @@ impl Group {
             Self::Modp2048 => DhGroup::Modp2048,
             Self::Modp3072 => DhGroup::Modp3072,
             Self::Modp4096 => DhGroup::Modp4096,
+            Self::Modp6144 => DhGroup::Modp6144,
+            Self::Modp8192 => DhGroup::Modp8192,
+            Self::Ecp256 => DhGroup::Ecp256,
+            Self::Ecp384 => DhGroup::Ecp384,
+            Self::Ecp521 => DhGroup::Ecp521,
         }
     }
 }

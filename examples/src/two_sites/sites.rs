@@ -1,7 +1,7 @@
 //! From the scenario to the plan of each gateway and to the network between them.
 
 use super::scenario::{NatSettings, Scenario, Side};
-use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Parts, Start, Tun};
+use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Mode, Parts, Start, Tun};
 use crate::gatewayd::words::{Identity, Remote, SecretText};
 use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
@@ -95,6 +95,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
             local: site.lan,
             remote: far.lan,
             esp: Some(site.esp.clone()),
+            mode: Mode::Tunnel,
             suites: None,
             pfs: None,
             lifetime: site.esp_lifetime,
