@@ -1,5 +1,6 @@
 use alloc::boxed::Box;
 use core::net::IpAddr;
+use ikev1_core::auth::RsaVerifyingKey;
 use ikev1_core::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket, UserVerdict, XauthAnswer};
 
 /// What the caller can ask of a [`Gateway`](crate::Gateway). It may hold a password, so it is not copied.
@@ -45,6 +46,13 @@ pub enum Command {
     },
     /// Ends everything and tells all peers; the gateway takes nothing more in.
     CloseAll,
+    /// Answers [`Action::VerifyCertificate`](crate::Action::VerifyCertificate).
+    CertificateVerdict {
+        /// The number of the question.
+        ticket: Ticket,
+        /// The key that the peer's certificate vouches for; `None` if it is not trusted.
+        key: Option<RsaVerifyingKey>,
+    },
     /// Asks a peer at once whether it lives.
     Probe {
         /// The ISAKMP SA to ask under.
@@ -84,6 +92,7 @@ impl From<Command> for ikev1_core::Command {
             Command::DeleteChild { child } => Self::DeleteChild { child },
             Command::CloseConnection { connection } => Self::CloseConnection { connection },
             Command::CloseAll => Self::CloseAll,
+            Command::CertificateVerdict { ticket, key } => Self::CertificateVerdict { ticket, key },
             Command::Probe { ike_sa } => Self::Probe { ike_sa },
             Command::ProvideVerdict { ticket, verdict } => Self::ProvideVerdict { ticket, verdict },
             Command::ProvideAnswer { ticket, answer } => Self::ProvideAnswer { ticket, answer },

@@ -1,7 +1,7 @@
 //! The shape of the configuration file.
 
 use super::locate;
-use super::words::{EspProposal, Identity, IkeProposal, Prefix, Remote, SecretText, Span};
+use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, SecretText, Span, Suites};
 use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
 use ikev1_core::{UserName, Users};
@@ -101,6 +101,14 @@ pub struct Connection {
     pub psk: Option<SecretText>,
     /// A file that holds the pre-shared key, in place of `psk`.
     pub psk_file: Option<PathBuf>,
+    /// A PEM file with our private RSA key, in place of `psk`: both ends sign.
+    pub key_file: Option<PathBuf>,
+    /// A PEM file with our certificates, our own first; none if the peer has our public key.
+    pub cert_file: Option<PathBuf>,
+    /// A PEM file with the authorities whose certificates the peer may present.
+    pub ca_file: Option<PathBuf>,
+    /// A PEM file with the peer's public RSA key, in place of `ca_file`.
+    pub remote_key_file: Option<PathBuf>,
     /// When to start negotiating.
     #[serde(default)]
     pub start: Start,
@@ -229,6 +237,10 @@ pub struct Child {
     pub remote: Prefix,
     /// The choices for the IPsec SAs, best first; all with the same group, or all without.
     pub esp: Option<Vec<EspProposal>>,
+    /// The choices as text, bundles of ESP, AH and IPComp among them, in place of `esp`.
+    pub suites: Option<Suites>,
+    /// The group of perfect forward secrecy for `suites`.
+    pub pfs: Option<Group>,
     /// Their lifetime.
     pub lifetime: Option<Span>,
     /// The side that is narrowed to the address which mode-config gives to the client.
@@ -440,12 +452,33 @@ impl Connection {
             }
             Remote::Address(_) | Remote::Subnet(_) | Remote::Any => {}
         }
+        if let Some(set) = self.key_file.as_ref().map(|_| (&self.ca_file, &self.remote_key_file)) {
+            if self.psk.is_some() || self.psk_file.is_some() {
+                return refused("key_file", "give a private key or a pre-shared key, not both");
+            }
+            return match set {
+                (Some(_), None) | (None, Some(_)) => self.check_proposals(field),
+                _ => refused("ca_file", "give ca_file or remote_key_file"),
+            };
+        }
+        for (name, file) in
+            [("cert_file", &self.cert_file), ("ca_file", &self.ca_file), ("remote_key_file", &self.remote_key_file)]
+        {
+            if file.is_some() {
+                return refused(name, "has no meaning without key_file");
+            }
+        }
         match (&self.psk, &self.psk_file) {
-            (None, None) => return refused("psk", "give psk or psk_file"),
+            (None, None) => return refused("psk", "give psk, psk_file or key_file"),
             (Some(_), Some(_)) => return refused("psk_file", "give psk or psk_file, not both"),
             (Some(psk), None) if psk.0.is_empty() => return refused("psk", "must not be empty"),
             (Some(_), None) | (None, Some(_)) => {}
         }
+        self.check_proposals(field)
+    }
+
+    fn check_proposals(&self, field: &str) -> Result<(), FileError> {
+        let refused = |name: &str, reason: &str| Err(FileError::refused(format!("{field}.{name}"), reason));
         if self.ike.as_ref().is_some_and(Vec::is_empty) {
             return refused("ike", "must name at least one proposal");
         }
@@ -464,6 +497,9 @@ impl Connection {
             prefixes(&field, child.local, child.remote)?;
             if child.name.is_empty() {
                 return Err(FileError::refused(format!("{field}.name"), "must not be empty"));
+            }
+            if child.esp.is_some() && (child.suites.is_some() || child.pfs.is_some()) {
+                return Err(FileError::refused(format!("{field}.esp"), "give esp, or suites and pfs, not both"));
             }
             let Some(esp) = &child.esp else { continue };
             let Some(first) = esp.first() else {
@@ -549,7 +585,7 @@ fn prefixes(field: &str, local: Prefix, remote: Prefix) -> Result<(), FileError>
     Ok(())
 }
 
-fn read_secret(path: &Path) -> Result<SecretBytes, FileError> {
+pub(super) fn read_secret(path: &Path) -> Result<SecretBytes, FileError> {
     let octets =
         std::fs::read(path).map_err(|reason| FileError::Unreadable { path: path.display().to_string(), reason })?;
     Ok(SecretBytes::new(octets))

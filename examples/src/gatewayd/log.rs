@@ -142,22 +142,12 @@ impl Log {
             Ike::Phase2Negotiated { child, chosen, number, passed_over } => {
                 (Info, format!("{child}: proposal {number} chosen: {chosen}{}", reasons(passed_over)))
             }
-            Ike::SaEstablished {
-                child,
-                connection,
-                policy,
-                role,
-                inbound_spi,
-                outbound_spi,
-                suite,
-                local,
-                remote,
-                ..
-            } => (
+            Ike::SaEstablished { child, connection, policy, role, sas, local, remote, .. } => (
                 Info,
                 format!(
-                    "{}: {child} established as {role}, {local} === {remote}, {suite}, SPI in {inbound_spi:#010x} out {outbound_spi:#010x}",
-                    self.policy(*connection, *policy)
+                    "{}: {child} established as {role}, {local} === {remote}, {}",
+                    self.policy(*connection, *policy),
+                    sas.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")
                 ),
             ),
             Ike::Phase2Failed { child, connection, policy, role, failure, refusals, asked, .. } => {

@@ -13,5 +13,6 @@ pub mod run;
 pub mod signals;
 pub mod sockets;
 pub mod status;
+pub mod trust;
 pub mod tun;
 pub mod words;

@@ -5,7 +5,6 @@ use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Pref
 use core::net::IpAddr;
 use drive::Schedule;
 use gateway::{Config, Exemption, Plan};
-use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
@@ -64,13 +63,15 @@ impl Connection {
                 Remote::Subnet(subnet) => Peer::Subnet { address: subnet.address, prefix: subnet.length },
                 Remote::Any => Peer::Any,
             })
-            .pre_shared_key(PreSharedKey::copied(self.key(field)?.expose()))
+            .authentication(self.authentication(field)?)
             .dangerously_allow_weak_algorithms(self.dangerously_allow_weak);
         if self.dangerously_aggressive {
             plan = plan.mode(Phase1Mode::Aggressive).dangerously_allow_aggressive_mode(true);
         }
         if let Some(identity) = &self.local_id {
             plan = plan.local_identity(identity.plan());
+        } else if let Some(subject) = self.subject(field)? {
+            plan = plan.local_identity(subject);
         }
         if let Some(identity) = &self.remote_id {
             plan = plan.remote_identity(RemoteIdentity::Exactly(identity.plan()));
@@ -127,10 +128,16 @@ impl Connection {
                 .local(traffic(child.local, &format!("{field}.local"))?)
                 .remote(traffic(child.remote, &format!("{field}.remote"))?);
             if let Some(proposals) = &child.esp {
-                policy = policy.suites(proposals.iter().map(EspProposal::plan).collect());
+                policy = policy.suites(proposals.iter().map(EspProposal::plan));
                 if let Some(group) = proposals.first().and_then(|first| first.pfs) {
                     policy = policy.pfs(group.plan());
                 }
+            }
+            if let Some(suites) = &child.suites {
+                policy = policy.suites(suites.0.clone());
+            }
+            if let Some(group) = child.pfs {
+                policy = policy.pfs(group.plan());
             }
             if let Some(lifetime) = child.lifetime {
                 policy = policy.lifetime(lifetime.0);
@@ -184,18 +191,19 @@ fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
 }
 
 impl Identity {
-    fn plan(&self) -> ikev1_core::Identity {
+    pub(crate) fn plan(&self) -> ikev1_core::Identity {
         match self {
             Self::Address(address) => ikev1_core::Identity::Address(*address),
             Self::Fqdn(name) => ikev1_core::Identity::Fqdn(name.clone()),
             Self::UserFqdn(name) => ikev1_core::Identity::UserFqdn(name.clone()),
+            Self::DistinguishedName(name) => name.clone(),
             Self::KeyId(octets) => ikev1_core::Identity::KeyId(octets.clone()),
         }
     }
 }
 
 impl IkeProposal {
-    fn plan(&self) -> Phase1Transform {
+    pub(crate) fn plan(&self) -> Phase1Transform {
         Phase1Transform {
             cipher: match self.cipher {
                 Cipher::Aes128 => CipherAlgorithm::Aes128,
@@ -220,7 +228,7 @@ impl IkeProposal {
 }
 
 impl EspProposal {
-    fn plan(&self) -> Protection {
+    pub(crate) fn plan(&self) -> Protection {
         Protection::Esp {
             cipher: match self.cipher {
                 Cipher::Aes128 => EspCipher::AesCbc(AesKey::Bits128),
@@ -242,7 +250,7 @@ impl EspProposal {
 }
 
 impl Group {
-    fn plan(self) -> DhGroup {
+    pub(crate) fn plan(self) -> DhGroup {
         match self {
             Self::Modp768 => DhGroup::Modp768,
             Self::Modp1024 => DhGroup::Modp1024,

@@ -8,12 +8,13 @@ use super::log::Log;
 use super::signals::Signals;
 use super::sockets::Sockets;
 use super::status;
+use super::trust::Trust;
 use super::tun::Device;
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Datagram, Instant, Verdict};
 use gateway::{Action, Command, ConnectionId, Gateway, InPacket, Inbound, OutPacket, Outbound, Packet, Plan};
-use ikev1_core::{UserVerdict, Users};
+use ikev1_core::{UserVerdict, Users, VerifyCertificate};
 use mio::{Events, Poll, Token};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -50,6 +51,7 @@ pub enum DaemonError {
 /// The daemon: the engine and everything it touches.
 pub struct Daemon {
     engine: Gateway,
+    trust: Trust,
     clock: Clock,
     log: Log,
     poll: Poll,
@@ -96,6 +98,7 @@ impl Daemon {
         let entropy = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
         Ok(Self {
             log: Log::new(file.daemon.log, &plan),
+            trust: Trust::of(file)?,
             engine: Gateway::new(plan, entropy),
             clock: Clock::start(),
             poll,
@@ -290,6 +293,7 @@ impl Daemon {
                         self.complain(&error, "key log");
                     }
                 }
+                Action::VerifyCertificate(question) => self.judge(now, &question),
                 Action::VerifyUser(question) => {
                     let refused = UserVerdict::Refuse { message: None };
                     let verdict = self.users.get(&question.connection).map_or(refused, |users| users.verify(&question));
@@ -311,6 +315,16 @@ impl Daemon {
                 other => self.log.line(now, &format!("not performed: {other:?}")),
             }
         }
+    }
+
+    /// Answers whether a peer's certificates are trusted.
+    fn judge(&mut self, now: Instant, question: &VerifyCertificate) {
+        let (answer, error) = self.trust.judge(question);
+        if let Some(error) = error {
+            self.log.warning(now, &format!("certificate of {} not trusted: {error}", question.identity));
+        }
+        // The exchange may have ended in the same instant.
+        let _ = self.engine.handle_command(now, answer);
     }
 
     /// Puts the address that mode-config gave on the device, in place of the one before.

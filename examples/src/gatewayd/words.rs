@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use core::str::FromStr;
 use core::time::Duration;
 use drive::SecretBytes;
+use ikev1_core::proposal::{Bundle, BundleTextError};
 use serde::{Deserialize, Deserializer};
 
 /// Why a word of the configuration was refused.
@@ -23,7 +24,7 @@ pub enum WordError {
     #[error("`{0}` is neither an address nor `any`")]
     Remote(String),
     /// It is no identity of a kind we know.
-    #[error("`{0}` is not an identity: write an address, a domain name, user@domain, or keyid:TEXT")]
+    #[error("`{0}` is not an identity: write an address, a domain name, user@domain, dn:C=CH,CN=NAME, or keyid:TEXT")]
     Identity(String),
     /// A word of a proposal is unknown.
     #[error("`{word}` in `{proposal}` is no algorithm we know here; write {expected}")]
@@ -58,7 +59,7 @@ macro_rules! from_text {
     )*};
 }
 
-from_text!(Prefix, Span, Remote, Identity, IkeProposal, EspProposal);
+from_text!(Prefix, Span, Remote, Identity, IkeProposal, EspProposal, Group, Suites);
 
 /// An address with a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +162,8 @@ pub enum Identity {
     Fqdn(String),
     /// A user at a domain.
     UserFqdn(String),
+    /// A distinguished name.
+    DistinguishedName(ikev1_core::Identity),
     /// Octets that mean something to both ends only.
     KeyId(Vec<u8>),
 }
@@ -171,6 +174,10 @@ impl FromStr for Identity {
     fn from_str(text: &str) -> Result<Self, WordError> {
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
+        }
+        if let Some(name) = text.strip_prefix("dn:") {
+            let name = ikev1_core::Identity::distinguished_name(name);
+            return name.map(Self::DistinguishedName).ok_or_else(|| WordError::Identity(text.to_owned()));
         }
         if let Some(key) = text.strip_prefix("keyid:") {
             return if key.is_empty() {
@@ -239,6 +246,26 @@ pub enum Group {
     Modp4096,
 }
 
+impl FromStr for Group {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        required(GROUPS, Some(text), text, "group", GROUP_EXPECTED)
+    }
+}
+
+/// The choices for IPsec SAs in the bundle language, such as `ah-sha1 + esp-aes128, esp-aes256-sha256`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suites(pub Vec<Bundle>);
+
+impl FromStr for Suites {
+    type Err = BundleTextError;
+
+    fn from_str(text: &str) -> Result<Self, BundleTextError> {
+        Bundle::parse_alternatives(text).map(Self)
+    }
+}
+
 const CIPHERS: &[(&str, Cipher)] = &[
     ("aes128", Cipher::Aes128),
     ("aes192", Cipher::Aes192),
@@ -265,6 +292,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("modp4096", Group::Modp4096),
 ];
 
+const GROUP_EXPECTED: &str = "a group of modp768 to modp4096";
 const IKE_EXPECTED: &str =
     "CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des, md5 sha1 sha256 sha384 sha512, modp768 to modp4096";
 const ESP_EXPECTED: &str = "CIPHER-HASH or CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des null, md5 sha1 sha256 sha384 sha512, modp768 to modp4096";
