@@ -196,6 +196,9 @@ impl Log {
                 let id = if *message_id == 0 { String::new() } else { format!(" id {message_id:#010x}") };
                 (Trace, format!("{ike_sa}: {exchange}{id} unanswered, sending {sendings}, {left} left"))
             }
+            Ike::UserAsked { ike_sa, connection, round } => {
+                (Info, format!("{}: {ike_sa}: the user is asked, round {round}", self.connection(*connection)))
+            }
             Ike::UserAuthenticated { ike_sa, connection, user, is_peer } => {
                 let whose = if *is_peer { "the peer's user" } else { "our user" };
                 (Info, format!("{}: {ike_sa}: {whose} {user} is proven", self.connection(*connection)))
