@@ -21,6 +21,7 @@ pub struct Config {
     exemptions: Vec<(String, Selector, Exemption)>,
     waiting: Limits,
     replay_window: u32,
+    path_mtu: Option<usize>,
     manual: Vec<Manual>,
     outer: Vec<(String, OuterRules)>,
 }
@@ -70,6 +71,9 @@ pub enum ConfigError {
     /// Rules for the outer header name no phase 2 policy.
     #[error("outer: there is no policy {0}")]
     Outer(String),
+    /// The path MTU is below what every path has.
+    #[error("path_mtu: must be at least 576")]
+    PathMtu,
     /// The replay window is none of the sizes there are.
     #[error("replay_window: {0} is none of 32, 64, 128, 256, 512, 1024, 2048, 4096")]
     ReplayWindow(u32),
@@ -85,6 +89,7 @@ impl Config {
             exemptions: Vec::new(),
             waiting: defaults::WAITING,
             replay_window: defaults::REPLAY_WINDOW,
+            path_mtu: None,
             manual: Vec::new(),
             outer: Vec::new(),
         }
@@ -111,6 +116,14 @@ impl Config {
         self
     }
 
+    /// Sets the MTU of the paths to peers. What is longer once sealed, and must not be fragmented, is answered
+    /// with an ICMP message instead of sent; without it, only what routers report counts.
+    #[must_use]
+    pub fn path_mtu(mut self, octets: usize) -> Self {
+        self.path_mtu = Some(octets);
+        self
+    }
+
     /// Sets how many packets may wait for associations, and how long a failed negotiation rests.
     #[must_use]
     pub fn waiting(mut self, limits: Limits) -> Self {
@@ -134,6 +147,9 @@ impl Config {
             if value == 0 || value > defaults::MAX_WAITING {
                 return Err(ConfigError::Waiting { field, least: 1, most: defaults::MAX_WAITING });
             }
+        }
+        if self.path_mtu.is_some_and(|mtu| mtu < esp_ah::mode::MIN_MTU_V4) {
+            return Err(ConfigError::PathMtu);
         }
         let replay_window = window(self.replay_window).ok_or(ConfigError::ReplayWindow(self.replay_window))?;
         let ike = self.ike.spi_source(ikev1_core::SpiSource::Caller).build()?;
@@ -178,7 +194,7 @@ impl Config {
         if let Some((name, _)) = outer.pop_first() {
             return Err(ConfigError::Outer(name));
         }
-        Ok(Plan { ike, policies, routes, waiting: self.waiting, replay_window, manual })
+        Ok(Plan { ike, policies, routes, waiting: self.waiting, replay_window, path_mtu: self.path_mtu, manual })
     }
 }
 

@@ -21,6 +21,12 @@ drive::counters! {
         out_unsealed => "outProcessFail",
         /// Packets that waited and were dropped: the queue was full, or the negotiation failed.
         waiting_dropped => "outWaitedDropped",
+        /// Those too long for their path that must not be fragmented.
+        out_too_long => "outTooLong",
+        /// Reports of routers about a path that were taken.
+        reports_taken => "pathMtuReports",
+        /// Reports of routers that were not believed.
+        reports_refused => "pathMtuReportsRefused",
         /// ESP packets given in.
         in_packets => "inProcessPkt",
         /// Those that came out clear and were delivered.

@@ -1,3 +1,4 @@
+use esp_ah::Suite;
 use sad::{OutboundKeys, SaHandle, SaProtocol};
 
 /// What a packet of one direction goes through, innermost first: compression, ESP, AH. RFC 4301 §4.4.1 calls
@@ -12,6 +13,8 @@ pub(crate) struct Layers {
     pub(crate) ah: Option<SaHandle>,
     /// The octets that ESP puts before its payload.
     pub(crate) gap: usize,
+    /// The algorithms of ESP, which say how much longer packets get.
+    pub(crate) suite: Option<Suite>,
     /// The octets of the Authentication Header.
     pub(crate) ah_len: usize,
 }
@@ -46,6 +49,7 @@ impl Layers {
         }
         if let OutboundKeys::Esp(key) = keys {
             self.gap = key.suite().headroom();
+            self.suite = Some(key.suite());
         }
         SaProtocol::Esp
     }

@@ -302,6 +302,7 @@ impl Gateway {
             let _ = self.join_bundle(pair.inbound).and_then(|()| self.join_bundle(pair.outbound));
             let (local, remote) = (pair.local, pair.remote);
             self.pairs.insert(child, pair);
+            self.note_outbound(child);
             self.routes.attach(template, child, local, remote, None);
         }
     }

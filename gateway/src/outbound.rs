@@ -50,6 +50,12 @@ pub enum OutboundDrop {
     /// It needs an association whose negotiation failed a moment ago.
     #[error("the negotiation failed a moment ago")]
     Resting,
+    /// It is too long for its path and must not be fragmented; its sender is told.
+    #[error("longer than the {mtu} octets that the path carries")]
+    TooLong {
+        /// What its sender is told.
+        mtu: usize,
+    },
     /// Its policy has manual keys, and they are used up.
     #[error("no association is left")]
     NoAssociation,
@@ -270,8 +276,11 @@ impl Gateway {
         let (Some((child, pair)), Some(route)) = (pair.filter(|(_, pair)| pair.outbound.protects()), route) else {
             return Err(self.wait(now, template, packet.octets()));
         };
-        let (policy, path, layers) = (pair.policy, pair.path, pair.outbound);
-        let entered = carry::enter(pair.mode, &layers, &route.outer, packet).map_err(|reason| {
+        let (policy, path, layers, mode, outer) = (pair.policy, pair.path, pair.outbound, pair.mode, route.outer);
+        if let Some(mtu) = pair.mtu.path(now, self.path_mtu) {
+            self.hold_to_mtu(now, child, mtu, packet.octets()).map_err(Outbound::Dropped)?;
+        }
+        let entered = carry::enter(mode, &layers, &outer, packet).map_err(|reason| {
             count(&mut self.counters.out_malformed);
             Outbound::Dropped(reason)
         });

@@ -5,6 +5,7 @@ use crate::carry::Ends;
 use crate::defaults;
 use crate::demux::{AH, ESP, IPCOMP};
 use crate::layers::Layers;
+use crate::path_mtu::PathMtu;
 use crate::pump::Gateway;
 use crate::suite::{self, Transform};
 use alloc::vec::Vec;
@@ -34,6 +35,7 @@ pub(crate) struct Pair {
     /// The traffic on this side, and on the peer's.
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
+    pub(crate) mtu: PathMtu,
     pub(crate) sent_reported: Option<Instant>,
     pub(crate) seen_reported: Option<Instant>,
 }
@@ -63,6 +65,7 @@ impl Pair {
             ends,
             local,
             remote,
+            mtu: PathMtu::default(),
             sent_reported: None,
             seen_reported: None,
         }
@@ -126,6 +129,7 @@ impl Gateway {
         self.pairs.insert(install.child, pair);
         installed?;
         if install.direction == ikev1_core::Direction::Outbound {
+            self.note_outbound(install.child);
             let behind = install.replaces.filter(|_| install.role == Role::Initiator);
             self.routes.attach(template, install.child, local, remote, behind);
             if behind.is_some() {
@@ -198,6 +202,25 @@ impl Gateway {
         Ok(self.join_bundle(pair.outbound)?)
     }
 
+    /// Notes by which SPI and address the packets of a pair are known to routers on their way.
+    pub(crate) fn note_outbound(&mut self, child: ChildId) {
+        if let Some(known) = self.outbound_known(child) {
+            self.outbound_spis.insert(known, child);
+        }
+    }
+
+    fn forget_outbound(&mut self, child: ChildId) {
+        if let Some(known) = self.outbound_known(child) {
+            self.outbound_spis.remove(&known);
+        }
+    }
+
+    fn outbound_known(&self, child: ChildId) -> Option<(u32, IpAddr)> {
+        let pair = self.pairs.get(&child)?;
+        let spi = self.sad.spi_of(pair.outbound.ah.or(pair.outbound.esp)?)?;
+        Some((spi.get(), pair.path.remote.ip()))
+    }
+
     /// Makes neighbours of the associations of one direction, if there are two.
     pub(crate) fn join_bundle(&mut self, layers: Layers) -> Result<(), SadError> {
         match (layers.ah, layers.esp) {
@@ -207,6 +230,7 @@ impl Gateway {
     }
 
     pub(crate) fn remove(&mut self, removal: &RemoveSa) {
+        self.forget_outbound(removal.child);
         let Some(pair) = self.pairs.remove(&removal.child) else { return };
         self.routes.detach(pair.template, removal.child);
         self.switches.cancel(&removal.child);
@@ -224,11 +248,14 @@ impl Gateway {
     }
 
     pub(crate) fn move_pair(&mut self, child: ChildId, path: Path) {
+        self.forget_outbound(child);
         let Some(pair) = self.pairs.get_mut(&child) else { return };
         pair.path = path;
+        pair.mtu = PathMtu::default();
         for association in pair.inbound.associations().chain(pair.outbound.associations()) {
             let _ = self.sad.set_path(association, path);
         }
+        self.note_outbound(child);
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Plan {
     pub(crate) routes: Routes,
     pub(crate) waiting: Limits,
     pub(crate) replay_window: WindowSize,
+    pub(crate) path_mtu: Option<usize>,
     pub(crate) manual: Vec<ManualPlan>,
 }
 

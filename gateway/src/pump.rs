@@ -9,6 +9,7 @@ use crate::demux::Ports;
 use crate::inbound::{DropReason, InPacket, Inbound};
 use crate::outbound::ROOM;
 use crate::pair::Pair;
+use crate::path_mtu::Budget;
 use crate::plan::Plan;
 use crate::route::Routes;
 use alloc::boxed::Box;
@@ -17,6 +18,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::net::IpAddr;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
 use esp_ah::Packet;
 use esp_ah::ipcomp::{Deflater, Inflater, MAX_INFLATED};
@@ -52,6 +54,12 @@ pub struct Gateway {
     pub(crate) deflater: Option<Deflater>,
     /// Made when the first compressed packet arrives: it is large.
     pub(crate) inflater: Option<Inflater>,
+    /// By which SPI and address each pair's packets are known to routers on their way.
+    pub(crate) outbound_spis: BTreeMap<(u32, IpAddr), ChildId>,
+    /// The MTU that every path is held to.
+    pub(crate) path_mtu: Option<usize>,
+    pub(crate) reports: Budget,
+    pub(crate) replies: Budget,
     /// The identification of the last header that was written here.
     pub(crate) identification: u16,
     actions: VecDeque<Action>,
@@ -80,6 +88,10 @@ impl Gateway {
             entropy: spis,
             deflater: None,
             inflater: None,
+            outbound_spis: BTreeMap::new(),
+            path_mtu: plan.path_mtu,
+            reports: Budget::default(),
+            replies: Budget::default(),
             identification: 0,
             actions: VecDeque::new(),
         };
@@ -141,11 +153,9 @@ impl Gateway {
     /// The caller's mistake; the gateway is unchanged.
     pub fn handle_command(&mut self, now: Instant, command: Command) -> Result<Handle, CommandError> {
         let now = self.clock.observe(now);
-        let closes = command == Command::CloseAll;
+        let closes = matches!(command, Command::CloseAll);
         let taken = self.ike.handle_command(now, command.into())?;
-        if closes {
-            self.closed = true;
-        }
+        self.closed |= closes;
         self.drain(now);
         Ok(taken)
     }
@@ -216,6 +226,12 @@ impl Gateway {
             Ike::UpdatePath { child, path } => self.move_pair(child, path),
             Ike::VerifyCertificate(question) => self.push(Action::VerifyCertificate(question)),
             Ike::KeyLog(line) => self.push(Action::KeyLog(line)),
+            Ike::VerifyUser(question) => self.push(Action::VerifyUser(question)),
+            Ike::AskUser(question) => self.push(Action::AskUser(question)),
+            Ike::AllocateAddress(question) => self.push(Action::AllocateAddress(question)),
+            Ike::ReleaseAddress { connection, address } => {
+                self.push(Action::ReleaseAddress { connection, address });
+            }
             Ike::Event(event) => {
                 self.learn(now, &event);
                 self.news(Event::Ike(event));

@@ -182,6 +182,16 @@ impl Sad {
         self.common(association).map(|common| common.flow)
     }
 
+    /// Returns the SPI of an association; none for one that is larval or gone.
+    pub fn spi_of(&self, association: SaHandle) -> Option<Spi> {
+        self.common(association).map(|common| common.spi)
+    }
+
+    /// Returns the last sequence number that an outbound association sent; none for any other.
+    pub fn last_sequence(&self, association: SaHandle) -> Option<u64> {
+        self.outbound(association).map(|association| association.sequence.last())
+    }
+
     /// Returns the outbound associations of a flow, oldest first, dead ones included.
     pub fn outbound_of(&self, flow: FlowId) -> &[SaHandle] {
         self.flows.get(&flow).map_or(&[], Listed::as_slice)

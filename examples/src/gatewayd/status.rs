@@ -38,6 +38,8 @@ fn ike_sa(snapshot: &Snapshot, sa: &IkeSaStatus) -> Value {
         "remote_address": sa.path.remote.to_string(),
         "local_id": sa.local_identity.as_ref().map(ToString::to_string),
         "remote_id": sa.remote_identity.as_ref().map(ToString::to_string),
+        "user": sa.user.as_ref().map(ToString::to_string),
+        "dynamic_allocated_peer_ip": sa.client_address.map(|address| address.to_string()),
         "transform": sa.transform.as_ref().map(ToString::to_string),
         "nat_discovered": sa.nat.to_string(),
         "dpd_state": sa.dpd.to_string(),

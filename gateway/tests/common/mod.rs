@@ -94,6 +94,8 @@ pub struct Lans {
     /// Whether nobody answers echo requests.
     pub silent: bool,
     pub bypassed: Vec<(NodeId, Vec<u8>)>,
+    /// Answers to senders on this side.
+    pub answers: Vec<(NodeId, Vec<u8>)>,
     pub events: Vec<(Instant, NodeId, Event)>,
     pub key_lines: usize,
 }
@@ -112,6 +114,7 @@ impl Handler<Gateway> for Lans {
             }
             Action::Bypass(packet) => self.bypassed.push((node, packet.to_vec())),
             Action::Event(event) => self.events.push((now, node, event)),
+            Action::Reply(packet) => self.answers.push((node, packet.to_vec())),
             Action::KeyLog(_) => self.key_lines += 1,
             other => panic!("{other:?}"),
         }

@@ -148,7 +148,15 @@ impl Endpoint {
                 }
                 Ok(Handle::Done)
             }
-            phase => {
+            phase @ (Phase::SaSent(_)
+            | Phase::KeSent(_)
+            | Phase::AuthSent(_)
+            | Phase::SaRecv(_)
+            | Phase::KeRecv(_)
+            | Phase::SaKeSent(_)
+            | Phase::SaKeAuthSent(_)
+            | Phase::Judging(..)
+            | Phase::Up(_)) => {
                 self.table.put(core.with(phase));
                 Err(unknown)
             }

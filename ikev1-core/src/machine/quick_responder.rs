@@ -58,7 +58,7 @@ impl Endpoint {
         }
         exchange.iv.commit(opened.next_iv());
         up.negotiations = up.negotiations.saturating_add(1);
-        self.renew_when_used_up(now, core.id, &connection, up.negotiations);
+        self.renew_when_used_up(now, (core.id, core.role), &connection, up.negotiations);
         self.trace_quick(core, 1, incoming, &payloads);
         let child = exchange.child;
         let policy = checked.as_ref().map_or(PolicyId(0), |request| request.policy);

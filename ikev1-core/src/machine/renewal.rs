@@ -1,4 +1,5 @@
 use crate::action::{Encapsulation, RemoveReason};
+use crate::defaults;
 use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, Role};
 use crate::machine::Endpoint;
@@ -25,10 +26,21 @@ impl Endpoint {
         Duration::from_micros(soft.saturating_sub(jitter))
     }
 
-    /// Renews an ISAKMP SA at once when it has carried as many quick modes as it may.
-    pub(super) fn renew_when_used_up(&mut self, now: Instant, id: IkeSaId, connection: &ConnectionPlan, carried: u64) {
+    /// Renews an ISAKMP SA when it has carried as many quick modes as it may: the end that made it at once, the
+    /// other one only if that does not.
+    pub(super) fn renew_when_used_up(
+        &mut self,
+        now: Instant,
+        (id, role): (IkeSaId, Role),
+        connection: &ConnectionPlan,
+        carried: u64,
+    ) {
         if connection.phase2_limit.is_some_and(|limit| carried >= limit.into()) {
-            self.timers.set(TimerKey::IkeSoft(id), now);
+            let late = match role {
+                Role::Initiator => Duration::ZERO,
+                Role::Responder => defaults::MESSAGE_TIMEOUT,
+            };
+            self.timers.set(TimerKey::IkeSoft(id), now + late);
         }
     }
 
