@@ -4,13 +4,14 @@
 
 mod common;
 
-use common::{A, B, SITE, esp, left, net, right};
+use common::{A, B, SITE, esp, left, net, right, signing};
 use core::time::Duration;
-use drive::Instant;
+use drive::{Instant, SecretBytes};
+use ikev1_core::auth::{Authentication, RemoteKey};
 use ikev1_core::crypto::DhGroup;
 use ikev1_core::{
     Action, Command, Config, ConnectionConfig, Endpoint, Event, Failure, IkeSaState, IkeSaStatus, Phase1Mode, Plan,
-    PolicyConfig, PolicyId, Status,
+    PolicyConfig, PolicyId, Status, Users, Xauth, XauthClient, XauthServer,
 };
 use simnet::{Chance, Harness, Link, NodeId, World};
 use std::fmt::Write as _;
@@ -44,29 +45,47 @@ enum Exchange {
 struct Case {
     name: &'static str,
     exchange: Exchange,
-    change: fn(ConnectionConfig) -> ConnectionConfig,
+    change: Change,
 }
 
-const fn case(name: &'static str, exchange: Exchange, change: fn(ConnectionConfig) -> ConnectionConfig) -> Case {
+/// What is special about the connection of an end; `true` for the one that starts.
+type Change = fn(ConnectionConfig, bool) -> ConnectionConfig;
+
+const fn case(name: &'static str, exchange: Exchange, change: Change) -> Case {
     Case { name, exchange, change }
 }
 
-fn as_it_is(connection: ConnectionConfig) -> ConnectionConfig {
+fn as_it_is(connection: ConnectionConfig, _: bool) -> ConnectionConfig {
     connection
 }
 
-fn aggressive(connection: ConnectionConfig) -> ConnectionConfig {
+fn aggressive(connection: ConnectionConfig, _: bool) -> ConnectionConfig {
     connection.mode(Phase1Mode::Aggressive).dangerously_allow_aggressive_mode(true)
 }
 
-fn in_parts(connection: ConnectionConfig) -> ConnectionConfig {
+fn in_parts(connection: ConnectionConfig, _: bool) -> ConnectionConfig {
     connection.fragment_size(128)
+}
+
+/// Each knows the key of the other, so that nobody has to be asked.
+fn rsa(connection: ConnectionConfig, starts: bool) -> ConnectionConfig {
+    let (ours, theirs) = if starts { ("left", "right") } else { ("right", "left") };
+    let local = signing::credential(ours, &[]);
+    let remote = RemoteKey::Key(signing::key(theirs));
+    signing::signing(connection, ours, theirs, &[]).authentication(Authentication::RsaSignature { local, remote })
+}
+
+fn xauth(connection: ConnectionConfig, starts: bool) -> ConnectionConfig {
+    let client = || XauthClient::new().credentials("alice".into(), SecretBytes::copied(b"secret"));
+    connection.xauth(if starts { Xauth::Client(client()) } else { Xauth::Server(XauthServer::new()) })
 }
 
 const CASES: &[Case] = &[
     case("main mode, pre-shared key", Exchange::Tunnel, as_it_is),
     case("main mode, in parts of 128", Exchange::Tunnel, in_parts),
     case("aggressive mode, pre-shared key", Exchange::Tunnel, aggressive),
+    case("main mode, RSA signatures", Exchange::Tunnel, rsa),
+    case("main mode, key and XAUTH", Exchange::Tunnel, xauth),
     case("quick mode", Exchange::Quick, as_it_is),
     case("quick mode with PFS", Exchange::Quick, as_it_is),
     case("renewal of IPsec SAs", Exchange::RekeyChild, as_it_is),
@@ -101,12 +120,16 @@ fn plans(case: &Case) -> [Plan; 2] {
     let pfs = case.name.ends_with("PFS");
     let left = left().policy(second([10, 10, 3, 0], [10, 10, 4, 0], pfs));
     let right = right().policy(second([10, 10, 4, 0], [10, 10, 3, 0], pfs));
-    [left, right].map(|connection| Config::new().connection((case.change)(connection)).build().unwrap())
+    [(left, true), (right, false)]
+        .map(|(connection, starts)| Config::new().connection((case.change)(connection, starts)).build().unwrap())
 }
 
 struct Run {
     harness: Harness<Endpoint>,
     nodes: [NodeId; 2],
+    users: Users,
+    /// How many actions of each end were looked through for questions.
+    looked: [usize; 2],
 }
 
 impl Run {
@@ -120,7 +143,9 @@ impl Run {
         for ((node, plan), entropy) in nodes.into_iter().zip(plans(case)).zip(entropy) {
             harness.place(node, Endpoint::new(plan, Box::new(entropy)));
         }
-        let mut run = Self { harness, nodes };
+        let mut users = Users::new();
+        users.insert("alice".into(), SecretBytes::copied(b"secret"));
+        let mut run = Self { harness, nodes, users, looked: [0; 2] };
         if case.exchange != Exchange::Tunnel {
             run.acquire(0);
             assert!(run.wait(|run| run.both(established)), "a perfect link");
@@ -146,8 +171,30 @@ impl Run {
             if self.harness.step_until(end).unwrap().is_none() {
                 return false;
             }
+            self.answer();
         }
         true
+    }
+
+    /// Answers the questions who a user is.
+    fn answer(&mut self) {
+        for (node, looked) in self.nodes.into_iter().zip(&mut self.looked) {
+            let actions = self.harness.actions(node);
+            let fresh = actions.get(*looked..).unwrap_or_default();
+            *looked = actions.len();
+            let answers: Vec<Command> = fresh
+                .iter()
+                .filter_map(|(_, action)| match action {
+                    Action::VerifyUser(ask) => {
+                        Some(Command::ProvideVerdict { ticket: ask.ticket, verdict: self.users.verify(ask) })
+                    }
+                    _ => None,
+                })
+                .collect();
+            for answer in answers {
+                self.harness.command(node, answer).unwrap().unwrap();
+            }
+        }
     }
 
     fn told(&self, node: NodeId, wanted: fn(&Event) -> bool) -> bool {
@@ -201,6 +248,7 @@ impl Run {
         for node in self.nodes {
             drop(self.harness.take_actions(node));
         }
+        self.looked = [0; 2];
         self.harness.world.set_links(link);
         let began = self.harness.now();
         self.start(exchange);
@@ -240,7 +288,13 @@ fn cell(case: &Case, link: Link) -> String {
             Err(failure) => {
                 let own_limit = matches!(
                     failure,
-                    Failure::Timeout { .. } | Failure::HalfOpenTimeout | Failure::PeerDead | Failure::ProbablyWrongKey
+                    Failure::Timeout { .. }
+                        | Failure::HalfOpenTimeout
+                        | Failure::PeerDead
+                        | Failure::UserTimeout
+                        // The other end told that its own limit was reached.
+                        | Failure::IkeSaGone
+                        | Failure::ProbablyWrongKey
                 );
                 assert!(own_limit, "{}, seed {seed}: {failure}", case.name);
             }
