@@ -71,7 +71,7 @@ pub use plan::{
 };
 pub use selector::{SelectorError, TrafficSelector};
 pub use state_name::{DpdState, IkeSaState, StateName};
-pub use status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status};
+pub use status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status, TransactionStatus};
 pub use transaction::{
     AskUser, ClientSettings, Network, Unity, UserName, UserVerdict, Users, VerifyUser, XauthAnswer, XauthField,
     XauthKind, XauthQuestion,
