@@ -124,9 +124,9 @@ fn while_the_caller_thinks_the_sa_waits_and_takes_nothing_in() {
     pair.drain();
     let [question] = pair.right.questions.as_slice() else { panic!() };
     let (ticket, now) = (question.ticket, pair.now);
-    let answer = Command::CertificateVerdict { ticket, key: Some(key("left")) };
-    pair.right.endpoint.handle_command(now, answer.clone()).unwrap();
-    assert_eq!(pair.right.endpoint.handle_command(now, answer), Err(CommandError::UnknownTicket(ticket)));
+    let answer = || Command::CertificateVerdict { ticket, key: Some(key("left")) };
+    pair.right.endpoint.handle_command(now, answer()).unwrap();
+    assert_eq!(pair.right.endpoint.handle_command(now, answer()), Err(CommandError::UnknownTicket(ticket)));
     pair.settle();
     assert!(pair.left.established() && pair.right.established());
 }
