@@ -75,6 +75,9 @@ fn the_pre_shared_key_and_the_shared_secret_open_the_same_and_prove_every_hash()
     assert_eq!(totals.breaches, 0);
     let verified = ["HASH_I", "HASH_R", "HASH(1)", "HASH(2)", "HASH(3)", "HASH(1)", "HASH(1)"];
     assert_eq!(hashes(&proven), verified.map(|name| format!("{name}: verified")));
+    // These peers claim to be behind a NAT, by hashes of addresses that they do not have.
+    assert_eq!(proven.matches("NAT-D of the destination: as it is here").count(), 2);
+    assert_eq!(proven.matches("NAT-D of the source: not as it is here").count(), 2);
     let without: String = proven.split_inclusive('\n').filter(|line| !line.contains(": verified")).collect();
     assert_eq!(without, expected);
 }
@@ -161,6 +164,39 @@ fn json_is_one_object_for_each_frame_with_the_same_facts() {
     let transform = &sa["inside"][0]["inside"][0];
     assert_eq!(transform["fields"]["Key Length"], 128);
     assert_eq!(frames[9]["inside"][0]["fields"]["SPI"], "1694cec2");
+    assert_eq!(frames[9]["inside"][0]["fields"]["Protocol"]["name"], "ICMP");
+    let settings = Settings { json: true, ..with_secrets("main-psk", PSK) };
+    let proven = self::text("main-psk", &settings).0;
+    let frames: Vec<Value> = proven.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(frames[2]["fields"]["NAT-D of the destination"], "as it is here");
+    assert_eq!(frames[4]["fields"]["HASH_I"], "verified");
+    assert_eq!(frames[8]["fields"]["HASH(3)"], "verified");
+}
+
+/// Words that the text holds, without its layout.
+fn words(text: &str) -> std::collections::BTreeSet<String> {
+    let kept = |character: char| character.is_alphanumeric() || "-_.".contains(character);
+    text.split(|character| !kept(character)).filter(|word| word.len() > 1).map(str::to_owned).collect()
+}
+
+#[test]
+fn everything_that_the_text_says_stands_in_the_json() {
+    for name in ["main-psk", "xauth-psk-aggressive", "aggressive-rsa"] {
+        let plain = with_cipher_keys(name);
+        let (told, _) = text(name, &plain);
+        let (json, _) = text(name, &Settings { json: true, ..plain });
+        // Long octets are broken into rows in the text; an octet count stands for hidden and long ones.
+        let rows = |line: &&str| line.trim().len() < 64 || line.contains(": ");
+        let told: String = told.lines().filter(rows).flat_map(|line| [line, "\n"]).collect();
+        let known = words(&json);
+        let layout = ["octets", "not", "shown", "empty"];
+        let missing: Vec<_> = words(&told)
+            .into_iter()
+            .filter(|word| !known.contains(word) && !layout.contains(&word.as_str()) && !json.contains(word.as_str()))
+            .filter(|word| word.parse::<u64>().is_err())
+            .collect();
+        assert!(missing.is_empty(), "{name}: {missing:?}");
+    }
 }
 
 #[test]

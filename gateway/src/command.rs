@@ -1,8 +1,10 @@
+use alloc::boxed::Box;
+use core::net::IpAddr;
 use ikev1_core::auth::RsaVerifyingKey;
-use ikev1_core::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
+use ikev1_core::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket, UserVerdict, XauthAnswer};
 
-/// What the caller can ask of a [`Gateway`](crate::Gateway).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the caller can ask of a [`Gateway`](crate::Gateway). It may hold a password, so it is not copied.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Command {
     /// Negotiates all associations of a connection.
@@ -56,6 +58,27 @@ pub enum Command {
         /// The ISAKMP SA to ask under.
         ike_sa: IkeSaId,
     },
+    /// Answers [`Action::VerifyUser`](crate::Action::VerifyUser).
+    ProvideVerdict {
+        /// The number of the question.
+        ticket: Ticket,
+        /// Whether the user is who he says.
+        verdict: UserVerdict,
+    },
+    /// Answers [`Action::AskUser`](crate::Action::AskUser).
+    ProvideAnswer {
+        /// The number of the question.
+        ticket: Ticket,
+        /// What the user says; `None` when there is no user to ask.
+        answer: Option<Box<XauthAnswer>>,
+    },
+    /// Answers [`Action::AllocateAddress`](crate::Action::AllocateAddress).
+    ProvideAddress {
+        /// The number of the question.
+        ticket: Ticket,
+        /// The address of the client; `None` when there is none to give.
+        address: Option<IpAddr>,
+    },
 }
 
 impl From<Command> for ikev1_core::Command {
@@ -71,6 +94,9 @@ impl From<Command> for ikev1_core::Command {
             Command::CloseAll => Self::CloseAll,
             Command::CertificateVerdict { ticket, key } => Self::CertificateVerdict { ticket, key },
             Command::Probe { ike_sa } => Self::Probe { ike_sa },
+            Command::ProvideVerdict { ticket, verdict } => Self::ProvideVerdict { ticket, verdict },
+            Command::ProvideAnswer { ticket, answer } => Self::ProvideAnswer { ticket, answer },
+            Command::ProvideAddress { ticket, address } => Self::ProvideAddress { ticket, address },
         }
     }
 }

@@ -57,7 +57,7 @@ pub enum Command {
     ProvideSpi {
         /// The number of the question.
         ticket: Ticket,
-        /// The inbound SPI, 256 or above; `None` when there is none to give.
+        /// The inbound SPI, 256 or above, of IPComp 65535 or below; `None` when there is none to give.
         spi: Option<u32>,
     },
     /// Answers [`Action::VerifyCertificate`](crate::Action::VerifyCertificate).

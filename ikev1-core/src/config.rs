@@ -37,6 +37,7 @@ pub struct Config {
     max_ike_sas: usize,
     pools: Vec<PoolPlan>,
     fragment_limits: FragmentLimits,
+    max_unproven_dh: u32,
 }
 
 impl Default for Config {
@@ -54,6 +55,7 @@ impl Default for Config {
             max_ike_sas: defaults::MAX_IKE_SAS,
             pools: Vec::new(),
             fragment_limits: FragmentLimits::default(),
+            max_unproven_dh: defaults::MAX_UNPROVEN_DH,
         }
     }
 }
@@ -146,6 +148,14 @@ impl Config {
         self
     }
 
+    /// Sets the most Diffie-Hellman exchanges in a second that peers may cause before they have proven
+    /// who they are; two seconds' worth may come at once, half of it for peers named by their address.
+    #[must_use]
+    pub fn max_unproven_dh(mut self, per_second: u32) -> Self {
+        self.max_unproven_dh = per_second;
+        self
+    }
+
     /// Checks everything and returns the plan.
     ///
     /// # Errors
@@ -160,6 +170,7 @@ impl Config {
         }
         check_pools(&self.pools)?;
         check_fragment_limits(&self.fragment_limits)?;
+        within("max_unproven_dh", self.max_unproven_dh.into(), 1..=1_000_000)?;
         let mut connections: Vec<Arc<ConnectionPlan>> = Vec::new();
         for connection in self.connections {
             if connections.iter().any(|other| other.name == connection.name) {
@@ -187,6 +198,7 @@ impl Config {
             max_ike_sas: self.max_ike_sas,
             pools: self.pools,
             fragment_limits: self.fragment_limits,
+            max_unproven_dh: self.max_unproven_dh,
         })
     }
 }

@@ -45,6 +45,8 @@ pub const DELETE_DELAY: Duration = Duration::from_secs(30);
 /// How long a responder waits for each next message of an initiator that has proven nothing: five
 /// sendings of the default schedule, so that one link in a thousand that loses a third gives up here.
 pub const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an end waits for CONNECTED after a peer set the commit bit.
+pub const CONNECTED_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a question to the caller may stay without answer.
 pub const TICKET_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -70,6 +72,9 @@ pub const DPD_IDLE: Duration = Duration::from_secs(20);
 /// How often a NAT mapping is kept open, RFC 3948 §4.
 pub const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// The most Diffie-Hellman exchanges in a second for peers that have proven nothing: at 2048 bits they
+/// take less than half of one core.
+pub const MAX_UNPROVEN_DH: u32 = 200;
 /// The longest IP datagram an IKE message travels in whole, if the peer takes parts: what IPv6 carries
 /// anywhere, and what strongSwan and the clients of Apple have.
 pub const FRAGMENT_SIZE: u16 = 1_280;
@@ -107,10 +112,13 @@ pub const MAX_IKE_SAS: usize = 100_000;
 pub const MAX_CHILDREN_PER_PEER: usize = 256;
 /// The most quick modes at work under one ISAKMP SA.
 pub const MAX_EXCHANGES_PER_SA: usize = 32;
+/// The most quick modes kept under one ISAKMP SA, finished ones that answer repeats included: the oldest
+/// finished one is forgotten first.
+pub const MAX_EXCHANGES_KEPT: usize = 256;
 /// The most finished message ids remembered per ISAKMP SA, so that a replay makes no new SA.
 pub const MAX_FINISHED_IDS: usize = 256;
-/// The most acquires that wait for one ISAKMP SA.
-pub const MAX_WAITING_ACQUIRES: usize = 64;
+/// The most acquires that wait for one ISAKMP SA, or for a place under it: one for each policy.
+pub const MAX_WAITING_ACQUIRES: usize = 1_024;
 /// How often one stored reply answers a repeat.
 pub const MAX_REPLY_RESENDS: u32 = 16;
 /// How many octets go to an address that has proven nothing, for each octet it sent.

@@ -1,6 +1,7 @@
 use crate::fragment::FragmentFault;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
 use crate::negotiate::AnswerError;
+use crate::proposal::Lifetime;
 use alloc::string::String;
 
 /// Why a datagram was dropped: the network or the peer is to blame, and nothing changed.
@@ -85,6 +86,9 @@ pub enum DropReason {
     /// An unprotected Delete or status notification, which never acts.
     #[error("unprotected informational")]
     Unprotected,
+    /// Peers that have proven nothing cause more work than the plan allows: the peer's resend may pass.
+    #[error("too much work for peers that have proven nothing")]
+    WorkLimit,
     /// It is a part of a message, and it or the whole cannot be used.
     #[error("fragment: {0}")]
     Fragment(FragmentFault),
@@ -159,6 +163,18 @@ pub enum Failure {
     /// The peer changed the traffic selectors in its answer.
     #[error("traffic selectors changed in the answer")]
     SelectorsChanged,
+    /// The responder announced a lifetime outside of what the policy takes.
+    #[error("lifetime {0} is outside of what the policy takes")]
+    Lifetime(Lifetime),
+    /// Transport mode was asked for traffic of other addresses than those of the two ends.
+    #[error("transport mode is for the two ends themselves")]
+    NotTheEnds,
+    /// All that the policy offers has AH, which a NAT between the ends breaks.
+    #[error("AH cannot pass the NAT between the ends")]
+    AhBehindNat,
+    /// The NAT-OA payloads are more than two, or of another family than the packets.
+    #[error("bad NAT-OA payloads")]
+    OriginalAddress,
     /// The payloads are malformed.
     #[error("malformed")]
     Malformed,

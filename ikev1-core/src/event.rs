@@ -1,10 +1,10 @@
-use crate::action::{Direction, Lifetimes, RemoveReason};
+use crate::action::{Direction, Lifetimes, RemoveReason, SpiPair};
 use crate::crypto::DhGroup;
 use crate::error::Failure;
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role};
 use crate::negotiate::Refusals;
-use crate::proposal::{Phase1Transform, Protection};
+use crate::proposal::{Bundle, Phase1Transform};
 use crate::selector::TrafficSelector;
 use crate::transaction::{ClientSettings, UserName};
 use alloc::boxed::Box;
@@ -167,7 +167,7 @@ pub enum Event {
         /// The pair.
         child: ChildId,
         /// What was chosen.
-        chosen: Protection,
+        chosen: Bundle,
         /// The number of its proposal in the offer.
         number: u8,
         /// As responder, why those before it were passed over.
@@ -185,12 +185,8 @@ pub enum Event {
         policy: PolicyId,
         /// Which end sent the first message.
         role: Role,
-        /// The SPI of what this end receives.
-        inbound_spi: u32,
-        /// The SPI of what this end sends.
-        outbound_spi: u32,
-        /// Protocol and algorithms.
-        suite: Protection,
+        /// Its protocols with their SPIs, in the order in which they are applied to an outbound packet.
+        sas: Vec<SpiPair>,
         /// The group of perfect forward secrecy.
         pfs: Option<DhGroup>,
         /// The traffic of this side.

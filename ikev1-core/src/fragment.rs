@@ -9,7 +9,7 @@ use crate::flight::Fingerprint;
 use crate::ids::{Cookies, IkeSaId};
 use crate::message::{built, clear};
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -108,6 +108,8 @@ pub(crate) enum Step {
     Repeat,
     /// It was the one that was missing: the whole message.
     Whole(Vec<u8>),
+    /// It is one of a message that was whole before, which the peer sends again: it waits for an answer.
+    Again(Vec<u8>),
 }
 
 /// The parts of one message.
@@ -123,30 +125,27 @@ struct Set {
     kept: usize,
     last: Option<usize>,
     octets: usize,
-    /// It was whole: which parts came again since.
-    again: Option<BTreeSet<u8>>,
+    /// When it was whole the last time.
+    whole: Option<Instant>,
 }
 
 impl Set {
     const fn new(serial: u64, began: Instant) -> Self {
-        Self { serial, began, slots: Vec::new(), kept: 0, last: None, octets: 0, again: None }
+        Self { serial, began, slots: Vec::new(), kept: 0, last: None, octets: 0, whole: None }
     }
 
     /// Returns whether a part is one of a message that was whole already.
     fn is_over_for(&self, part: &Fragment<&[u8]>) -> bool {
-        self.again.is_some() && self.check(part, &FragmentLimits::default()) != Ok(false)
+        self.whole.is_some() && self.check(part, &FragmentLimits::default()) != Ok(false)
     }
 
-    /// Counts a part that came again; when all did, the message did.
-    fn came_again(&mut self, number: u8) -> bool {
-        let kept = self.kept;
-        let Some(again) = &mut self.again else { return false };
-        again.insert(number);
-        let whole = again.len() == kept;
-        if whole {
-            again.clear();
+    /// Returns whether a part that is there already belongs to a resend, not to a link that doubles.
+    fn is_sent_again(&mut self, now: Instant) -> bool {
+        let again = self.whole.is_some_and(|whole| now >= whole + RESEND_GAP);
+        if again {
+            self.whole = Some(now);
         }
-        whole
+        again
     }
 
     /// Holds a part against those that are there, without keeping it: `false` for one that is there.
@@ -201,6 +200,9 @@ impl Set {
     }
 }
 
+/// How long after its message was whole a part is taken for one of a resend: no peer is so fast, and
+/// few links double so late.
+const RESEND_GAP: Duration = Duration::from_millis(400);
 /// What a slot weighs besides its octets: many tiny parts must not be cheap.
 pub(crate) const SLOT: usize = 64;
 
@@ -234,7 +236,7 @@ impl Assembly {
         match set.check(part, limits) {
             Ok(true) => {}
             Ok(false) => {
-                let step = if set.came_again(part.number) { Step::Whole(set.join()) } else { Step::Repeat };
+                let step = if set.is_sent_again(now) { Step::Again(set.join()) } else { Step::Repeat };
                 self.put(which, set);
                 return Ok(step);
             }
@@ -245,7 +247,7 @@ impl Assembly {
             Err(fault) => return Err(fault),
         }
         let step = if set.keep(part) {
-            set.again = Some(BTreeSet::new());
+            set.whole = Some(now);
             Step::Whole(set.join())
         } else {
             Step::Kept
@@ -262,6 +264,13 @@ impl Assembly {
     /// Forgets a message that was whole and could not be used, so that the next sending begins anew.
     pub(crate) fn discard(&mut self, which: &Which) {
         self.take(which);
+    }
+
+    /// Lets the next part of a message that was sent again, but not answered, count as a resend too.
+    pub(crate) fn retry(&mut self, which: &Which) {
+        if let Some(set) = self.sets.get_mut(which) {
+            set.whole = set.whole.map(|_| Instant::ZERO);
+        }
     }
 
     /// Returns a new set; if its SA has too many, the oldest of them goes.
@@ -307,7 +316,7 @@ impl Assembly {
         let mut gone = 0;
         while self.deadline(age).is_some_and(|at| at <= now) {
             let Some(oldest) = self.by_age.values().next().copied() else { break };
-            gone += usize::from(self.take(&oldest).is_some_and(|set| set.again.is_none()));
+            gone += usize::from(self.take(&oldest).is_some_and(|set| set.whole.is_none()));
         }
         gone
     }
@@ -320,7 +329,7 @@ impl Assembly {
 
     /// Returns how many messages wait for parts, and what is kept in octets.
     pub(crate) fn load(&self) -> (usize, usize) {
-        (self.sets.values().filter(|set| set.again.is_none()).count(), self.weight)
+        (self.sets.values().filter(|set| set.whole.is_none()).count(), self.weight)
     }
 }
 
@@ -418,8 +427,8 @@ mod tests {
         orders(n - 1).into_iter().flat_map(longer).collect()
     }
 
-    fn feed(assembly: &mut Assembly, number: usize, of: usize) -> Result<Step, FragmentFault> {
-        let data = [b'a' + u8::try_from(number).unwrap(); 3];
+    fn feed(assembly: &mut Assembly, first: u8, number: usize, of: usize) -> Result<Step, FragmentFault> {
+        let data = [first + u8::try_from(number).unwrap(); 3];
         let number = u8::try_from(number + 1).unwrap();
         assembly.insert(at(1), which(1, 1), &part(number, usize::from(number) == of, &data), &LIMITS)
     }
@@ -427,17 +436,17 @@ mod tests {
     #[test]
     fn up_to_six_parts_come_in_any_order_each_twice_and_a_second_message_follows() {
         for n in 1..=6 {
-            let wanted: Vec<u8> = (0..n).flat_map(|number| [b'a' + u8::try_from(number).unwrap(); 3]).collect();
             for order in orders(n) {
                 let mut assembly = Assembly::default();
-                for _message in 0..2 {
+                for first in [b'a', b'A'] {
+                    let wanted = (0..n).flat_map(|number| [first + u8::try_from(number).unwrap(); 3]).collect();
                     for (place, number) in order.iter().enumerate() {
-                        let step = feed(&mut assembly, *number, n).unwrap();
+                        let step = feed(&mut assembly, first, *number, n).unwrap();
                         if place + 1 == n {
-                            assert_eq!(step, Step::Whole(wanted.clone()), "{order:?}");
+                            assert_eq!(step, Step::Whole(Vec::clone(&wanted)), "{order:?}");
                         } else {
                             assert_eq!(step, Step::Kept, "{order:?}");
-                            assert_eq!(feed(&mut assembly, *number, n), Ok(Step::Repeat), "{order:?}");
+                            assert_eq!(feed(&mut assembly, first, *number, n), Ok(Step::Repeat), "{order:?}");
                         }
                     }
                     assert_eq!(assembly.load().0, 0);
@@ -540,20 +549,22 @@ mod tests {
     #[test]
     fn a_part_that_came_twice_is_not_taken_for_the_beginning_of_the_next_message() {
         let mut assembly = Assembly::default();
-        let mut insert = |part: &Fragment<&[u8]>| assembly.insert(at(1), which(1, 1), part, &LIMITS).unwrap();
-        assert_eq!(insert(&part(1, false, b"first")), Step::Kept);
-        assert_eq!(insert(&part(2, true, b" tail")), Step::Whole(b"first tail".to_vec()));
-        assert_eq!(insert(&part(2, true, b" tail")), Step::Repeat);
-        // Once all of it came again, it is the message again: the peer waits for its answer.
-        assert_eq!(insert(&part(1, false, b"first")), Step::Whole(b"first tail".to_vec()));
-        assert_eq!(insert(&part(2, true, b" tail")), Step::Repeat);
-        assert_eq!(insert(&part(1, false, b"next")), Step::Kept);
-        assert_eq!(insert(&part(2, true, b" tail")), Step::Whole(b"next tail".to_vec()));
+        let mut now = at(1);
+        let mut insert = |now, part: &Fragment<&[u8]>| assembly.insert(now, which(1, 1), part, &LIMITS).unwrap();
+        assert_eq!(insert(now, &part(1, false, b"first")), Step::Kept);
+        assert_eq!(insert(now, &part(2, true, b" tail")), Step::Whole(b"first tail".to_vec()));
+        assert_eq!(insert(now, &part(2, true, b" tail")), Step::Repeat);
+        // Later it is a resend: the peer waits for its answer, whichever of the parts gets through.
+        now = at(3);
+        assert_eq!(insert(now, &part(2, true, b" tail")), Step::Again(b"first tail".to_vec()));
+        assert_eq!(insert(now, &part(1, false, b"first")), Step::Repeat);
+        assert_eq!(insert(now, &part(1, false, b"next")), Step::Kept);
+        assert_eq!(insert(now, &part(2, true, b" tail")), Step::Whole(b"next tail".to_vec()));
         // A longer and a shorter one.
-        assert_eq!(insert(&part(3, true, b"c")), Step::Kept);
-        assert_eq!(insert(&part(1, false, b"a")), Step::Kept);
-        assert_eq!(insert(&part(2, false, b"b")), Step::Whole(b"abc".to_vec()));
-        assert_eq!(insert(&part(1, true, b"x")), Step::Whole(b"x".to_vec()));
+        assert_eq!(insert(now, &part(3, true, b"c")), Step::Kept);
+        assert_eq!(insert(now, &part(1, false, b"a")), Step::Kept);
+        assert_eq!(insert(now, &part(2, false, b"b")), Step::Whole(b"abc".to_vec()));
+        assert_eq!(insert(now, &part(1, true, b"x")), Step::Whole(b"x".to_vec()));
     }
 
     #[test]
@@ -587,7 +598,7 @@ mod tests {
                         let part = Fragment::parse(payloads.iter().next().unwrap()).unwrap();
                         match assembly.insert(at(1), which(1, part.id), &part, &limits).unwrap() {
                             Step::Kept => {}
-                            Step::Repeat => panic!("no part is its own repeat"),
+                            Step::Repeat | Step::Again(_) => panic!("no part is its own repeat"),
                             Step::Whole(octets) => whole = Some(octets),
                         }
                     }

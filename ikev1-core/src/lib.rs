@@ -25,6 +25,7 @@ mod config;
 mod counters;
 pub mod crypto;
 pub mod defaults;
+mod dh_budget;
 mod error;
 mod event;
 mod flight;
@@ -50,8 +51,8 @@ pub mod transition;
 mod unsupported;
 
 pub use action::{
-    Action, AllocateAddress, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason,
-    RemoveSa, VerifyCertificate,
+    Action, AllocateAddress, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes,
+    OriginalAddresses, ProtocolSa, RemoveReason, RemoveSa, SpiPair, VerifyCertificate,
 };
 pub use command::{Command, Handle};
 pub use config::{

@@ -4,6 +4,7 @@ mod aggressive_initiator;
 mod aggressive_responder;
 mod child;
 mod commands;
+mod connected;
 mod fragments;
 mod inform;
 mod install;
@@ -35,6 +36,7 @@ mod xauth_server;
 use crate::action::Action;
 use crate::command::{Command, Handle};
 use crate::counters::{Counters, OwnCounters};
+use crate::dh_budget::DhBudget;
 use crate::error::{CommandError, DropReason};
 use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, Ticket};
@@ -49,9 +51,18 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
+use ipsec_wire::registry::ProtocolId;
 use rand_core::CryptoRng;
 
 pub(crate) use mode_config_server::pool_of;
+/// What the caller was asked under a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// An SPI of a protocol, for the quick mode with this message id.
+    Spi(u32, ProtocolId),
+    /// A verdict on certificates.
+    Verdict,
+}
 
 /// An IKEv1 endpoint: UDP payloads, ticks and commands in; actions out.
 ///
@@ -66,7 +77,8 @@ pub struct Endpoint {
     clock: MonotonicClock,
     table: Table,
     timers: Timers<TimerKey>,
-    tickets: BTreeMap<Ticket, (IkeSaId, u32)>,
+    dh_budget: DhBudget,
+    tickets: BTreeMap<Ticket, (IkeSaId, Asked)>,
     /// Questions of phase 1.5 that the caller has not answered.
     questions: BTreeMap<Ticket, (IkeSaId, u32)>,
     /// The addresses for clients, in the order of the plan's pools.
@@ -91,6 +103,7 @@ impl Endpoint {
             clock: MonotonicClock::new(),
             table: Table::default(),
             timers: Timers::new(),
+            dh_budget: DhBudget::new(),
             tickets: BTreeMap::new(),
             questions: BTreeMap::new(),
             pools,

@@ -4,7 +4,8 @@ use crate::crypto::DhGroup;
 use crate::fragment::{FragmentLimits, Fragmentation};
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, PolicyId, Role};
-use crate::proposal::{AuthenticationMethod, IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
+use crate::negotiate::Rules;
+use crate::proposal::{AuthenticationMethod, Bundle, IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -122,6 +123,7 @@ pub struct Plan {
     pub(crate) max_half_open_per_address: usize,
     pub(crate) max_ike_sas: usize,
     pub(crate) fragment_limits: FragmentLimits,
+    pub(crate) max_unproven_dh: u32,
     pub(crate) pools: Vec<PoolPlan>,
 }
 
@@ -201,6 +203,8 @@ pub struct ConnectionPlan {
     pub(crate) send_notifies: bool,
     pub(crate) trust_unprotected_errors: bool,
     pub(crate) children_end_with_ike: bool,
+    pub(crate) commit_bit: bool,
+    pub(crate) phase2_limit: Option<u32>,
     pub(crate) soft_per_mille: (u32, u32),
     pub(crate) jitter_per_mille: u32,
     /// Whether weak algorithms and keys are allowed.
@@ -292,12 +296,16 @@ pub struct PolicyPlan {
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
     pub(crate) mode: Mode,
-    pub(crate) suites: Vec<Protection>,
+    pub(crate) suites: Vec<Bundle>,
     pub(crate) pfs: Option<DhGroup>,
     pub(crate) lifetime: Duration,
     pub(crate) kilobytes: Option<u64>,
+    pub(crate) extended_sequence: bool,
     pub(crate) accept_narrower: bool,
     pub(crate) dynamic: Dynamic,
+    pub(crate) always_send_ids: bool,
+    /// What is done with the lifetimes that a peer offers or announces.
+    pub(crate) rules: Rules,
 }
 
 /// Which side of a policy is the address that mode-config gives to a client.
@@ -353,15 +361,16 @@ impl PolicyPlan {
         Some(Cow::Owned(policy))
     }
 
-    /// Returns the transforms of phase 2 as they are offered.
-    pub(crate) fn offer(&self) -> Vec<IpsecTransform> {
+    /// Returns the suites of phase 2 as they are offered: each the transforms of its parts.
+    pub(crate) fn offer(&self) -> Vec<Vec<IpsecTransform>> {
         let lifetime = Lifetime { seconds: Some(self.lifetime.as_secs()), kilobytes: self.kilobytes };
         let transform = |protection: &Protection| IpsecTransform {
             mode: self.mode,
             pfs: self.pfs,
             lifetime,
+            extended_sequence: self.extended_sequence && protection.has_sequence(),
             ..IpsecTransform::new(*protection)
         };
-        self.suites.iter().map(transform).collect()
+        self.suites.iter().map(|bundle| bundle.parts().iter().map(transform).collect()).collect()
     }
 }

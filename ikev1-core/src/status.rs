@@ -1,8 +1,8 @@
-use crate::action::{Encapsulation, Lifetimes};
+use crate::action::{Encapsulation, Lifetimes, SpiPair};
 use crate::counters::{Counters, OwnCounters};
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role};
-use crate::proposal::{Mode, Phase1Transform, Protection};
+use crate::proposal::{Mode, Phase1Transform};
 use crate::selector::TrafficSelector;
 use crate::state_name::{DpdState, IkeSaState, StateName};
 use crate::transaction::UserName;
@@ -108,6 +108,8 @@ pub struct ExchangeStatus {
     pub state: StateName,
     /// The pair it makes.
     pub child: ChildId,
+    /// Whether the peer set the commit bit: `Commit bit received`.
+    pub commit_received: bool,
     /// Resends left for the message that waits for an answer: `Packet Retry Counter`.
     pub resends_left: Option<u32>,
 }
@@ -127,12 +129,8 @@ pub struct ChildStatus {
     pub name: String,
     /// Which end sent the first message of its quick mode.
     pub role: Role,
-    /// The SPI of what this end receives.
-    pub inbound_spi: u32,
-    /// The SPI of what this end sends; 0 while it is being made.
-    pub outbound_spi: u32,
-    /// Protocol and algorithms.
-    pub protection: Protection,
+    /// Its protocols with their SPIs, in the order in which they are applied to an outbound packet.
+    pub sas: Vec<SpiPair>,
     /// Tunnel or transport.
     pub mode: Mode,
     /// Native or in UDP.

@@ -4,6 +4,8 @@
 //! counted before any of its payloads is looked at. The negative tests are generated from the same
 //! rows.
 
+#![doc = include_str!("transition.txt")]
+
 use crate::auth::ProofKind;
 use crate::error::DropReason;
 use crate::ids::Role;
@@ -330,6 +332,34 @@ pub const TABLE: &[Row] = &[
         section: "RFC 2409 §5.5",
     },
     Row {
+        exchange: ExchangeType::QUICK,
+        receiver: Role::Initiator,
+        state: StateName::QuickSendingHash,
+        message: 4,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, N],
+        permitted: &[VIDS],
+        answer: 0,
+        next: StateName::QuickDone,
+        timer: "soft",
+        section: "RFC 2408 §3.1",
+    },
+    Row {
+        exchange: ExchangeType::QUICK,
+        receiver: Role::Responder,
+        state: StateName::QuickSendingHash,
+        message: 4,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, N],
+        permitted: &[VIDS],
+        answer: 0,
+        next: StateName::QuickDone,
+        timer: "soft",
+        section: "RFC 2408 §3.1",
+    },
+    Row {
         exchange: ExchangeType::INFORMATIONAL,
         receiver: Role::Responder,
         state: StateName::InfoIdle,
@@ -511,7 +541,7 @@ mod tests {
             "Aggressive responder SAKEAUTHSENT message 3 clear or encrypted: Hash [Certificate x8] \
              [Certificate Request x64] [Notification x8] [Vendor ID x64] [NAT-D (RFC 3947) x32] [NAT-D (drafts 00-03) x32] [SA KEK x32] -> UP (soft) RFC 2409 §5.4, RFC 3947 §3.2"
         );
-        assert_eq!(text.len(), 17);
+        assert_eq!(text.len(), 19);
     }
 
     #[test]

@@ -24,6 +24,7 @@ const OBEY: Rules = Rules {
     order: ikev1_core::negotiate::Order::Offer,
     lifetime: LifetimeRule::Obey,
     shortest: ikev1_core::proposal::Lifetime { seconds: None, kilobytes: None },
+    longest: ikev1_core::proposal::Lifetime { seconds: None, kilobytes: None },
 };
 
 /// The bodies of phase 1 that travelled in the clear, and those that were opened.

@@ -16,7 +16,7 @@ pub(crate) enum Verdict {
 
 /// The receiving end of data sequencing.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Receiver {
+pub(crate) struct Sequence {
     expected: u32,
     /// The number that would continue a run of old ones.
     run_next: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Receiver {
     believed_after: u8,
 }
 
-impl Receiver {
+impl Sequence {
     /// Returns a receiver that expects 0 and believes a run of `believed_after` old numbers (0: never).
     pub(crate) const fn new(believed_after: u8) -> Self {
         Self { expected: 0, run_next: 0, run_length: 0, believed_after }
@@ -63,32 +63,32 @@ mod tests {
 
     #[test]
     fn numbers_begin_at_zero_wrap_and_are_taken_once() {
-        let mut receiver = Receiver::new(0);
-        assert_eq!(receiver.take(0), Verdict::New);
-        assert_eq!(receiver.take(0), Verdict::Old);
-        assert_eq!(receiver.take(WINDOW), Verdict::New);
-        assert_eq!(receiver.take(SEQUENCE_MODULUS - 1), Verdict::New);
-        assert_eq!(receiver.take(0), Verdict::New);
+        let mut sequence = Sequence::new(0);
+        assert_eq!(sequence.take(0), Verdict::New);
+        assert_eq!(sequence.take(0), Verdict::Old);
+        assert_eq!(sequence.take(WINDOW), Verdict::New);
+        assert_eq!(sequence.take(SEQUENCE_MODULUS - 1), Verdict::New);
+        assert_eq!(sequence.take(0), Verdict::New);
     }
 
     #[test]
     fn a_run_of_old_numbers_is_believed_after_the_threshold_and_a_broken_run_is_not() {
-        let mut receiver = Receiver::new(3);
-        assert_eq!(receiver.take(1_000), Verdict::New);
+        let mut sequence = Sequence::new(3);
+        assert_eq!(sequence.take(1_000), Verdict::New);
         for number in [5, 6, 8, 9] {
-            assert_eq!(receiver.take(number), Verdict::Old);
+            assert_eq!(sequence.take(number), Verdict::Old);
         }
-        assert_eq!(receiver.take(10), Verdict::Resynchronised);
-        assert_eq!(receiver.take(11), Verdict::New);
+        assert_eq!(sequence.take(10), Verdict::Resynchronised);
+        assert_eq!(sequence.take(11), Verdict::New);
     }
 
     proptest! {
         #[test]
         fn the_receiver_agrees_with_numbers_that_never_wrap(start in 0u64..1 << 26, offset in -(WINDOW as i64)..WINDOW as i64) {
-            let mut receiver = Receiver::new(0);
-            receiver.expected = (start % u64::from(SEQUENCE_MODULUS)) as u32;
+            let mut sequence = Sequence::new(0);
+            sequence.expected = (start % u64::from(SEQUENCE_MODULUS)) as u32;
             let number = (start as i64 + offset).rem_euclid(i64::from(SEQUENCE_MODULUS)) as u32;
-            let verdict = receiver.take(number);
+            let verdict = sequence.take(number);
             prop_assert_eq!(verdict, if offset >= 0 { Verdict::New } else { Verdict::Old });
         }
     }

@@ -46,6 +46,12 @@ struct Arguments {
     /// Numbers the frames, so that late and repeated ones are dropped.
     #[arg(long)]
     sequencing: bool,
+    /// Protects everything by IPsec: IKE with a pre-shared key, ESP in transport mode.
+    #[arg(long)]
+    ipsec: bool,
+    /// Renews the IPsec SAs after this many frames.
+    #[arg(long, value_name = "N", requires = "ipsec")]
+    rekey_after: Option<u16>,
     /// Frames to send each way.
     #[arg(long, value_name = "N", default_value_t = 100)]
     frames: u16,
@@ -77,6 +83,8 @@ fn start(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
         secret: arguments.secret,
         hide: arguments.hide,
         sequencing: arguments.sequencing,
+        ipsec: arguments.ipsec,
+        rekey_after: arguments.rekey_after,
         frames: arguments.frames,
     };
     let outcome = pair::run(&settings, arguments.pcap.is_some(), &mut io::stdout().lock())?;

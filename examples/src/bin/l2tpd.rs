@@ -32,6 +32,7 @@ fn run(config: &Path, check: bool) -> Result<(), DaemonError> {
     let file = File::read(config)?;
     if check {
         file.config().build().map_err(examples::l2tp::daemon::file::FileError::from)?;
+        file.protection()?;
         println!("{}: sound", config.display());
         return Ok(());
     }

@@ -9,7 +9,7 @@ use ipsec_wire::isakmp::vendor::{self, Meaning, NatTraversal};
 use ipsec_wire::isakmp::{Body, Cookie, Header, Message, MessageId, Payloads};
 use ipsec_wire::registry::{AuthMethod, ExchangeType, IkeAttribute, IkeCipher, IkeHash, PayloadType};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Everything that is known of the ISAKMP SAs of a capture.
 #[derive(Default)]
@@ -104,6 +104,41 @@ impl Associations {
     /// Returns under which numbers an SA sends NAT-D and NAT-OA.
     pub fn nat_numbering(&self, header: &Header) -> NatNumbering {
         self.by_cookie.get(&header.initiator_cookie).map_or(NatNumbering::default(), |sa| sa.nat_numbering)
+    }
+
+    /// Compares the NAT-D payloads of a message with the ends that it has in the capture (RFC 3947 §3.2).
+    ///
+    /// Each is the end it speaks of, the destination first, and whether it is that of the capture.
+    pub fn nat_detection(
+        &self,
+        ends: (SocketAddr, SocketAddr),
+        header: &Header,
+        payloads: Payloads<'_>,
+    ) -> Vec<(&'static str, bool)> {
+        let Some(choice) = self.by_cookie.get(&header.initiator_cookie).and_then(|sa| sa.choice) else {
+            return Vec::new();
+        };
+        let types = [PayloadType::NAT_D, PayloadType::NAT_D_DRAFT, self.nat_numbering(header).nat_d()];
+        let hash_of = |end: SocketAddr| {
+            let port = end.port().to_be_bytes();
+            let cookies = [&header.initiator_cookie.0[..], &header.responder_cookie.0[..]];
+            match end.ip() {
+                IpAddr::V4(address) => choice.hash.digest(&[cookies[0], cookies[1], &address.octets(), &port]),
+                IpAddr::V6(address) => choice.hash.digest(&[cookies[0], cookies[1], &address.octets(), &port]),
+            }
+        };
+        let (source, destination) = (hash_of(ends.0), hash_of(ends.1));
+        let hashes: Vec<_> = payloads.iter().filter(|raw| types.contains(&raw.payload_type())).collect();
+        match &hashes[..] {
+            [] => Vec::new(),
+            [first, rest @ ..] => {
+                let of_source = rest.iter().any(|raw| source.matches(raw.body()));
+                vec![
+                    ("NAT-D of the destination", destination.matches(first.body())),
+                    ("NAT-D of the source", of_source),
+                ]
+            }
+        }
     }
 
     /// Decrypts a message if a key is known.

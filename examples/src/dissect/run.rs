@@ -307,7 +307,8 @@ impl Dissector<'_> {
         }
     }
 
-    /// Says whether a HASH payload proves its message, where the keys are known.
+    /// Says whether NAT-D payloads match the ends, and whether a HASH payload proves its message, where
+    /// the keys are known.
     fn prove(
         &mut self,
         packet: &Carried<'_>,
@@ -315,6 +316,11 @@ impl Dissector<'_> {
         payloads: Payloads<'_>,
         sink: &mut dyn Sink,
     ) -> fmt::Result {
+        let ends = (packet.source, packet.destination);
+        for (end, same) in self.associations.nat_detection(ends, header, payloads) {
+            let said = if same { "as it is here" } else { "not as it is here: a NAT, or a hash that is made up" };
+            sink.line(&[Field::new(end, Value::Shown(&said))])?;
+        }
         let source = packet.source.ip();
         let Some(proof) = self.associations.prove(source, header, payloads, &self.settings.keys) else {
             return Ok(());

@@ -1,9 +1,10 @@
 //! The shape of the configuration file.
 
 use super::locate;
-use super::words::{EspProposal, Identity, IkeProposal, Prefix, Remote, SecretText, Span};
-use core::net::IpAddr;
+use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, SecretText, Span, Suites};
+use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
+use ikev1_core::{UserName, Users};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ pub struct File {
     /// Policies that come before those of the connections, first match wins.
     #[serde(default)]
     pub policy: Vec<Policy>,
+    /// The addresses for clients.
+    #[serde(default)]
+    pub pool: Vec<Pool>,
     /// The peers.
     #[serde(default)]
     pub connection: Vec<Connection>,
@@ -133,8 +137,64 @@ pub struct Connection {
     /// Whether phase 1 runs in aggressive mode, in both roles: whoever asks can then try keys offline.
     #[serde(default)]
     pub dangerously_aggressive: bool,
+    /// The user who must prove who he is, at the peer or here.
+    pub xauth: Option<Xauth>,
+    /// What a client is given, or takes.
+    pub mode_config: Option<ModeConfig>,
     /// What is to be protected.
     pub child: Vec<Child>,
+}
+
+/// The user who must prove who he is after the key: at the peer, if `users_file` is given, or here.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Xauth {
+    /// A file with a user and his password on each line, a colon between; whoever is in it may connect.
+    pub users_file: Option<PathBuf>,
+    /// How often a user may try.
+    pub attempts: Option<u32>,
+    /// The name that this end gives.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<SecretText>,
+    /// A file that holds the password, in place of `password`.
+    pub password_file: Option<PathBuf>,
+}
+
+/// What a client is given, if a pool is named, or takes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModeConfig {
+    /// The pool that clients get their addresses from.
+    pub pool: Option<String>,
+    /// Whether settings come without being asked for.
+    #[serde(default)]
+    pub push: bool,
+    /// Servers of names for clients.
+    #[serde(default)]
+    pub dns: Vec<IpAddr>,
+    /// Servers of NetBIOS names for clients.
+    #[serde(default)]
+    pub nbns: Vec<Ipv4Addr>,
+    /// The networks that clients of Cisco's reach through the tunnel; all if none is named.
+    #[serde(default)]
+    pub split_include: Vec<Prefix>,
+    /// A text for clients to show.
+    pub banner: Option<String>,
+    /// The domain that clients' names are in.
+    pub default_domain: Option<String>,
+}
+
+/// A range of addresses for clients.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// The first address.
+    pub first: IpAddr,
+    /// The last address.
+    pub last: IpAddr,
 }
 
 /// Whether long messages of the negotiation are cut in parts.
@@ -165,6 +225,17 @@ pub enum Start {
     Never,
 }
 
+/// What packets are protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Those between two networks.
+    #[default]
+    Tunnel,
+    /// Those between the two ends themselves.
+    Transport,
+}
+
 /// What one pair of IPsec SAs protects.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -175,10 +246,29 @@ pub struct Child {
     pub local: Prefix,
     /// The network behind the peer.
     pub remote: Prefix,
+    /// Tunnel or transport.
+    #[serde(default)]
+    pub mode: Mode,
     /// The choices for the IPsec SAs, best first; all with the same group, or all without.
     pub esp: Option<Vec<EspProposal>>,
+    /// The choices as text, bundles of ESP, AH and IPComp among them, in place of `esp`.
+    pub suites: Option<Suites>,
+    /// The group of perfect forward secrecy for `suites`.
+    pub pfs: Option<Group>,
     /// Their lifetime.
     pub lifetime: Option<Span>,
+    /// The side that is narrowed to the address which mode-config gives to the client.
+    pub client: Option<Side>,
+}
+
+/// A side of a pair of networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Ours: this end is the client.
+    Local,
+    /// The peer's: it is the client.
+    Remote,
 }
 
 /// A policy for packets that no association protects.
@@ -406,6 +496,13 @@ impl Connection {
         if self.ike.as_ref().is_some_and(Vec::is_empty) {
             return refused("ike", "must name at least one proposal");
         }
+        if let Some(xauth) = &self.xauth {
+            let passwords = [xauth.password.is_some(), xauth.password_file.is_some()];
+            match (&xauth.users_file, &xauth.user, passwords) {
+                (Some(_), None, [false, false]) | (None, Some(_), [true, false] | [false, true]) => {}
+                _ => return refused("xauth", "give users_file, or user and either password or password_file"),
+            }
+        }
         if self.child.is_empty() {
             return refused("child", "must name at least one network pair to protect");
         }
@@ -414,6 +511,9 @@ impl Connection {
             prefixes(&field, child.local, child.remote)?;
             if child.name.is_empty() {
                 return Err(FileError::refused(format!("{field}.name"), "must not be empty"));
+            }
+            if child.esp.is_some() && (child.suites.is_some() || child.pfs.is_some()) {
+                return Err(FileError::refused(format!("{field}.esp"), "give esp, or suites and pfs, not both"));
             }
             let Some(esp) = &child.esp else { continue };
             let Some(first) = esp.first() else {
@@ -425,6 +525,47 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Returns the users who may connect.
+    ///
+    /// # Errors
+    /// The users file cannot be read, or a line of it is not `user:password`.
+    pub fn users(&self, field: &str) -> Result<Option<Users>, FileError> {
+        let Some(path) = self.xauth.as_ref().and_then(|xauth| xauth.users_file.as_ref()) else { return Ok(None) };
+        let octets = read_secret(path)?;
+        let mut users = Users::new();
+        for (index, line) in octets.expose().split(|octet| *octet == b'\n').enumerate() {
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let colon = line.iter().position(|octet| *octet == b':').filter(|at| *at > 0);
+            let Some((name, password)) = colon.map(|at| line.split_at(at)) else {
+                let reason = format!("line {} is not user:password", index + 1);
+                return Err(FileError::refused(format!("{field}.xauth.users_file"), reason));
+            };
+            let password = password.get(1..).unwrap_or_default();
+            users.insert(UserName::new(name), SecretBytes::copied(password));
+        }
+        Ok(Some(users))
+    }
+
+    /// Returns the name and password that this end gives.
+    ///
+    /// # Errors
+    /// The password file cannot be read.
+    pub fn credentials(&self) -> Result<Option<(UserName, SecretBytes)>, FileError> {
+        let Some(xauth) = &self.xauth else { return Ok(None) };
+        let Some(user) = &xauth.user else { return Ok(None) };
+        let password = match (&xauth.password, &xauth.password_file) {
+            (Some(password), _) => SecretBytes::copied(password.0.expose()),
+            (None, Some(path)) => {
+                let octets = read_secret(path)?;
+                SecretBytes::copied(octets.expose().strip_suffix(b"\n").unwrap_or(octets.expose()))
+            }
+            (None, None) => SecretBytes::copied(b""),
+        };
+        Ok(Some((UserName::from(user.as_str()), password)))
     }
 
     /// Returns the pre-shared key, from the file or from its own.

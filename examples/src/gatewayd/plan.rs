@@ -1,6 +1,6 @@
 //! From the words of the file to the plan of the engine.
 
-use super::file::{Connection, File, FileError, LogLevel, Parts, PolicyAction};
+use super::file::{Connection, File, FileError, LogLevel, Mode, ModeConfig, Parts, PolicyAction, Side};
 use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Prefix, Remote};
 use core::net::IpAddr;
 use drive::Schedule;
@@ -8,7 +8,9 @@ use gateway::{Config, Exemption, Plan};
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
-    ConnectionConfig, DpdMode, Fragmentation, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector,
+    AddressSource, ClientSettings, ConnectionConfig, DpdMode, Dynamic, Fragmentation, ModeConfigClient,
+    ModeConfigServer, Network, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector, Unity, Xauth,
+    XauthClient, XauthServer,
 };
 use spd::{AddressSelector, ProtocolSelector, Selector};
 
@@ -27,6 +29,9 @@ impl File {
             .dangerously_log_keys(self.daemon.dangerously_keylog_dir.is_some());
         if let Some(timeout) = self.daemon.half_open {
             ike = ike.half_open_timeout(timeout.0);
+        }
+        for pool in &self.pool {
+            ike = ike.address_pool(&pool.name, pool.first, pool.last);
         }
         for (index, connection) in self.connection.iter().enumerate() {
             ike = ike.connection(connection.plan(&format!("connection[{index}]"))?);
@@ -105,23 +110,73 @@ impl Connection {
             Some(idle) => plan.dpd(DpdMode::Both).dpd_idle(idle.0),
             None => plan.dpd(DpdMode::Receive),
         };
+        if let Some(xauth) = &self.xauth {
+            plan = plan.xauth(match self.credentials()? {
+                Some((user, password)) => Xauth::Client(XauthClient::new().credentials(user, password)),
+                None => Xauth::Server(match xauth.attempts {
+                    Some(attempts) => XauthServer::new().attempts(attempts),
+                    None => XauthServer::new(),
+                }),
+            });
+        }
+        if let Some(mode_config) = &self.mode_config {
+            plan = plan.mode_config(mode_config.plan(field)?);
+        }
         for (index, child) in self.child.iter().enumerate() {
             let field = format!("{field}.child[{index}]");
             let mut policy = PolicyConfig::new(&child.name)
                 .local(traffic(child.local, &format!("{field}.local"))?)
                 .remote(traffic(child.remote, &format!("{field}.remote"))?);
             if let Some(proposals) = &child.esp {
-                policy = policy.suites(proposals.iter().map(EspProposal::plan).collect());
+                policy = policy.suites(proposals.iter().map(EspProposal::plan));
                 if let Some(group) = proposals.first().and_then(|first| first.pfs) {
                     policy = policy.pfs(group.plan());
                 }
             }
+            if let Some(suites) = &child.suites {
+                policy = policy.suites(suites.0.clone());
+            }
+            if let Some(group) = child.pfs {
+                policy = policy.pfs(group.plan());
+            }
+            if child.mode == Mode::Transport {
+                policy = policy.mode(ikev1_core::proposal::Mode::Transport);
+            }
             if let Some(lifetime) = child.lifetime {
                 policy = policy.lifetime(lifetime.0);
+            }
+            if let Some(side) = child.client {
+                policy = policy.dynamic(match side {
+                    Side::Local => Dynamic::Local,
+                    Side::Remote => Dynamic::Remote,
+                });
             }
             plan = plan.policy(policy);
         }
         Ok(plan)
+    }
+}
+
+impl ModeConfig {
+    fn plan(&self, field: &str) -> Result<ikev1_core::ModeConfig, FileError> {
+        let Some(pool) = &self.pool else {
+            return Ok(ikev1_core::ModeConfig::Client(ModeConfigClient::new().push(self.push)));
+        };
+        let split = self.split_include.iter().map(|prefix| {
+            Network::new(prefix.address, prefix.length)
+                .ok_or_else(|| FileError::refused(format!("{field}.mode_config.split_include"), "no such network"))
+        });
+        let unity = Unity {
+            banner: self.banner.clone(),
+            default_domain: self.default_domain.clone(),
+            split_include: split.collect::<Result<_, _>>()?,
+            ..Unity::default()
+        };
+        let settings =
+            ClientSettings { dns: self.dns.clone(), nbns: self.nbns.clone(), unity, ..ClientSettings::default() };
+        let server =
+            ModeConfigServer::new().push(self.push).addresses(AddressSource::Pool(pool.clone())).settings(settings);
+        Ok(ikev1_core::ModeConfig::Server(server))
     }
 }
 
@@ -139,7 +194,7 @@ fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
 }
 
 impl Identity {
-    fn plan(&self) -> ikev1_core::Identity {
+    pub(crate) fn plan(&self) -> ikev1_core::Identity {
         match self {
             Self::Address(address) => ikev1_core::Identity::Address(*address),
             Self::Fqdn(name) => ikev1_core::Identity::Fqdn(name.clone()),
@@ -151,7 +206,7 @@ impl Identity {
 }
 
 impl IkeProposal {
-    fn plan(&self) -> Phase1Transform {
+    pub(crate) fn plan(&self) -> Phase1Transform {
         Phase1Transform {
             cipher: match self.cipher {
                 Cipher::Aes128 => CipherAlgorithm::Aes128,
@@ -176,7 +231,7 @@ impl IkeProposal {
 }
 
 impl EspProposal {
-    fn plan(&self) -> Protection {
+    pub(crate) fn plan(&self) -> Protection {
         Protection::Esp {
             cipher: match self.cipher {
                 Cipher::Aes128 => EspCipher::AesCbc(AesKey::Bits128),
@@ -198,7 +253,7 @@ impl EspProposal {
 }
 
 impl Group {
-    fn plan(self) -> DhGroup {
+    pub(crate) fn plan(self) -> DhGroup {
         match self {
             Self::Modp768 => DhGroup::Modp768,
             Self::Modp1024 => DhGroup::Modp1024,
@@ -206,6 +261,11 @@ impl Group {
             Self::Modp2048 => DhGroup::Modp2048,
             Self::Modp3072 => DhGroup::Modp3072,
             Self::Modp4096 => DhGroup::Modp4096,
+            Self::Modp6144 => DhGroup::Modp6144,
+            Self::Modp8192 => DhGroup::Modp8192,
+            Self::Ecp256 => DhGroup::Ecp256,
+            Self::Ecp384 => DhGroup::Ecp384,
+            Self::Ecp521 => DhGroup::Ecp521,
         }
     }
 }

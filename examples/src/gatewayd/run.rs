@@ -10,12 +10,13 @@ use super::sockets::Sockets;
 use super::status;
 use super::trust::Trust;
 use super::tun::Device;
+use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Datagram, Instant, Verdict};
-use gateway::{Action, Command, Gateway, InPacket, Inbound, OutPacket, Outbound, Packet, Plan};
-use ikev1_core::VerifyCertificate;
+use gateway::{Action, Command, ConnectionId, Gateway, InPacket, Inbound, OutPacket, Outbound, Packet, Plan};
+use ikev1_core::{UserVerdict, Users, VerifyCertificate};
 use mio::{Events, Poll, Token};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// Packets that are sealed or opened in one call.
@@ -59,6 +60,10 @@ pub struct Daemon {
     signals: Signals,
     control: Option<Control>,
     keylog: Option<KeyLog>,
+    /// Who may connect, by connection.
+    users: BTreeMap<ConnectionId, Users>,
+    /// The addresses that mode-config gave to this end, as they are on the device.
+    addresses: BTreeMap<ConnectionId, IpAddr>,
     /// Sources that may hold more than was read: the poll reports each arrival only once.
     ready: BTreeSet<Token>,
     buffers: Vec<Vec<u8>>,
@@ -84,6 +89,12 @@ impl Daemon {
             None => None,
         };
         let keylog = file.daemon.dangerously_keylog_dir.as_deref().map(KeyLog::open).transpose()?;
+        let mut users = BTreeMap::new();
+        for (index, connection) in file.connection.iter().enumerate() {
+            let known = connection.users(&format!("connection[{index}]"))?;
+            let id = plan.ike().connection_named(&connection.name);
+            users.extend(id.zip(known));
+        }
         let entropy = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
         Ok(Self {
             log: Log::new(file.daemon.log, &plan),
@@ -96,6 +107,8 @@ impl Daemon {
             signals,
             control,
             keylog,
+            users,
+            addresses: BTreeMap::new(),
             ready: BTreeSet::new(),
             buffers: (0..BATCH).map(|_| vec![0; HEADROOM + LONGEST + TAILROOM]).collect(),
             end: None,
@@ -281,7 +294,24 @@ impl Daemon {
                     }
                 }
                 Action::VerifyCertificate(question) => self.judge(now, &question),
-                Action::Event(event) => self.log.event(now, &event),
+                Action::VerifyUser(question) => {
+                    let refused = UserVerdict::Refuse { message: None };
+                    let verdict = self.users.get(&question.connection).map_or(refused, |users| users.verify(&question));
+                    // The SA may have ended in the same instant.
+                    let _ =
+                        self.engine.handle_command(now, Command::ProvideVerdict { ticket: question.ticket, verdict });
+                }
+                Action::AskUser(question) => {
+                    self.log.warning(now, "the gateway asks for more than the configuration says");
+                    let answer = Command::ProvideAnswer { ticket: question.ticket, answer: None };
+                    let _ = self.engine.handle_command(now, answer);
+                }
+                Action::Event(event) => {
+                    if let gateway::Event::Ike(ikev1_core::Event::Configured { connection, settings, .. }) = &event {
+                        self.take_address(now, *connection, settings.address);
+                    }
+                    self.log.event(now, &event);
+                }
                 other => self.log.line(now, &format!("not performed: {other:?}")),
             }
         }
@@ -295,6 +325,19 @@ impl Daemon {
         }
         // The exchange may have ended in the same instant.
         let _ = self.engine.handle_command(now, answer);
+    }
+
+    /// Puts the address that mode-config gave on the device, in place of the one before.
+    fn take_address(&mut self, now: Instant, connection: ConnectionId, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        let before = self.addresses.insert(connection, address);
+        if before == Some(address) {
+            return;
+        }
+        if let Err(error) = self.device.change_address(before, address) {
+            self.complain(&error, "TUN device");
+        }
+        self.log.line(now, &format!("{address} is on the device"));
     }
 
     fn send(&self, now: Instant, path: drive::Path, payload: &[u8]) {

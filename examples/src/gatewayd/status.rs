@@ -38,6 +38,8 @@ fn ike_sa(snapshot: &Snapshot, sa: &IkeSaStatus) -> Value {
         "remote_address": sa.path.remote.to_string(),
         "local_id": sa.local_identity.as_ref().map(ToString::to_string),
         "remote_id": sa.remote_identity.as_ref().map(ToString::to_string),
+        "user": sa.user.as_ref().map(ToString::to_string),
+        "dynamic_allocated_peer_ip": sa.client_address.map(|address| address.to_string()),
         "transform": sa.transform.as_ref().map(ToString::to_string),
         "nat_discovered": sa.nat.to_string(),
         "dpd_state": sa.dpd.to_string(),
@@ -50,11 +52,12 @@ fn ike_sa(snapshot: &Snapshot, sa: &IkeSaStatus) -> Value {
 
 fn ipsec_pair(snapshot: &Snapshot, pair: &PairStatus) -> Value {
     let status = &pair.status;
-    let counters = |side: &Option<sad::SaStatus>| {
-        let counters = side.as_ref().and_then(|side| side.detail.as_ref()).map(|detail| detail.counters);
+    // The innermost association counts the octets of the packets themselves.
+    let counters = |side: &[sad::SaStatus]| {
+        let counters = side.first().and_then(|side| side.detail.as_ref()).map(|detail| detail.counters);
         counters.map(|counters| json!({ "packets": counters.packets(), "bytes": counters.octets() }))
     };
-    let state = match &pair.inbound {
+    let state = match pair.inbound.first() {
         Some(inbound) if status.complete => inbound.state.name(),
         Some(_) | None => "larval",
     };
@@ -66,9 +69,11 @@ fn ipsec_pair(snapshot: &Snapshot, pair: &PairStatus) -> Value {
         "side": status.role.to_string(),
         "state": state,
         "superseded": status.superseded,
-        "inbound_spi": format!("{:#010x}", status.inbound_spi),
-        "outbound_spi": format!("{:#010x}", status.outbound_spi),
-        "protection": status.protection.to_string(),
+        "protocols": status.sas.iter().map(|sa| json!({
+            "protection": sa.suite.to_string(),
+            "inbound_spi": format!("{:#010x}", sa.inbound),
+            "outbound_spi": format!("{:#010x}", sa.outbound),
+        })).collect::<Vec<_>>(),
         "local": status.local.to_string(),
         "remote": status.remote.to_string(),
         "encapsulation": match status.encapsulation {

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use core::str::FromStr;
 use core::time::Duration;
 use drive::SecretBytes;
+use ikev1_core::proposal::{Bundle, BundleTextError};
 use serde::{Deserialize, Deserializer};
 
 /// Why a word of the configuration was refused.
@@ -58,7 +59,7 @@ macro_rules! from_text {
     )*};
 }
 
-from_text!(Prefix, Span, Remote, Identity, IkeProposal, EspProposal);
+from_text!(Prefix, Span, Remote, Identity, IkeProposal, EspProposal, Group, Suites);
 
 /// An address with a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,6 +244,36 @@ pub enum Group {
     Modp3072,
     /// 4096 bits, group 16.
     Modp4096,
+    /// 6144 bits, group 17.
+    Modp6144,
+    /// 8192 bits, group 18.
+    Modp8192,
+    /// The curve P-256, group 19.
+    Ecp256,
+    /// The curve P-384, group 20.
+    Ecp384,
+    /// The curve P-521, group 21.
+    Ecp521,
+}
+
+impl FromStr for Group {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        required(GROUPS, Some(text), text, "group", GROUP_EXPECTED)
+    }
+}
+
+/// The choices for IPsec SAs in the bundle language, such as `ah-sha1 + esp-aes128, esp-aes256-sha256`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suites(pub Vec<Bundle>);
+
+impl FromStr for Suites {
+    type Err = BundleTextError;
+
+    fn from_str(text: &str) -> Result<Self, BundleTextError> {
+        Bundle::parse_alternatives(text).map(Self)
+    }
 }
 
 const CIPHERS: &[(&str, Cipher)] = &[
@@ -269,11 +300,16 @@ const GROUPS: &[(&str, Group)] = &[
     ("modp2048", Group::Modp2048),
     ("modp3072", Group::Modp3072),
     ("modp4096", Group::Modp4096),
+    ("modp6144", Group::Modp6144),
+    ("modp8192", Group::Modp8192),
+    ("ecp256", Group::Ecp256),
+    ("ecp384", Group::Ecp384),
+    ("ecp521", Group::Ecp521),
 ];
 
-const IKE_EXPECTED: &str =
-    "CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des, md5 sha1 sha256 sha384 sha512, modp768 to modp4096";
-const ESP_EXPECTED: &str = "CIPHER-HASH or CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des null, md5 sha1 sha256 sha384 sha512, modp768 to modp4096";
+const GROUP_EXPECTED: &str = "a group of modp768 to modp8192, ecp256 to ecp521";
+const IKE_EXPECTED: &str = "CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des, md5 sha1 sha256 sha384 sha512, modp768 to modp8192, ecp256 to ecp521";
+const ESP_EXPECTED: &str = "CIPHER-HASH or CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des null, md5 sha1 sha256 sha384 sha512, modp768 to modp8192, ecp256 to ecp521";
 
 /// One choice for the ISAKMP SA, written `aes256-sha256-modp2048`.
 #[derive(Clone, Debug, PartialEq, Eq)]

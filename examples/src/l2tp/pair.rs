@@ -1,9 +1,15 @@
 //! The script of `l2tp-pair`: come up, carry frames, show the status, go down.
 
-use super::router::Router;
+use super::ipsec;
+use super::router::{Router, RouterAction, RouterDrop};
 use super::story;
+use crate::gatewayd::file::LogLevel;
+use crate::gatewayd::log::Log;
 use core::time::Duration;
 use drive::{Instant, Path, Transmit, Verdict};
+use gateway::Gateway;
+use ikev1_core::auth::PreSharedKey;
+use ikev1_core::{ConnectionConfig, Peer};
 use l2tpv3::config::{CircuitConfig, Initiate, PeerConfig};
 use l2tpv3::digest::SharedSecret;
 use l2tpv3::registry::{SequencingLevel, StopResult};
@@ -41,6 +47,10 @@ pub struct Settings {
     pub hide: bool,
     /// Whether frames are numbered.
     pub sequencing: bool,
+    /// Whether IPsec protects everything, keyed by IKE with a pre-shared key.
+    pub ipsec: bool,
+    /// Renews the IPsec SAs after this many frames, if any.
+    pub rekey_after: Option<u16>,
     /// Frames sent each way.
     pub frames: u16,
 }
@@ -58,6 +68,10 @@ type Machine = Router<ChaCha12Rng>;
 struct Teller<'a> {
     out: &'a mut dyn Write,
     names: [&'static str; 2],
+    /// What says the news of IPsec in words.
+    log: Option<Log>,
+    /// The frames that arrived at each end.
+    frames: [Vec<Vec<u8>>; 2],
     failed: Option<std::io::Error>,
 }
 
@@ -70,32 +84,66 @@ impl Teller<'_> {
     }
 }
 
+impl Teller<'_> {
+    fn tell_control(&mut self, now: Instant, node: NodeId, path: Path, payload: &[u8]) {
+        if let Some(text) = story::control(path, payload) {
+            self.tell(now, node, &format!("> {text}"));
+        }
+    }
+}
+
 impl Handler<Machine> for Teller<'_> {
-    fn on_action(&mut self, now: Instant, node: NodeId, action: Action, _: &mut Orders<Machine>) {
+    fn on_action(&mut self, now: Instant, node: NodeId, action: RouterAction, _: &mut Orders<Machine>) {
         match action {
-            Action::Event(event) => self.tell(now, node, &format!("* {}", story::event(&event))),
+            RouterAction::Frame(_, frame) => {
+                if let Some(frames) = self.frames.get_mut(node.index()) {
+                    frames.push(frame);
+                }
+            }
+            RouterAction::L2tp(Action::Event(event)) => self.tell(now, node, &format!("* {}", story::event(&event))),
+            RouterAction::Inside { sent: true, path, payload } => self.tell_control(now, node, path, &payload),
+            RouterAction::Inside { sent: false, .. } => {}
+            RouterAction::Ipsec(event) => {
+                let said = self.log.as_ref().map(|log| log.text(&event));
+                if let Some((LogLevel::Warn | LogLevel::Info, text)) = said {
+                    self.tell(now, node, &format!("* {text}"));
+                }
+            }
             other => self.tell(now, node, &format!("{other:?}")),
         }
     }
 
     fn on_sent(&mut self, now: Instant, node: NodeId, packet: &Transmit) {
-        if let Some(text) = story::control(packet.path, &packet.payload) {
-            self.tell(now, node, &format!("> {text}"));
-        }
+        self.tell_control(now, node, packet.path, &packet.payload);
     }
 
-    fn on_received(&mut self, now: Instant, node: NodeId, _: &Transmit, verdict: &Verdict<l2tpv3::DropReason>) {
+    fn on_received(&mut self, now: Instant, node: NodeId, _: &Transmit, verdict: &Verdict<RouterDrop>) {
         if let Verdict::Ignored(reason) = verdict {
             self.tell(now, node, &format!("dropped: {reason}"));
         }
     }
 }
 
-fn router(settings: &Settings, is_left: bool) -> Result<Machine, l2tpv3::config::ConfigError> {
-    let path = match settings.carrier {
+/// The path from left to right.
+fn path(carrier: Carrier) -> Path {
+    match carrier {
         Carrier::Ip => Path::ip(Carrier::PROTOCOL, LEFT.into(), RIGHT.into()),
         Carrier::Udp => Path::new((LEFT, Carrier::PORT).into(), (RIGHT, Carrier::PORT).into()),
-    };
+    }
+}
+
+/// What protects L2TP at one end.
+fn protection(path: Path) -> Result<gateway::Plan, gateway::ConfigError> {
+    let connection = ConnectionConfig::new("peer")
+        .local(path.local.ip())
+        .peer(Peer::Address(path.remote.ip()))
+        .pre_shared_key(PreSharedKey::copied(b"a key for two ends in one process"))
+        .policy(ipsec::policy("l2tp", path, None));
+    gateway::Config::new(ikev1_core::Config::new().connection(connection)).build()
+}
+
+fn router(settings: &Settings, is_left: bool, world: &World, node: NodeId) -> Result<Machine, Box<dyn Error>> {
+    let path = path(settings.carrier);
     let (sublayer, sequencing) = if settings.sequencing {
         (Sublayer::Default, SequencingLevel::ALL)
     } else {
@@ -125,7 +173,23 @@ fn router(settings: &Settings, is_left: bool) -> Result<Machine, l2tpv3::config:
         ..Config::default()
     };
     let seed = settings.seed.wrapping_mul(2).wrapping_add(u64::from(!is_left));
-    Ok(Router::new(Endpoint::new(config.build()?, ChaCha12Rng::seed_from_u64(seed))))
+    let endpoint = Endpoint::new(config.build()?, ChaCha12Rng::seed_from_u64(seed));
+    let protection = match settings.ipsec {
+        true => {
+            Some(Gateway::new(protection(if is_left { path } else { path.reversed() })?, Box::new(world.entropy(node))))
+        }
+        false => None,
+    };
+    Ok(Router::new(endpoint, protection))
+}
+
+/// Renews every pair of IPsec SAs.
+fn rekey(now: Instant, router: &mut Machine) -> Result<(), String> {
+    let pairs = router.ipsec().map(|gateway| gateway.snapshot(now).ipsec).unwrap_or_default();
+    for pair in pairs {
+        router.ipsec_command(now, gateway::Command::RekeyChild { child: pair.status.child })?;
+    }
+    Ok(())
 }
 
 fn session(net: &Harness<Machine, Teller<'_>>, node: NodeId) -> Option<SessionId> {
@@ -156,10 +220,17 @@ pub fn run(settings: &Settings, keep_capture: bool, out: &mut dyn Write) -> Resu
     if keep_capture {
         world.start_capture();
     }
-    let teller = Teller { out, names: ["left", "right"], failed: None };
+    let log = match settings.ipsec {
+        true => Some(Log::new(LogLevel::Info, &protection(path(settings.carrier))?)),
+        false => None,
+    };
+    let (left, right) = (world.add_node("left", LEFT), world.add_node("right", RIGHT));
+    let machines = [router(settings, true, &world, left)?, router(settings, false, &world, right)?];
+    let teller = Teller { out, names: ["left", "right"], log, frames: [Vec::new(), Vec::new()], failed: None };
     let mut net = Harness::with_handler(world, teller);
-    let left = net.add("left", LEFT, router(settings, true)?);
-    let right = net.add("right", RIGHT, router(settings, false)?);
+    for (node, machine) in [left, right].into_iter().zip(machines) {
+        net.place(node, machine);
+    }
     let Handle::Connection(connection) = net.command(left, Command::Connect { peer: PeerId(0), path: None })?? else {
         return Err("no connection".into());
     };
@@ -170,8 +241,10 @@ pub fn run(settings: &Settings, keep_capture: bool, out: &mut dyn Write) -> Resu
     };
     for number in 0..settings.frames {
         for (node, session) in [(left, ours), (right, theirs)] {
-            let packet = net.call(node, |_, router| router.pack(session, &frame(number)))??;
-            net.send(node, packet);
+            net.call(node, |now, router| router.send_copy(now, session, &frame(number)))??;
+        }
+        if settings.rekey_after == Some(number) {
+            net.call(left, rekey)??;
         }
         net.run_for(PACE)?;
     }
@@ -180,11 +253,13 @@ pub fn run(settings: &Settings, keep_capture: bool, out: &mut dyn Write) -> Resu
     for (node, session, name) in [(left, ours, "left"), (right, theirs, "right")] {
         let now = net.now();
         let Some(router) = net.machine(node) else { continue };
-        let numbers: Vec<_> = router.frames().iter().filter_map(|(_, _, frame)| frame.get(14..16)).collect();
+        let arrived = net.handler.frames.get(node.index()).map(Vec::as_slice).unwrap_or_default();
+        let numbers: Vec<_> = arrived.iter().filter_map(|frame| frame.get(14..16)).collect();
         let mut sorted = numbers.clone();
         sorted.sort_unstable();
         sorted.dedup();
         let is_ordered = numbers.is_sorted();
+        is_clean &= settings.loss > 0 || sorted.len() == usize::from(settings.frames);
         is_clean &= sorted.len() == numbers.len() && (is_ordered || !settings.sequencing);
         let endpoint = router.endpoint();
         let connection = endpoint.connection_statuses(now).first().map(ToString::to_string).unwrap_or_default();
@@ -210,6 +285,7 @@ pub fn run(settings: &Settings, keep_capture: bool, out: &mut dyn Write) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drive::Machine as _;
 
     fn settings() -> Settings {
         Settings {
@@ -220,6 +296,8 @@ mod tests {
             secret: Some("secret".to_owned()),
             hide: true,
             sequencing: true,
+            ipsec: false,
+            rekey_after: None,
             frames: 50,
         }
     }
@@ -233,6 +311,80 @@ mod tests {
             assert!(outcome.is_success, "{text}");
             assert!(text.contains("frames arrived, in order"));
             assert!(text.contains("State              : established"));
+        }
+    }
+
+    /// What comes in clear is dropped and counted, whatever it says; without IPsec it is taken.
+    #[test]
+    fn l2tp_in_clear_does_not_reach_an_endpoint_below_which_ipsec_is_configured() {
+        for (carrier, ipsec) in [(Carrier::Ip, false), (Carrier::Ip, true), (Carrier::Udp, false), (Carrier::Udp, true)]
+        {
+            let mut world = World::new(1);
+            let (left, right) = (world.add_node("left", LEFT), world.add_node("right", RIGHT));
+            let clear = Settings { carrier, ..settings() };
+            let mut left = router(&clear, true, &world, left).unwrap();
+            left.handle_command(Instant::ZERO, Command::Connect { peer: PeerId(0), path: None }).unwrap();
+            let Some(RouterAction::Transmit(request)) = left.poll_action() else { panic!("no request") };
+            let mut right = router(&Settings { ipsec, ..clear }, false, &world, right).unwrap();
+            let not_ours = Verdict::Ignored(RouterDrop::Ipsec(gateway::DropReason::NotOurs));
+            let verdict = right.handle_datagram(Instant::ZERO, request.as_received());
+            assert_eq!(verdict, if ipsec { not_ours } else { Verdict::Accepted });
+            assert_eq!(right.endpoint().connection_statuses(Instant::ZERO).len(), usize::from(!ipsec));
+            let data = match carrier {
+                Carrier::Ip => vec![0, 0, 0, 9],
+                Carrier::Udp => vec![0, 3, 0, 0, 0, 0, 0, 9],
+            };
+            let data = Transmit { path: request.path, payload: [data, frame(1)].concat().into() };
+            let unknown = Verdict::Ignored(RouterDrop::L2tp(l2tpv3::DropReason::UnknownSession));
+            let verdict = right.handle_datagram(Instant::ZERO, data.as_received());
+            assert_eq!(verdict, if ipsec { not_ours } else { unknown });
+        }
+    }
+
+    /// Nothing but IKE and ESP travels, and the frames pass.
+    #[test]
+    fn with_ipsec_all_of_it_travels_in_esp_over_both_carriers() {
+        for carrier in [Carrier::Ip, Carrier::Udp] {
+            let mut text = Vec::new();
+            let settings = Settings { ipsec: true, carrier, loss: 0, reorder: 0, ..settings() };
+            let outcome = run(&settings, true, &mut text).unwrap();
+            let text = String::from_utf8(text).unwrap();
+            assert!(outcome.is_success, "{text}");
+            assert!(text.contains("50 of 50 frames arrived, in order"), "{text}");
+            let capture = outcome.capture.unwrap();
+            let mut esp = 0;
+            for (_, packet) in capture.packets() {
+                match (packet.path.protocol, packet.path.local.port()) {
+                    (50, _) => esp += 1,
+                    (Path::UDP, 500) => {}
+                    other => panic!("{other:?} left in clear"),
+                }
+                assert!(!packet.payload.windows(13).any(|window| window == b"right.example"));
+            }
+            assert!(esp > 100);
+        }
+    }
+
+    /// What users of other programs meet: the connection dies when the keys are renewed.
+    #[test]
+    fn the_session_outlives_the_renewal_of_the_keys_below_it() {
+        for seed in 1..6 {
+            let mut text = Vec::new();
+            let settings = Settings { ipsec: true, rekey_after: Some(20), loss: 0, reorder: 0, seed, ..settings() };
+            let outcome = run(&settings, false, &mut text).unwrap();
+            let text = String::from_utf8(text).unwrap();
+            assert!(outcome.is_success, "{text}");
+            assert!(text.contains("50 of 50 frames arrived, in order"), "{text}");
+            assert_eq!(text.matches(" === ").count(), 4, "two pairs of SAs, told by both ends: {text}");
+        }
+    }
+
+    #[test]
+    fn with_ipsec_a_bad_link_is_survived_too() {
+        for seed in 1..6 {
+            let mut text = Vec::new();
+            let outcome = run(&Settings { ipsec: true, seed, ..settings() }, false, &mut text).unwrap();
+            assert!(outcome.is_success, "{}", String::from_utf8(text).unwrap());
         }
     }
 

@@ -1,7 +1,7 @@
 //! From the scenario to the plan of each gateway and to the network between them.
 
 use super::scenario::{NatSettings, Scenario, Side};
-use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Parts, Start, Tun};
+use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Mode, Parts, Start, Tun};
 use crate::gatewayd::words::{Identity, Remote, SecretText};
 use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
@@ -31,6 +31,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
         },
         tun: Tun { name: "lan".to_owned(), address: None, mtu: 1400 },
         policy: Vec::new(),
+        pool: Vec::new(),
         connection: vec![connection(scenario, side)],
     };
     file.plan().map_err(|error| refusal(side, &error.to_string()))
@@ -87,12 +88,18 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         dpd_idle: None,
         dangerously_allow_weak: site.dangerously_allow_weak,
         dangerously_aggressive: false,
+        xauth: None,
+        mode_config: None,
         child: vec![Child {
             name: CHILD.to_owned(),
             local: site.lan,
             remote: far.lan,
             esp: Some(site.esp.clone()),
+            mode: Mode::Tunnel,
+            suites: None,
+            pfs: None,
             lifetime: site.esp_lifetime,
+            client: None,
         }],
     }
 }

@@ -49,6 +49,8 @@ pub struct ConnectionConfig {
     send_notifies: bool,
     trust_unprotected_errors: bool,
     children_end_with_ike: bool,
+    commit_bit: bool,
+    phase2_limit: Option<u32>,
     soft_per_mille: (u32, u32),
     jitter_per_mille: u32,
     weak: bool,
@@ -90,6 +92,8 @@ impl ConnectionConfig {
             send_notifies: true,
             trust_unprotected_errors: false,
             children_end_with_ike: false,
+            commit_bit: false,
+            phase2_limit: None,
             soft_per_mille: (defaults::INITIATOR_SOFT_PER_MILLE, defaults::RESPONDER_SOFT_PER_MILLE),
             jitter_per_mille: defaults::SOFT_JITTER_PER_MILLE,
             weak: false,
@@ -159,6 +163,11 @@ impl ConnectionConfig {
         dangerously_trust_unprotected_errors(trust_unprotected_errors: bool);
         /// Sets whether IPsec SAs end when the peer deletes their ISAKMP SA.
         children_end_with_ike(children_end_with_ike: bool);
+        /// Sets whether, as responder, this end has the initiator wait until it confirms a pair of IPsec SAs.
+        commit_bit(commit_bit: bool);
+        /// Sets how many quick modes one ISAKMP SA carries before it is renewed, 1 to 1024; without it any
+        /// number.
+        phase2_limit(phase2_limit: u32);
         /// Sets the parts of a life, in thousandths, after which its initiator and its responder renew it.
         soft_per_mille(soft_per_mille: (u32, u32));
         /// Sets the largest random part of a life, in thousandths, taken off the soft limit.
@@ -257,6 +266,9 @@ impl ConnectionConfig {
         for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
             within(&field("soft_per_mille"), part.into(), 100..=999)?;
         }
+        if let Some(limit) = self.phase2_limit {
+            within(&field("phase2_limit"), limit.into(), 1..=1_024)?;
+        }
         within(&field("jitter_per_mille"), self.jitter_per_mille.into(), 0..=99)?;
         if self.force_encapsulation && !self.nat_traversal {
             let conflict = ConfigProblem::Conflict("encapsulation in UDP needs nat_traversal");
@@ -285,7 +297,8 @@ impl ConnectionConfig {
             if policies.iter().any(|other| other.name == policy.name) {
                 return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
             }
-            let policy = policy.build(&name, self.weak)?;
+            let peer = if let Peer::Address(peer) = self.peer { Some(peer) } else { None };
+            let policy = policy.build(&name, (self.local, peer), self.weak)?;
             if policy.dynamic != Dynamic::Neither && Some(policy.dynamic) != client_side {
                 let problem = ConfigProblem::Conflict("no mode_config gives the address of that side");
                 return Err(wrong(&format!("{name}.{}.dynamic", policy.name), problem));
@@ -320,6 +333,8 @@ impl ConnectionConfig {
             send_notifies: self.send_notifies,
             trust_unprotected_errors: self.trust_unprotected_errors,
             children_end_with_ike: self.children_end_with_ike,
+            commit_bit: self.commit_bit,
+            phase2_limit: self.phase2_limit,
             soft_per_mille: self.soft_per_mille,
             jitter_per_mille: self.jitter_per_mille,
             weak: self.weak,

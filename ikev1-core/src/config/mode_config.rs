@@ -1,5 +1,6 @@
 use crate::error::{ConfigError, ConfigProblem};
 use crate::transaction::ClientSettings;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use core::net::IpAddr;
@@ -32,7 +33,7 @@ pub enum AddressSource {
 pub struct ModeConfigServer {
     pub(crate) push: bool,
     pub(crate) addresses: AddressSource,
-    pub(crate) settings: ClientSettings,
+    pub(crate) settings: Box<ClientSettings>,
 }
 
 impl ModeConfigServer {

@@ -61,6 +61,7 @@ impl Endpoint {
             Err(Some((id, why))) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
             Err(None) => return Err(DropReason::NoConnection),
         };
+        self.may_exponentiate(now, incoming.path, &connection)?;
         let agreed = match offer.agree(&connection, &mut *self.rng) {
             Ok(agreed) => agreed,
             Err(why) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
@@ -277,13 +278,13 @@ impl Endpoint {
         }
     }
 
-    /// The peer goes on to phase 2 while its message 3 is missing: that was lost, so message 2 goes out
+    /// The peer goes on while its message 3 is missing: that was lost, so message 2 goes out
     /// again and brings it back.
     pub(super) fn message_3_is_missing(&mut self, sa: &mut IkeSa, incoming: &Incoming<'_>) {
         if !matches!(sa.phase, Phase::SaKeAuthSent(_)) {
             return;
         }
-        sa.core.budget.received(incoming.length);
+        sa.core.budget.received(incoming.received);
         if let Some(transmit) = sa.core.request.as_ref().map(|request| request.transmit().clone()) {
             let _ = self.reply(&mut sa.core, transmit);
         }

@@ -5,16 +5,17 @@ use crate::defaults;
 use crate::error::{CommandError, Failure};
 use crate::event::Event;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Role, Ticket};
-use crate::machine::Endpoint;
 use crate::machine::child::Child;
 use crate::machine::phase2::FIRST_SPI;
 use crate::machine::sa::{IkeSa, Quick, Waiting};
 use crate::machine::timers::TimerKey;
+use crate::machine::{Asked, Endpoint};
 use crate::plan::{ConnectionPlan, Peer};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use drive::{Instant, Path};
+use ipsec_wire::registry::ProtocolId;
 
 impl Endpoint {
     pub(super) fn command(&mut self, now: Instant, command: Command) -> Result<Handle, CommandError> {
@@ -207,7 +208,8 @@ impl Endpoint {
         policy: PolicyId,
         replaces: Option<ChildId>,
     ) -> Result<ChildId, CommandError> {
-        let Some(mut sa) = self.table.take(ike_sa) else { return Err(CommandError::UnknownIkeSa(ike_sa)) };
+        let under = self.with_capacity(now, ike_sa).ok_or(CommandError::TooMany)?;
+        let Some(mut sa) = self.table.take(under) else { return Err(CommandError::UnknownIkeSa(ike_sa)) };
         let is_open = sa.is_open();
         if !is_open && sa.core.waiting.len() >= defaults::MAX_WAITING_ACQUIRES {
             self.table.put(sa);
@@ -228,15 +230,17 @@ impl Endpoint {
     }
 
     fn provide_spi(&mut self, now: Instant, ticket: Ticket, spi: Option<u32>) -> Result<Handle, CommandError> {
-        if let Some(reserved) = spi.filter(|spi| *spi < FIRST_SPI) {
+        let Some((ike_sa, Asked::Spi(message_id, protocol))) = self.tickets.get(&ticket).copied() else {
+            return Err(CommandError::UnknownTicket(ticket));
+        };
+        let last = if protocol == ProtocolId::IPCOMP { u32::from(u16::MAX) } else { u32::MAX };
+        if let Some(reserved) = spi.filter(|spi| !(FIRST_SPI..=last).contains(spi)) {
             return Err(CommandError::ReservedSpi(reserved));
         }
-        let asked = self.tickets.get(&ticket).copied().filter(|(_, message_id)| *message_id != 0);
-        let (ike_sa, message_id) = asked.ok_or(CommandError::UnknownTicket(ticket))?;
         self.tickets.remove(&ticket);
         let Some(mut sa) = self.table.take(ike_sa) else { return Err(CommandError::UnknownTicket(ticket)) };
         match spi {
-            Some(spi) => self.with_spi(now, &mut sa, message_id, spi),
+            Some(spi) => self.with_spi(now, &mut sa, message_id, (protocol, spi)),
             None => self.fail_exchange(&mut sa, message_id, Failure::NoSpi),
         }
         self.table.put(sa);

@@ -51,6 +51,7 @@ impl Endpoint {
         count(&mut self.own.fragments_received);
         let (which, part) = self.admit_part(incoming)?;
         let limits = self.plan.fragment_limits;
+        self.count_part(&which, incoming.received);
         let step = self.table.assembly.insert(now, which, &part, &limits).map_err(DropReason::Fragment)?;
         self.watch_parts();
         match step {
@@ -67,7 +68,23 @@ impl Endpoint {
                 }
                 Ok(verdict)
             }
+            Step::Again(octets) => {
+                let verdict = self.on_joined(now, incoming, &octets);
+                if matches!(verdict, Verdict::Ignored(_)) {
+                    self.table.assembly.retry(&which);
+                }
+                Ok(verdict)
+            }
         }
+    }
+
+    /// Counts a part for what may be answered to a peer that has proven nothing.
+    fn count_part(&mut self, which: &Which, octets: usize) {
+        let Some(mut sa) = self.table.take(which.ike_sa) else { return };
+        if sa.is_half_open_responder() {
+            sa.core.budget.received(octets);
+        }
+        self.table.put(sa);
     }
 
     /// Takes in a message that came in parts.
@@ -76,10 +93,11 @@ impl Endpoint {
         let of_this_sa = |whole: &Incoming<'_>| {
             whole.cookies == incoming.cookies && whole.header.next_payload != PayloadType::FRAGMENT
         };
-        let Some(whole) = whole.filter(of_this_sa) else {
+        let Some(mut whole) = whole.filter(of_this_sa) else {
             return Verdict::Ignored(DropReason::Fragment(FragmentFault::NotAMessage));
         };
         count(&mut self.own.fragmented_received);
+        whole.received = 0;
         self.dispatch(now, &whole)
     }
 

@@ -7,11 +7,11 @@ use crate::flight::Answered;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, Ticket};
 use crate::keys::{IsakmpKeys, IvChain, NextIv};
-use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
 use crate::machine::receive::Arrived;
 use crate::machine::sa::{Core, IkeSa, Phase};
 use crate::machine::timers::TimerKey;
+use crate::machine::{Asked, Endpoint};
 use crate::phase1::proof::Claim;
 use crate::phase1::{aggressive, main};
 use crate::refused::Refused;
@@ -115,7 +115,7 @@ impl Endpoint {
             return self.judged(now, core, claimed, Some(key.clone()));
         }
         let ticket = Ticket(self.next_id());
-        self.tickets.insert(ticket, (core.id, 0));
+        self.tickets.insert(ticket, (core.id, Asked::Verdict));
         self.out.action(Action::VerifyCertificate(Box::new(VerifyCertificate {
             ticket,
             ike_sa: core.id,
@@ -137,7 +137,8 @@ impl Endpoint {
         key: Option<RsaVerifyingKey>,
     ) -> Result<Handle, CommandError> {
         let unknown = CommandError::UnknownTicket(ticket);
-        let (id, _) = self.tickets.get(&ticket).copied().filter(|(_, message_id)| *message_id == 0).ok_or(unknown)?;
+        let (id, _) =
+            self.tickets.get(&ticket).copied().filter(|(_, asked)| *asked == Asked::Verdict).ok_or(unknown)?;
         let IkeSa { core, phase } = self.table.take(id).ok_or(unknown)?;
         match phase {
             Phase::Judging(asked, claimed) if asked == ticket => {
@@ -147,7 +148,15 @@ impl Endpoint {
                 }
                 Ok(Handle::Done)
             }
-            phase => {
+            phase @ (Phase::SaSent(_)
+            | Phase::KeSent(_)
+            | Phase::AuthSent(_)
+            | Phase::SaRecv(_)
+            | Phase::KeRecv(_)
+            | Phase::SaKeSent(_)
+            | Phase::SaKeAuthSent(_)
+            | Phase::Judging(..)
+            | Phase::Up(_)) => {
                 self.table.put(core.with(phase));
                 Err(unknown)
             }

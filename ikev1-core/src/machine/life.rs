@@ -228,7 +228,7 @@ impl Endpoint {
     /// Tells the peer that one pair of IPsec SAs is gone.
     pub(super) fn tell_child_end(&mut self, sa: &IkeSa, child: ChildId) {
         if let Some(child) = self.table.child(child) {
-            let chain = delete::of_child(child.protection.protocol(), child.inbound_spi);
+            let chain = delete::of_child(&child.sas);
             self.inform_up(sa, &chain);
         }
     }

@@ -17,7 +17,7 @@ use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
 use crate::phase1::main::responder;
 use crate::phase1::proof::Proof;
-use crate::plan::{ConnectionPlan, Phase1Mode};
+use crate::plan::{ConnectionPlan, Peer, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::ride_along::vendor;
@@ -131,6 +131,18 @@ impl Endpoint {
         if full { Err(DropReason::HalfOpenLimit) } else { Ok(()) }
     }
 
+    /// Checks that a peer that has proven nothing may cause one more Diffie-Hellman exchange; what is
+    /// cheap to check is checked before.
+    pub(super) fn may_exponentiate(
+        &mut self,
+        now: Instant,
+        path: Path,
+        connection: &ConnectionPlan,
+    ) -> Result<(), DropReason> {
+        let is_named = connection.peer == Peer::Address(path.remote.ip());
+        if self.dh_budget.take(now, self.plan.max_unproven_dh, is_named) { Ok(()) } else { Err(DropReason::WorkLimit) }
+    }
+
     /// Returns the connections a peer at this address may use: the one that names it most closely
     /// first, and in the order of the plan those that name it as closely.
     pub(super) fn candidates(&self, path: Path) -> Vec<ConnectionId> {
@@ -159,6 +171,7 @@ impl Endpoint {
             return (Some(core.with(Phase::SaRecv(state))), Err(DropReason::NoConnection));
         };
         let checked = state.check(core.path, payloads).and_then(|received| {
+            self.may_exponentiate(now, core.path, &connection)?;
             let agreed = state.agree(&received, &connection, &mut *self.rng)?;
             Ok((received, agreed))
         });

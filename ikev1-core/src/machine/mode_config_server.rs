@@ -43,7 +43,7 @@ impl Endpoint {
 
     fn push_settings(&mut self, now: Instant, sa: &mut IkeSa, connection: &ConnectionPlan, address: Option<IpAddr>) {
         let Some(server) = mode_config_server(connection) else { return };
-        let settings = ClientSettings { address, ..server.settings.clone() };
+        let settings = ClientSettings { address, ..(*server.settings).clone() };
         self.tell_leased(sa, server, address);
         let attributes = settings.write(None, sa.core.capabilities.unity);
         self.begin_transaction(now, sa, connection, (State::SettingsSent, 0), (ConfigType::SET, attributes));
@@ -89,7 +89,7 @@ impl Endpoint {
         if let Some(server) = mode_config_server(connection) {
             let left = sa.up().map(|up| up.hard - now).unwrap_or_default();
             let expiry = server.settings.expiry.or(u32::try_from(left.as_secs()).ok());
-            settings = ClientSettings { address, expiry, ..server.settings.clone() };
+            settings = ClientSettings { address, expiry, ..(*server.settings).clone() };
             if wanted.wants_address() {
                 self.tell_leased(sa, server, address);
             }

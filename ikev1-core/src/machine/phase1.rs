@@ -96,6 +96,8 @@ impl Endpoint {
         let known = if incoming.cookies.responder.is_zero() {
             match self.table.with_first(incoming.cookies.initiator, incoming.path.remote) {
                 Some(id) => Some(id),
+                // A first message of this end's own came back.
+                None if self.table.began_with(incoming.cookies.initiator) => return Err(DropReason::Unexpected),
                 None => {
                     return match mode {
                         Phase1Mode::Main => self.on_main_1(now, incoming),
@@ -116,7 +118,7 @@ impl Endpoint {
             return Err(DropReason::Unexpected);
         }
         if sa.is_half_open_responder() {
-            sa.core.budget.received(incoming.length);
+            sa.core.budget.received(incoming.received);
         }
         if let Some(repeat) = self.phase1_repeat(&mut sa, incoming) {
             self.table.put(sa);

@@ -19,6 +19,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) path: Path,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) length: usize,
+    /// The octets that came and are not counted yet, less than the length if it came in parts.
+    pub(crate) received: usize,
 }
 
 /// What is kept of a message that is looked at again later.
@@ -91,6 +93,7 @@ impl Endpoint {
             path,
             fingerprint: Fingerprint::of(payload),
             length: payload.len(),
+            received: payload.len(),
         })
     }
 

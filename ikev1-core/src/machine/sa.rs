@@ -6,13 +6,14 @@ use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 use crate::informational::dpd::Dpd;
 use crate::keys::{IsakmpKeys, IvChain, NextIv};
+use crate::machine::connected::Held;
 use crate::machine::judge::Claimed;
 use crate::machine::session::Session;
 use crate::machine::transaction::Transaction;
 use crate::phase1::aggressive;
 use crate::phase1::main::{initiator, responder};
 use crate::plan::Phase1Mode;
-use crate::proposal::{Phase1Transform, UdpEncapsulation};
+use crate::proposal::Phase1Transform;
 use crate::quick;
 use crate::ride_along::vendor::Capabilities;
 use crate::state_name::{IkeSaState, StateName};
@@ -23,6 +24,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use drive::{Instant, Path};
+use ipsec_wire::registry::ProtocolId;
 use nat_t::Location;
 
 /// An ISAKMP SA, from its first message to its end.
@@ -111,10 +113,21 @@ impl Core {
         IkeSa { core: self, phase }
     }
 
-    /// Returns how ESP is put in UDP, if a NAT or the plan asks for it.
-    pub(crate) fn udp(&self) -> Option<UdpEncapsulation> {
-        let version = self.capabilities.nat_t.filter(|_| self.nat.is_nat())?;
-        Some(if version.udp_tunnel_mode() == 3 { UdpEncapsulation::Rfc3947 } else { UdpEncapsulation::Drafts })
+    /// Returns how many quick modes are at work; those that are kept to answer repeats are not.
+    pub(crate) fn at_work(&self) -> usize {
+        self.exchanges.values().filter(|exchange| !matches!(exchange.state, Quick::Done)).count()
+    }
+
+    /// Returns the oldest quick mode that is kept to answer repeats only.
+    pub(crate) fn oldest_done(&self) -> Option<u32> {
+        let done = self.exchanges.iter().filter(|(_, exchange)| matches!(exchange.state, Quick::Done));
+        done.min_by_key(|(_, exchange)| exchange.began).map(|(id, _)| *id)
+    }
+
+    /// Returns the two ends, for the quick modes under this SA.
+    pub(crate) fn ends(&self) -> quick::Ends {
+        let nat = self.capabilities.nat_t.filter(|_| self.nat.is_nat());
+        quick::Ends { local: self.path.local.ip(), remote: self.path.remote.ip(), nat }
     }
 }
 
@@ -219,30 +232,50 @@ pub(crate) struct Exchange {
     pub(crate) answered: Option<Answered>,
     /// Its place among everything that this end began and finished.
     pub(crate) began: u64,
+    /// Whether the peer asks this end to wait for CONNECTED.
+    pub(crate) commit: bool,
+}
+
+/// The inbound SPIs of a quick mode while they are being found.
+#[derive(Debug, Default)]
+pub(crate) struct SpiSearch {
+    /// The protocols without one, each with the question that the caller has not answered.
+    pub(crate) open: Vec<(Ticket, ProtocolId)>,
+    pub(crate) found: quick::Spis,
 }
 
 /// Where a quick mode stands, with what is known then.
 #[derive(Debug)]
 pub(crate) enum Quick {
-    /// Initiator, the caller is asked for an SPI.
-    Starting(Ticket),
+    /// Initiator, the caller is asked for SPIs.
+    Starting(SpiSearch),
     /// Initiator, message 1 is sent.
     WaitHashSaNonce(Box<quick::initiator::WaitHashSaNonce>),
-    /// Responder, the caller is asked for an SPI.
-    SendingHashSaNonce(Ticket, Box<quick::responder::Request>),
+    /// Responder, the caller is asked for SPIs.
+    SendingHashSaNonce(SpiSearch, Box<quick::responder::Request>),
     /// Responder, message 2 is sent and the inbound half is in force.
     WaitHash(Box<quick::responder::WaitHash>),
+    /// All messages are sent and taken in; the peer, which set the commit bit, has not confirmed yet.
+    WaitConnected(Box<Held>),
     /// Kept to answer repeats.
     Done,
 }
 
 impl Quick {
+    pub(crate) fn search_mut(&mut self) -> Option<&mut SpiSearch> {
+        match self {
+            Self::Starting(search) | Self::SendingHashSaNonce(search, _) => Some(search),
+            Self::WaitHashSaNonce(_) | Self::WaitHash(_) | Self::WaitConnected(_) | Self::Done => None,
+        }
+    }
+
     pub(crate) const fn state_name(&self) -> StateName {
         match self {
             Self::Starting(_) => StateName::QuickStarting,
             Self::WaitHashSaNonce(_) => StateName::QuickWaitHashSaNonce,
             Self::SendingHashSaNonce(..) => StateName::QuickSendingHashSaNonce,
             Self::WaitHash(_) => StateName::QuickWaitHash,
+            Self::WaitConnected(_) => StateName::QuickSendingHash,
             Self::Done => StateName::DeleteDelay,
         }
     }

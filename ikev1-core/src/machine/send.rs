@@ -12,7 +12,7 @@ use crate::transaction::concealed;
 use crate::transition::Protection;
 use alloc::boxed::Box;
 use drive::{Path, Transmit, Verdict};
-use ipsec_wire::isakmp::{Chain, Header, MessageId, Payloads};
+use ipsec_wire::isakmp::{Chain, Flags, Header, MessageId, Payloads};
 use ipsec_wire::registry::ExchangeType;
 
 /// Which message of which exchange.
@@ -22,31 +22,34 @@ pub(crate) struct Name {
     /// From 1; 0 if the exchange has no numbers.
     pub(crate) number: u8,
     pub(crate) message_id: u32,
+    /// Whether the peer is asked to wait for CONNECTED.
+    pub(crate) commit: bool,
 }
 
 impl Name {
     pub(crate) const fn main(number: u8) -> Self {
-        Self { exchange: ExchangeType::MAIN, number, message_id: 0 }
+        Self { exchange: ExchangeType::MAIN, number, message_id: 0, commit: false }
     }
 
     pub(crate) const fn phase1(mode: Phase1Mode, number: u8) -> Self {
-        Self { exchange: mode.exchange(), number, message_id: 0 }
+        Self { exchange: mode.exchange(), number, message_id: 0, commit: false }
     }
 
     pub(crate) const fn quick(number: u8, message_id: u32) -> Self {
-        Self { exchange: ExchangeType::QUICK, number, message_id }
+        Self { exchange: ExchangeType::QUICK, number, message_id, commit: false }
     }
 
     pub(crate) const fn transaction(number: u8, message_id: u32) -> Self {
-        Self { exchange: ExchangeType::TRANSACTION, number, message_id }
+        Self { exchange: ExchangeType::TRANSACTION, number, message_id, commit: false }
     }
 
     pub(crate) const fn informational(message_id: u32) -> Self {
-        Self { exchange: ExchangeType::INFORMATIONAL, number: 0, message_id }
+        Self { exchange: ExchangeType::INFORMATIONAL, number: 0, message_id, commit: false }
     }
 
     const fn header(self, cookies: Cookies) -> Header {
-        Header::new(cookies.initiator, cookies.responder, self.exchange, MessageId(self.message_id))
+        let header = Header::new(cookies.initiator, cookies.responder, self.exchange, MessageId(self.message_id));
+        if self.commit { header.with_flags(header.flags.with(Flags::COMMIT)) } else { header }
     }
 }
 

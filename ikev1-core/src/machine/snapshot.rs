@@ -73,9 +73,7 @@ impl Endpoint {
             policy: child.policy,
             name: policy.map(|policy| policy.name.to_string()).unwrap_or_default(),
             role: child.role,
-            inbound_spi: child.inbound_spi,
-            outbound_spi: child.outbound_spi,
-            protection: child.protection,
+            sas: child.sas.clone(),
             mode: child.mode,
             encapsulation: child.encapsulation,
             local: child.local,
@@ -95,6 +93,7 @@ fn exchange_status(message_id: u32, exchange: &Exchange) -> ExchangeStatus {
         role: exchange.role,
         state: exchange.state.state_name(),
         child: exchange.child,
+        commit_received: exchange.commit,
         resends_left: exchange.request.as_ref().map(|request| request.resends_left()),
     }
 }

@@ -10,7 +10,7 @@ use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
     Action, ChildId, Command, Config, ConnectionConfig, ConnectionId, Direction, DropReason, Endpoint, Event,
-    InstallSa, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector, Users, VerifyCertificate,
+    InstallSa, OriginalAddresses, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector, Users, VerifyCertificate,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -82,16 +82,17 @@ pub struct Installed {
 }
 
 impl Installed {
-    fn of(install: &InstallSa) -> Self {
+    /// One for each protocol.
+    fn of(install: &InstallSa) -> impl Iterator<Item = Self> {
         let open = |key: &SecretBytes| key.expose().to_vec();
-        Self {
+        install.sas.iter().map(move |sa| Self {
             child: install.child,
             direction: install.direction,
-            spi: install.spi,
-            suite: install.suite,
-            keys: (open(&install.encryption_key), open(&install.integrity_key)),
+            spi: sa.spi,
+            suite: sa.suite,
+            keys: (open(&sa.encryption_key), open(&sa.integrity_key)),
             replaces: install.replaces,
-        }
+        })
     }
 }
 
@@ -107,6 +108,10 @@ pub struct End {
     pub users: Option<Users>,
     /// Questions of phase 1.5 that the test answers itself.
     pub asked: Vec<Action>,
+    /// What the installed SAs say of the addresses before a NAT, one for each direction.
+    pub originals: Vec<Option<OriginalAddresses>>,
+    /// The IP protocol for which no SPI is given.
+    pub refuse_spi_of: Option<u8>,
     /// Judges certificates; without it the questions stay open.
     pub trust: Option<Trust>,
     pub questions: Vec<VerifyCertificate>,
@@ -125,6 +130,8 @@ impl End {
             log: Vec::new(),
             next_spi: 0x1000,
             users: None,
+            originals: Vec::new(),
+            refuse_spi_of: None,
             trust: None,
             questions: Vec::new(),
             asked: Vec::new(),
@@ -139,14 +146,18 @@ impl End {
             match action {
                 Action::Transmit(transmit) => datagrams.push(transmit),
                 Action::Event(event) => self.events.push(event),
-                Action::InstallSa(install) => self.installed.push(Installed::of(&install)),
+                Action::InstallSa(install) => {
+                    self.originals.push(install.original);
+                    self.installed.extend(Installed::of(&install));
+                }
                 Action::RemoveSa(removal) => {
                     self.installed.retain(|installed| installed.child != removal.child);
                     self.removed.push(removal);
                 }
                 Action::AllocateSpi(ask) => {
                     self.next_spi += 1;
-                    let answer = Command::ProvideSpi { ticket: ask.ticket, spi: Some(self.next_spi) };
+                    let spi = Some(self.next_spi).filter(|_| self.refuse_spi_of != Some(ask.protocol));
+                    let answer = Command::ProvideSpi { ticket: ask.ticket, spi };
                     self.endpoint.handle_command(now, answer).unwrap();
                 }
                 Action::VerifyUser(ask) if self.users.is_some() => {
@@ -287,10 +298,12 @@ impl Pair {
         };
         assert_eq!(self.left.installed.len(), self.right.installed.len());
         for ours in &self.left.installed {
-            let theirs = self.right.installed.iter().find(|theirs| theirs.spi == ours.spi).unwrap();
+            let same = |theirs: &&Installed| theirs.spi == ours.spi && theirs.suite == ours.suite;
+            let theirs = self.right.installed.iter().find(same).unwrap();
             assert_eq!(theirs.direction, mirror(ours));
-            assert_eq!((&theirs.keys, theirs.suite), (&ours.keys, ours.suite));
-            assert!(!ours.keys.0.is_empty() || !ours.keys.1.is_empty());
+            assert_eq!(theirs.keys, ours.keys);
+            let keyless = matches!(ours.suite, Protection::Ipcomp { .. });
+            assert_eq!(ours.keys.0.is_empty() && ours.keys.1.is_empty(), keyless);
         }
     }
 }

@@ -53,6 +53,7 @@ impl DataPlane {
     pub fn encapsulate_batch(&mut self, batch: &mut [OutFrame<'_>]) {
         for lot in batch.chunks_mut(LOT) {
             let slots = self.look_up(lot.iter().map(|item| Some(item.session.0)));
+            touch(&self.senders, &slots, |sender| sender.packets);
             for (item, slot) in lot.iter_mut().zip(slots) {
                 let result = match slot {
                     Some(slot) => self.encapsulate_at(slot as usize, item.buffer, item.frame.clone()),
@@ -78,6 +79,7 @@ impl DataPlane {
         for lot in batch.chunks_mut(LOT) {
             let id = |item: &InPacket<'_>| session_in(item.path, item.buffer).ok().map(|(_, id)| id);
             let slots = self.look_up(lot.iter().map(id));
+            touch(&self.receivers, &slots, |receiver| receiver.packets);
             for (item, slot) in lot.iter_mut().zip(slots) {
                 let result = session_in(item.path, item.buffer).and_then(|(carrier, id)| {
                     let slot = slot.ok_or(DropReason::UnknownSession)? as usize;
@@ -90,18 +92,18 @@ impl DataPlane {
         }
     }
 
-    /// Finds the slots of a lot, and reads a word of each session there, none waiting for another: the
-    /// cache has them when their turn comes.
+    /// Finds the slots of a lot.
     fn look_up(&self, ids: impl Iterator<Item = Option<NonZeroU32>>) -> [Option<u32>; LOT] {
         let mut slots = [None; LOT];
-        let mut touched = 0;
         for (slot, id) in slots.iter_mut().zip(ids) {
             *slot = id.and_then(|id| self.index.slot(id)).map(|slot| slot as u32);
         }
-        for context in slots.iter().flatten().filter_map(|slot| self.contexts.get(*slot as usize)) {
-            touched ^= context.touch();
-        }
-        core::hint::black_box(touched);
         slots
     }
+}
+
+/// Reads a word of each session of a lot, none waiting for another: the cache has them when their turn comes.
+fn touch<T>(sessions: &[T], slots: &[Option<u32>; LOT], word: impl Fn(&T) -> u64) {
+    let words = slots.iter().flatten().filter_map(|slot| sessions.get(*slot as usize)).map(word);
+    core::hint::black_box(words.fold(0, |all, word| all ^ word));
 }

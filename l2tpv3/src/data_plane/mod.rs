@@ -1,9 +1,10 @@
 //! Frames into packets and back, in the caller's buffers.
 
 mod batch;
-mod context;
 mod parameters;
 mod paths;
+mod receiver;
+mod sender;
 
 pub use batch::{InPacket, OutFrame};
 pub use parameters::{Decapsulated, EncapsulateError, Encapsulated, InstallError, SessionId, SessionParameters};
@@ -15,11 +16,12 @@ use crate::sequence::Verdict;
 use crate::table::IdIndex;
 use crate::wire::{Carrier, Packet, Sublayer, classify};
 use alloc::vec::Vec;
-use context::Context;
 use core::num::NonZeroU32;
 use core::ops::Range;
 use drive::Path;
 use paths::Paths;
+use receiver::Receiver;
+use sender::Sender;
 
 /// What few frames of a session touch.
 #[derive(Debug)]
@@ -32,18 +34,19 @@ struct Record {
 /// The sessions that can carry frames, by local session id.
 ///
 /// Nothing is copied and nothing allocated per packet: headers are written in front of the frame
-/// and taken off in place. A packet costs one probe of the index and two cache lines of its session.
+/// and taken off in place. A packet costs one probe of the index and one cache line of its session.
 #[derive(Debug, Default)]
 pub struct DataPlane {
     index: IdIndex,
     paths: Paths,
     /// By the slots of the index; a slot that came free keeps what it had until it is given again.
-    contexts: Vec<Context>,
+    senders: Vec<Sender>,
+    receivers: Vec<Receiver>,
     records: Vec<Record>,
 }
 
 /// The memory of one session in the data plane in octets, beside two index entries of 8 octets.
-pub const DATA_SESSION_OCTETS: usize = size_of::<Context>() + size_of::<Record>();
+pub const DATA_SESSION_OCTETS: usize = size_of::<Sender>() + size_of::<Receiver>() + size_of::<Record>();
 
 impl DataPlane {
     /// Returns a data plane without sessions.
@@ -66,15 +69,10 @@ impl DataPlane {
     ) -> Result<(), InstallError> {
         let layout = parameters.layout().ok_or(InstallError::OtherProtocol)?;
         let slot = self.index.insert(parameters.local_id.0).ok_or(InstallError::IdTaken)?;
-        let context = Context::new(owner, self.paths.take(parameters.path), &layout, &parameters);
-        let record = Record { parameters, rare: SessionCounters::default() };
-        match (self.contexts.get_mut(slot), self.records.get_mut(slot)) {
-            (Some(place), Some(beside)) => (*place, *beside) = (context, record),
-            _ => {
-                self.contexts.push(context);
-                self.records.push(record);
-            }
-        }
+        let path = self.paths.take(parameters.path);
+        put(&mut self.senders, slot, Sender::new(path, &layout, &parameters));
+        put(&mut self.receivers, slot, Receiver::new(path, owner, &parameters));
+        put(&mut self.records, slot, Record { parameters, rare: SessionCounters::default() });
         Ok(())
     }
 
@@ -82,27 +80,27 @@ impl DataPlane {
     pub fn remove(&mut self, session: SessionId) -> Option<SessionCounters> {
         let counters = self.counters(session);
         let slot = self.index.remove(session.0)?;
-        if let Some(context) = self.contexts.get(slot) {
-            self.paths.release(context.path);
+        if let Some(sender) = self.senders.get(slot) {
+            self.paths.release(sender.path);
         }
         counters
     }
 
     /// Notes whether the peer's circuit is up; while it is not, nothing is sent to it.
     pub fn set_peer_circuit(&mut self, session: SessionId, up: bool) {
-        if let Some(context) = self.index.slot(session.0).and_then(|slot| self.contexts.get_mut(slot)) {
-            context.peer_circuit_down = !up;
+        if let Some(sender) = self.index.slot(session.0).and_then(|slot| self.senders.get_mut(slot)) {
+            sender.peer_circuit_down = !up;
         }
     }
 
     /// Changes what is put in front of frames, when the peer says so late in the negotiation.
     pub(crate) fn set_send_format(&mut self, session: SessionId, sublayer: Sublayer, sequencing: SequencingLevel) {
         let Some(slot) = self.index.slot(session.0) else { return };
-        let (Some(context), Some(record)) = (self.contexts.get_mut(slot), self.records.get_mut(slot)) else { return };
+        let (Some(sender), Some(record)) = (self.senders.get_mut(slot), self.records.get_mut(slot)) else { return };
         record.parameters.send_sublayer = sublayer;
         record.parameters.send_sequencing = sequencing;
         if let Some(layout) = record.parameters.layout() {
-            context.set_send_format(&layout, sequencing);
+            sender.set_format(&layout, sequencing);
         }
     }
 
@@ -130,13 +128,20 @@ impl DataPlane {
     /// Returns what a session counted.
     pub fn counters(&self, session: SessionId) -> Option<SessionCounters> {
         let slot = self.index.slot(session.0)?;
-        Some(self.contexts.get(slot)?.counted(&self.records.get(slot)?.rare))
+        let (sender, receiver) = (self.senders.get(slot)?, self.receivers.get(slot)?);
+        Some(SessionCounters {
+            received_packets: receiver.packets,
+            received_octets: receiver.octets,
+            sent_packets: sender.packets,
+            sent_octets: sender.octets,
+            ..self.records.get(slot)?.rare
+        })
     }
 
     /// Returns the next sequence number to send and the one expected next.
     pub fn sequence_numbers(&self, session: SessionId) -> Option<(u32, u32)> {
-        let context = self.contexts.get(self.index.slot(session.0)?)?;
-        Some((context.send_number, context.receive.expected()))
+        let slot = self.index.slot(session.0)?;
+        Some((self.senders.get(slot)?.number, self.receivers.get(slot)?.sequence.expected()))
     }
 
     /// Puts the header in front of `frame`, a range of `buffer`.
@@ -163,11 +168,11 @@ impl DataPlane {
         buffer: &mut [u8],
         frame: Range<usize>,
     ) -> Result<Encapsulated, EncapsulateError> {
-        let context = self.contexts.get_mut(slot).ok_or(EncapsulateError::UnknownSession)?;
-        match context.encapsulate(buffer, frame) {
+        let sender = self.senders.get_mut(slot).ok_or(EncapsulateError::UnknownSession)?;
+        match sender.encapsulate(buffer, frame) {
             Ok(packet) => {
-                let path = self.paths.get(context.path).ok_or(EncapsulateError::UnknownSession)?;
-                Ok(Encapsulated { path, packet })
+                let path = self.paths.get(sender.path).ok_or(EncapsulateError::UnknownSession)?;
+                Ok(Encapsulated { path: *path, packet })
             }
             Err(error) => {
                 if let Some(record) = self.records.get_mut(slot) {
@@ -189,6 +194,7 @@ impl DataPlane {
         self.decapsulate_for(path, buffer).map(|(decapsulated, _)| decapsulated)
     }
 
+    #[inline]
     pub(crate) fn decapsulate_for(
         &mut self,
         path: Path,
@@ -208,15 +214,15 @@ impl DataPlane {
         path: Path,
         buffer: &mut [u8],
     ) -> Result<(Decapsulated, Option<NonZeroU32>), DropReason> {
-        let context = self.contexts.get_mut(slot).ok_or(DropReason::UnknownSession)?;
-        let opened = if self.paths.get(context.path) == Some(path) {
-            context.decapsulate(carrier, buffer)
+        let receiver = self.receivers.get_mut(slot).ok_or(DropReason::UnknownSession)?;
+        let opened = if self.paths.get(receiver.path) == Some(&path) {
+            receiver.decapsulate(carrier, buffer)
         } else {
             Err(DropReason::WrongPath)
         };
         match opened {
             Ok((frame, verdict)) => {
-                let owner = context.owner;
+                let owner = receiver.owner;
                 if let (Verdict::Resynchronised, Some(record)) = (verdict, self.records.get_mut(slot)) {
                     record.rare.resynchronisations += 1;
                 }
@@ -229,6 +235,14 @@ impl DataPlane {
                 Err(reason)
             }
         }
+    }
+}
+
+/// Puts a value into a slot that came free, or is the next of all.
+fn put<T>(slots: &mut Vec<T>, slot: usize, value: T) {
+    match slots.get_mut(slot) {
+        Some(place) => *place = value,
+        None => slots.push(value),
     }
 }
 

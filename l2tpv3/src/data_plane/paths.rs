@@ -13,8 +13,9 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    pub(super) fn get(&self, number: u32) -> Option<Path> {
-        self.slots.get(number as usize).map(|(path, _)| *path)
+    #[inline]
+    pub(super) fn get(&self, number: u32) -> Option<&Path> {
+        self.slots.get(number as usize).map(|(path, _)| path)
     }
 
     /// Returns the number of a path, for one more session.
@@ -60,6 +61,6 @@ mod tests {
         assert_eq!(paths.take(path(4)), 2, "a session still uses the first");
         paths.release(0);
         assert_eq!(paths.take(path(5)), 0);
-        assert_eq!([0, 1, 2].map(|number| paths.get(number)), [path(5), path(3), path(4)].map(Some));
+        assert_eq!([0, 1, 2].map(|number| paths.get(number).copied()), [path(5), path(3), path(4)].map(Some));
     }
 }

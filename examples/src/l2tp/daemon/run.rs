@@ -6,13 +6,16 @@ use super::status;
 use super::tap::Tap;
 use crate::gatewayd::clock::Clock;
 use crate::gatewayd::control::Control;
+use crate::gatewayd::log::Log;
 use crate::gatewayd::signals::Signals;
+use crate::l2tp::router::{Router, RouterAction};
 use crate::l2tp::story;
 use core::time::Duration;
-use drive::{Datagram, Instant, Machine as _, Path, Verdict};
+use drive::{Instant, Machine as _, Path, Verdict};
+use gateway::Gateway;
 use l2tpv3::registry::StopResult;
 use l2tpv3::wire::MAX_DATA_HEADER;
-use l2tpv3::{Action, Command, DropReason, Endpoint, Event, PeerId, SessionId};
+use l2tpv3::{Action, Command, Endpoint, Event, PeerId, SessionId};
 use mio::{Events, Poll, Token};
 use rand_core::UnwrapErr;
 use std::collections::BTreeMap;
@@ -43,7 +46,7 @@ pub enum DaemonError {
 
 /// The daemon: the endpoint and everything it touches.
 pub struct Daemon {
-    endpoint: Endpoint<UnwrapErr<getrandom::SysRng>>,
+    router: Router<UnwrapErr<getrandom::SysRng>>,
     clock: Clock,
     poll: Poll,
     sockets: Sockets,
@@ -58,6 +61,8 @@ pub struct Daemon {
     signals: Signals,
     control: Option<Control>,
     trace: bool,
+    /// What says the news of IPsec in words.
+    log: Option<Log>,
     buffer: Vec<u8>,
     end: Option<Instant>,
 }
@@ -71,7 +76,10 @@ impl Daemon {
         let plan = file.config().build().map_err(FileError::from)?;
         let signals = Signals::catch()?;
         let poll = Poll::new()?;
-        let sockets = Sockets::open(&file.local.listen, file.local.ip, file.local.udp_port)?;
+        let sockets = Sockets::open(&file.local.listen, &file.services())?;
+        let protection = file.protection()?;
+        let log = protection.as_ref().map(|plan| Log::new(file.log_level(), plan));
+        let ipsec = protection.map(|plan| Gateway::new(plan, Box::new(UnwrapErr(getrandom::SysRng))));
         sockets.register(poll.registry(), SOCKETS)?;
         signals.register(poll.registry(), SIGNALS)?;
         let control = match &file.local.control {
@@ -79,7 +87,7 @@ impl Daemon {
             None => None,
         };
         let mut daemon = Self {
-            endpoint: Endpoint::new(plan, UnwrapErr(getrandom::SysRng)),
+            router: Router::new(Endpoint::new(plan, UnwrapErr(getrandom::SysRng)), ipsec),
             clock: Clock::start(),
             poll,
             sockets,
@@ -92,17 +100,18 @@ impl Daemon {
             signals,
             control,
             trace: file.local.trace,
+            log,
             buffer: vec![0; MAX_DATA_HEADER + LONGEST],
             end: None,
         };
         for circuit in file.peer.iter().flat_map(|peer| &peer.circuit) {
-            let tap = daemon.add_tap(&circuit.tap, circuit.mtu)?;
+            let tap = daemon.add_tap(&circuit.tap, file.mtu(circuit.mtu))?;
             daemon.circuits.insert(circuit.id.clone().into_bytes(), tap);
         }
         for of in &file.statics {
             let parameters = file.parameters(of)?;
-            let tap = daemon.add_tap(&of.tap, of.mtu)?;
-            let added = daemon.endpoint.handle_command(Instant::ZERO, Command::AddStatic(parameters));
+            let tap = daemon.add_tap(&of.tap, file.mtu(of.mtu))?;
+            let added = daemon.router.handle_command(Instant::ZERO, Command::AddStatic(parameters));
             added.map_err(|_| FileError::Static(of.local_id, "the id is taken twice"))?;
             daemon.statics.push(parameters.local_id);
             daemon.join(parameters.local_id, tap);
@@ -136,7 +145,7 @@ impl Daemon {
             if self.end.is_some_and(|end| end <= now) {
                 return Ok(());
             }
-            let next = [self.endpoint.poll_timeout(), self.end].into_iter().flatten().min();
+            let next = [self.router.poll_timeout(), self.end].into_iter().flatten().min();
             let pause = match ready.is_empty() {
                 // Rounded up: a timer that is called early is called again at once.
                 true => next.map(|at| at.saturating_duration_since(now) + Duration::from_millis(1)),
@@ -156,8 +165,8 @@ impl Daemon {
                 }
             }
             let now = self.clock.now();
-            if self.endpoint.poll_timeout().is_some_and(|at| at <= now) {
-                self.endpoint.handle_timeout(now);
+            if self.router.poll_timeout().is_some_and(|at| at <= now) {
+                self.router.handle_timeout(now);
                 self.perform();
             }
         }
@@ -191,11 +200,12 @@ impl Daemon {
         };
         // A frame for a circuit without session has nowhere to go.
         let Some(session) = self.by_tap.get(&index) else { return true };
-        let frame = MAX_DATA_HEADER..MAX_DATA_HEADER + length;
-        if let Ok(sent) = self.endpoint.encapsulate(*session, &mut self.buffer, frame) {
-            let packet = self.buffer.get(sent.packet).unwrap_or_default();
-            self.send(sent.path, packet);
-        }
+        let (now, frame) = (self.clock.now(), MAX_DATA_HEADER..MAX_DATA_HEADER + length);
+        let Self { router, sockets, buffer, .. } = self;
+        let mut send = |path, packet: &[u8]| complain(now, path, sockets.send(path, packet));
+        // A frame that the session does not take is counted there.
+        let _ = router.send_frame(now, *session, buffer, frame, &mut send);
+        self.perform();
         true
     }
 
@@ -218,43 +228,50 @@ impl Daemon {
     }
 
     fn receive(&mut self, now: Instant, path: Path, payload: &mut [u8]) {
-        if let (true, Some(text)) = (self.trace, story::control(path, payload)) {
-            self.say(&format!("< {text}"));
-        }
-        match self.endpoint.handle_datagram(now, Datagram { path, payload }) {
-            Verdict::Ignored(DropReason::IsData) => match self.endpoint.decapsulate(now, path, payload) {
-                Ok(opened) => {
-                    let tap = self.by_session.get(&opened.session).and_then(|index| self.taps.get(*index));
-                    let frame = payload.get(opened.frame).unwrap_or_default();
-                    if let Some(Err(error)) = tap.map(|tap| tap.send(frame)) {
-                        self.say(&format!("TAP device: {error}"));
-                    }
-                }
-                Err(reason) if self.trace => self.say(&format!("dropped from {}: {reason}", path.remote)),
-                Err(_) => {}
-            },
+        self.tell_control("<", path, payload);
+        let Self { router, by_session, taps, .. } = self;
+        let mut deliver = |session: SessionId, frame: &[u8]| {
+            let tap = by_session.get(&session).and_then(|index| taps.get(*index));
+            if let Some(Err(error)) = tap.map(|tap| tap.send(frame)) {
+                say(now, &format!("TAP device: {error}"));
+            }
+        };
+        match router.receive(now, path, payload, &mut deliver) {
             Verdict::Ignored(reason) if self.trace => self.say(&format!("dropped from {}: {reason}", path.remote)),
             Verdict::Accepted | Verdict::Duplicate | Verdict::Ignored(_) => {}
         }
         self.perform();
     }
 
-    /// Drains the endpoint's actions and performs each.
+    /// Drains the router's actions and performs each.
     fn perform(&mut self) {
-        while let Some(action) = self.endpoint.poll_action() {
+        while let Some(action) = self.router.poll_action() {
             match action {
-                Action::Transmit(transmit) => {
-                    if let (true, Some(text)) = (self.trace, story::control(transmit.path, &transmit.payload)) {
-                        self.say(&format!("> {text}"));
-                    }
-                    self.send(transmit.path, &transmit.payload);
+                RouterAction::Transmit(transmit) => {
+                    self.tell_control(">", transmit.path, &transmit.payload);
+                    complain(self.clock.now(), transmit.path, self.sockets.send(transmit.path, &transmit.payload));
                 }
-                Action::Event(event) => {
+                RouterAction::Inside { sent, path, payload } => {
+                    self.tell_control(if sent { ">" } else { "<" }, path, &payload);
+                }
+                RouterAction::L2tp(Action::Event(event)) => {
                     self.say(&story::event(&event));
                     self.follow(&event);
                 }
+                RouterAction::Ipsec(event) => {
+                    if let Some(log) = &self.log {
+                        log.event(self.clock.now(), &event);
+                    }
+                }
                 other => self.say(&format!("not performed: {other:?}")),
             }
+        }
+    }
+
+    /// In a trace, prints a control message of L2TP; over IPsec that is what travels inside.
+    fn tell_control(&self, sign: &str, path: Path, payload: &[u8]) {
+        if let (true, Some(text)) = (self.trace, story::control(path, payload)) {
+            self.say(&format!("{sign} {text}"));
         }
     }
 
@@ -277,14 +294,6 @@ impl Daemon {
         }
     }
 
-    fn send(&self, path: Path, payload: &[u8]) {
-        if let Err(error) = self.sockets.send(path, payload)
-            && error.kind() != io::ErrorKind::WouldBlock
-        {
-            self.say(&format!("{path}: {error}"));
-        }
-    }
-
     /// A source that is dry has no more; one that failed once may have.
     fn is_more_after(&self, error: &io::Error, what: &str) -> bool {
         match error.kind() {
@@ -299,7 +308,7 @@ impl Daemon {
     }
 
     fn say(&self, text: &str) {
-        println!("{:>14} {text}", self.clock.now());
+        say(self.clock.now(), text);
     }
 
     fn quit(&mut self) {
@@ -307,7 +316,7 @@ impl Daemon {
         let now = self.clock.now();
         self.end = Some(now + GOODBYE);
         // Nothing refuses this.
-        let _ = self.endpoint.handle_command(now, Command::ShutDown);
+        let _ = self.router.handle_command(now, Command::ShutDown);
         self.perform();
     }
 
@@ -325,24 +334,24 @@ impl Daemon {
         let mut words = line.split_whitespace();
         let done = serde_json::json!({ "done": true });
         match (words.next(), words.next(), words.next()) {
-            (Some("status"), None, None) => Ok(status::of(&self.endpoint, &self.statics, now)),
+            (Some("status"), None, None) => Ok(status::of(&self.router, &self.statics, now)),
             (Some("quit"), None, None) => {
                 self.quit();
                 Ok(done)
             }
             (Some("connect"), Some(name), None) => {
                 let command = Command::Connect { peer: self.peer(name)?, path: None };
-                let taken = self.endpoint.handle_command(now, command);
+                let taken = self.router.handle_command(now, command);
                 self.perform();
                 taken.map(|_| done).map_err(|error| error.to_string())
             }
             (Some("disconnect"), Some(name), None) => {
                 let peer = self.peer(name)?;
-                let statuses = self.endpoint.connection_statuses(now);
+                let statuses = self.router.endpoint().connection_statuses(now);
                 for status in statuses.iter().filter(|status| status.peer == peer) {
                     let command = Command::Disconnect { connection: status.connection, result: StopResult::CLEARED };
                     // One that is ending already needs no second word.
-                    let _ = self.endpoint.handle_command(now, command);
+                    let _ = self.router.handle_command(now, command);
                 }
                 self.perform();
                 Ok(done)
@@ -354,5 +363,18 @@ impl Daemon {
     fn peer(&self, name: &str) -> Result<PeerId, String> {
         let index = self.peers.iter().position(|peer| peer == name);
         index.map(PeerId).ok_or_else(|| format!("no peer is called {name}"))
+    }
+}
+
+fn say(now: Instant, text: &str) {
+    println!("{now:>14} {text}");
+}
+
+/// A full socket loses a datagram as a network would; anything else is worth a word.
+fn complain(now: Instant, path: Path, sent: io::Result<()>) {
+    if let Err(error) = sent
+        && error.kind() != io::ErrorKind::WouldBlock
+    {
+        say(now, &format!("{path}: {error}"));
     }
 }

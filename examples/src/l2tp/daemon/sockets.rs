@@ -1,9 +1,8 @@
-//! Raw sockets for IP protocol 115, and UDP sockets.
+//! Raw sockets and UDP sockets: those of L2TP, or those of IKE and ESP below it.
 
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 use drive::Path;
-use l2tpv3::wire::Carrier;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -11,34 +10,35 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
 
+/// What is served at each address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// A protocol directly over IP; needs the right to open raw sockets.
+    Ip(u8),
+    /// A UDP port.
+    Udp(u16),
+}
+
 /// Every socket, each bound to one address of this machine.
 #[derive(Debug)]
 pub struct Sockets(Vec<Bound>);
 
 #[derive(Debug)]
 struct Bound {
-    carrier: Carrier,
+    protocol: u8,
     local: SocketAddr,
     /// The standard library's socket type, since it gives the sender; its calls suit raw sockets too.
     socket: UdpSocket,
 }
 
 impl Sockets {
-    /// Binds a socket for each address and carrier.
+    /// Binds a socket for each address and service.
     ///
     /// # Errors
     /// A socket cannot be opened or bound; the message names it.
-    pub fn open(addresses: &[IpAddr], ip: bool, udp_port: Option<u16>) -> io::Result<Self> {
-        let mut sockets = Vec::new();
-        for address in addresses {
-            if ip {
-                sockets.push(bind(Carrier::Ip, SocketAddr::new(*address, 0))?);
-            }
-            if let Some(port) = udp_port {
-                sockets.push(bind(Carrier::Udp, SocketAddr::new(*address, port))?);
-            }
-        }
-        Ok(Self(sockets))
+    pub fn open(addresses: &[IpAddr], services: &[Service]) -> io::Result<Self> {
+        let all = addresses.iter().flat_map(|address| services.iter().map(|service| bind(*service, *address)));
+        all.collect::<io::Result<_>>().map(Self)
     }
 
     /// Returns how many there are.
@@ -69,20 +69,18 @@ impl Sockets {
     pub fn receive(&self, index: usize, buffer: &mut [u8]) -> io::Result<(Path, Range<usize>)> {
         let bound = self.0.get(index).ok_or(io::ErrorKind::WouldBlock)?;
         let (length, remote) = bound.socket.recv_from(buffer)?;
-        match bound.carrier {
-            Carrier::Udp => Ok((Path::new(bound.local, remote), 0..length)),
-            Carrier::Ip => {
-                // A raw socket delivers the IPv4 header, and not that of IPv6.
-                let header = match remote.ip() {
-                    IpAddr::V4(_) => buffer.first().map_or(0, |first| usize::from(first & 0x0f) * 4),
-                    IpAddr::V6(_) => 0,
-                };
-                if header > length {
-                    return Err(io::ErrorKind::InvalidData.into());
-                }
-                Ok((Path::ip(Carrier::PROTOCOL, bound.local.ip(), remote.ip()), header..length))
-            }
+        if bound.protocol == Path::UDP {
+            return Ok((Path::new(bound.local, remote), 0..length));
         }
+        // A raw socket delivers the IPv4 header, and not that of IPv6.
+        let header = match remote.ip() {
+            IpAddr::V4(_) => buffer.first().map_or(0, |first| usize::from(first & 0x0f) * 4),
+            IpAddr::V6(_) => 0,
+        };
+        if header > length {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok((Path::ip(bound.protocol, bound.local.ip(), remote.ip()), header..length))
     }
 
     /// Sends one datagram from the socket that `path` names.
@@ -90,22 +88,23 @@ impl Sockets {
     /// # Errors
     /// No socket is bound there, or what the system says.
     pub fn send(&self, path: Path, payload: &[u8]) -> io::Result<()> {
-        let carrier = Carrier::of(path);
-        let fits = |bound: &&Bound| Some(bound.carrier) == carrier && bound.local == path.local;
+        let fits = |bound: &&Bound| bound.protocol == path.protocol && bound.local == path.local;
         let missing = || io::Error::new(io::ErrorKind::AddrNotAvailable, format!("no socket for {path}"));
         let bound = self.0.iter().find(fits).ok_or_else(missing)?;
         bound.socket.send_to(payload, path.remote).map(drop)
     }
 }
 
-fn bind(carrier: Carrier, local: SocketAddr) -> io::Result<Bound> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{carrier:?} {local}: {error}"));
-    let (kind, protocol) = match carrier {
-        Carrier::Ip => (Type::RAW, Protocol::from(i32::from(Carrier::PROTOCOL))),
-        Carrier::Udp => (Type::DGRAM, Protocol::UDP),
+fn bind(service: Service, address: IpAddr) -> io::Result<Bound> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{service:?} {address}: {error}"));
+    let (number, kind, port) = match service {
+        Service::Ip(protocol) => (protocol, Type::RAW, 0),
+        Service::Udp(port) => (Path::UDP, Type::DGRAM, port),
     };
-    let socket = Socket::new(Domain::for_address(local), kind, Some(protocol)).map_err(named)?;
+    let local = SocketAddr::new(address, port);
+    let protocol = Some(Protocol::from(i32::from(number)));
+    let socket = Socket::new(Domain::for_address(local), kind, protocol).map_err(named)?;
     socket.set_nonblocking(true).map_err(named)?;
     socket.bind(&local.into()).map_err(named)?;
-    Ok(Bound { carrier, local, socket: socket.into() })
+    Ok(Bound { protocol: number, local, socket: socket.into() })
 }

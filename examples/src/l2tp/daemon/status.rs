@@ -1,11 +1,15 @@
 //! The status as JSON.
 
+use crate::gatewayd;
+use crate::l2tp::router::Router;
 use drive::Instant;
-use l2tpv3::{ConnectionStatus, Endpoint, SessionId, SessionStatus};
+use l2tpv3::{ConnectionStatus, SessionId, SessionStatus};
+use rand_core::CryptoRng;
 use serde_json::{Value, json};
 
 /// Returns everything a show command prints, by connection and session.
-pub fn of<R>(endpoint: &Endpoint<R>, statics: &[SessionId], now: Instant) -> Value {
+pub fn of<R: CryptoRng>(router: &Router<R>, statics: &[SessionId], now: Instant) -> Value {
+    let endpoint = router.endpoint();
     let connections: Vec<_> = endpoint.connection_statuses(now).iter().map(connection).collect();
     let alone = statics.iter().filter_map(|session| endpoint.session_status(now, *session));
     let sessions: Vec<_> =
@@ -17,7 +21,11 @@ pub fn of<R>(endpoint: &Endpoint<R>, statics: &[SessionId], now: Instant) -> Val
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| (name.to_owned(), count.into()))
         .collect();
-    json!({ "tunnels": connections, "sessions": sessions, "drops": drops })
+    let mut status = json!({ "tunnels": connections, "sessions": sessions, "drops": drops });
+    if let (Some(gateway), Some(fields)) = (router.ipsec(), status.as_object_mut()) {
+        fields.insert("ipsec".to_owned(), gatewayd::status::of(&gateway.snapshot(now)));
+    }
+    status
 }
 
 fn connection(status: &ConnectionStatus) -> Value {
