@@ -201,6 +201,21 @@ impl ConnectionConfig {
             return Err(wrong(&field("authentication"), ConfigProblem::Missing));
         };
         check_authentication(&authentication, self.weak, field)?;
+        // Hybrid authentication proves one end only; XAUTH proves the other, or nothing does.
+        let conflict = match (&authentication, &self.xauth) {
+            (Authentication::HybridGateway(_), None | Some(Xauth::Client(_))) => {
+                Some("the gateway of hybrid authentication must ask for the user")
+            }
+            (Authentication::HybridClient(_), None | Some(Xauth::Server(_))) => {
+                Some("the client of hybrid authentication must be the user")
+            }
+            (Authentication::HybridGateway(_), Some(Xauth::Server(_)))
+            | (Authentication::HybridClient(_), Some(Xauth::Client(_)))
+            | (Authentication::PreSharedKey(_) | Authentication::RsaSignature { .. }, _) => None,
+        };
+        if let Some(conflict) = conflict {
+            return Err(wrong(&field("xauth"), ConfigProblem::Conflict(conflict)));
+        }
         within(&field("peer_port"), self.peer_port.into(), 1..=65_535)?;
         within(&field("peer_nat_t_port"), self.peer_nat_t_port.into(), 1..=65_535)?;
         if let (Peer::Address(peer), Some(local)) = (self.peer, self.local)
