@@ -1,6 +1,7 @@
 //! The shape of the configuration file.
 
 use super::locate;
+use super::manual::Manual;
 use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, SecretText, Span, Suites};
 use core::net::IpAddr;
 use drive::SecretBytes;
@@ -19,6 +20,9 @@ pub struct File {
     /// Policies that come before those of the connections, first match wins.
     #[serde(default)]
     pub policy: Vec<Policy>,
+    /// Pairs of associations with manual keys.
+    #[serde(default)]
+    pub manual: Vec<Manual>,
     /// The peers.
     #[serde(default)]
     pub connection: Vec<Connection>,
@@ -44,6 +48,12 @@ pub struct Daemon {
     /// Whether to open raw sockets for ESP directly over IPv4.
     #[serde(default)]
     pub raw_esp: bool,
+    /// Whether to open raw sockets for AH over IPv4.
+    #[serde(default)]
+    pub raw_ah: bool,
+    /// Whether IKE is off, its sockets closed: manual keys only.
+    #[serde(default)]
+    pub no_ike: bool,
     /// The Unix socket that takes commands.
     pub control: Option<PathBuf>,
     /// How much to log.
@@ -120,6 +130,9 @@ pub struct Connection {
     pub retries: Option<u32>,
     /// The gap between keepalives through a NAT.
     pub nat_keepalive: Option<Span>,
+    /// Whether ESP goes in UDP even where no NAT is found.
+    #[serde(default)]
+    pub force_udp: bool,
     /// How long a silent peer goes unquestioned; absent: never asked.
     pub dpd_idle: Option<Span>,
     /// Whether long messages of the negotiation are cut in parts: yes, no, accept, or force.
@@ -175,6 +188,9 @@ pub struct Child {
     pub local: Prefix,
     /// The network behind the peer.
     pub remote: Prefix,
+    /// Whether only the packets of the two machines themselves are carried, without a tunnel.
+    #[serde(default)]
+    pub transport: bool,
     /// The choices for the IPsec SAs, best first; all with the same group, or all without.
     pub esp: Option<Vec<EspProposal>>,
     /// The choices as text, bundles of ESP, AH and IPComp among them, in place of `esp`.

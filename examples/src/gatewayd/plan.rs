@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use drive::Schedule;
 use gateway::{Config, Exemption, Plan};
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
-use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
+use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Mode, Phase1Transform, Protection};
 use ikev1_core::{
     ConnectionConfig, DpdMode, Fragmentation, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector,
 };
@@ -44,6 +44,9 @@ impl File {
                 ..Selector::default()
             };
             config = config.exempt(&policy.name, selector, exemption);
+        }
+        for (index, manual) in self.manual.iter().enumerate() {
+            config = config.manual(manual.plan(&format!("manual[{index}]"))?);
         }
         config.build().map_err(|error| FileError::Engine(error.to_string()))
     }
@@ -89,6 +92,7 @@ impl Connection {
         if let Some(retries) = self.retries {
             plan = plan.resends(retries);
         }
+        plan = plan.force_encapsulation(self.force_udp);
         if let Some(gap) = self.nat_keepalive {
             plan = plan.keepalive(gap.0);
         }
@@ -110,6 +114,9 @@ impl Connection {
             let mut policy = PolicyConfig::new(&child.name)
                 .local(traffic(child.local, &format!("{field}.local"))?)
                 .remote(traffic(child.remote, &format!("{field}.remote"))?);
+            if child.transport {
+                policy = policy.mode(Mode::Transport);
+            }
             if let Some(proposals) = &child.esp {
                 policy = policy.suites(proposals.iter().map(EspProposal::plan));
                 if let Some(group) = proposals.first().and_then(|first| first.pfs) {
@@ -136,7 +143,7 @@ fn addresses(prefix: Prefix) -> Result<AddressSelector, FileError> {
         .map_err(|error| FileError::refused("policy", format!("{prefix}: {error}")))
 }
 
-fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
+pub(super) fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
     let width = if matches!(prefix.address, IpAddr::V4(_)) { 32 } else { 128 };
     if prefix.length == width {
         return Ok(TrafficSelector::host(prefix.address));
