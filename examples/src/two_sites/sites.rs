@@ -98,7 +98,6 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
             name: CHILD.to_owned(),
             local: site.lan,
             remote: far.lan,
-            transport: false,
             esp: Some(site.esp.clone()),
             mode: Mode::Tunnel,
             suites: None,
