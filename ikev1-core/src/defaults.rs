@@ -123,8 +123,8 @@ pub const MAX_WAITING_ACQUIRES: usize = 1_024;
 pub const MAX_REPLY_RESENDS: u32 = 16;
 /// How many octets go to an address that has proven nothing, for each octet it sent.
 pub const AMPLIFICATION_FACTOR: u64 = 3;
-/// How long XAUTH and mode-config may take together: a person types in it.
-pub const SESSION_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long XAUTH and mode-config may take each: a person types in it, and a message lives 292 s.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a client waits for settings to come unasked before it asks.
 pub const PUSH_WAIT: Duration = Duration::from_secs(10);
 /// After how many wrong answers a user is refused: one, so that a guess costs a whole phase 1.
