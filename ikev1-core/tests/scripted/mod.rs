@@ -147,7 +147,7 @@ impl Scripted {
 
     fn chain_of(&self, message_id: u32) -> IvChain {
         match message_id {
-            0 => self.iv.clone(),
+            0 => self.iv,
             id => self.chains.get(&id).cloned().unwrap_or_else(|| self.iv.for_message_id(id)),
         }
     }
@@ -184,7 +184,7 @@ impl Scripted {
 
     /// Lets time pass for the responder.
     pub fn pass(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
         self.end.endpoint.handle_timeout(self.now);
         let sent = self.end.drain(self.now);
         self.answers.extend(sent.into_iter().map(|transmit| transmit.payload.to_vec()));
