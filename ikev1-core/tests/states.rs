@@ -197,10 +197,11 @@ fn every_state_gives_every_message_its_answer_and_takes_only_what_the_table_says
                     let label = match &verdict {
                         Verdict::Accepted => {
                             let header = header(transmit);
-                            let role = if header.exchange == ExchangeType::INFORMATIONAL {
-                                Role::Responder
-                            } else {
-                                side.role()
+                            // Without an SA, whoever gets a first message is the responder.
+                            let role = match header.exchange {
+                                ExchangeType::INFORMATIONAL => Role::Responder,
+                                _ if before.ike_sas.is_empty() => Role::Responder,
+                                _ => side.role(),
                             };
                             let state = state_met(&before, &header);
                             let row = row(header.exchange, role, state);

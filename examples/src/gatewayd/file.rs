@@ -1,6 +1,7 @@
 //! The shape of the configuration file.
 
 use super::locate;
+use super::manual::Manual;
 use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, SecretText, Span, Suites};
 use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
@@ -23,6 +24,9 @@ pub struct File {
     /// The addresses for clients.
     #[serde(default)]
     pub pool: Vec<Pool>,
+    /// Pairs of associations with manual keys.
+    #[serde(default)]
+    pub manual: Vec<Manual>,
     /// The peers.
     #[serde(default)]
     pub connection: Vec<Connection>,
@@ -48,6 +52,12 @@ pub struct Daemon {
     /// Whether to open raw sockets for ESP directly over IPv4.
     #[serde(default)]
     pub raw_esp: bool,
+    /// Whether to open raw sockets for AH over IPv4.
+    #[serde(default)]
+    pub raw_ah: bool,
+    /// Whether IKE is off, its sockets closed: manual keys only.
+    #[serde(default)]
+    pub no_ike: bool,
     /// The Unix socket that takes commands.
     pub control: Option<PathBuf>,
     /// How much to log.
@@ -124,6 +134,9 @@ pub struct Connection {
     pub retries: Option<u32>,
     /// The gap between keepalives through a NAT.
     pub nat_keepalive: Option<Span>,
+    /// Whether ESP goes in UDP even where no NAT is found.
+    #[serde(default)]
+    pub force_udp: bool,
     /// How long a silent peer goes unquestioned; absent: never asked.
     pub dpd_idle: Option<Span>,
     /// Whether long messages of the negotiation are cut in parts: yes, no, accept, or force.
@@ -225,6 +238,17 @@ pub enum Start {
     Never,
 }
 
+/// What packets are protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Those between two networks.
+    #[default]
+    Tunnel,
+    /// Those between the two ends themselves.
+    Transport,
+}
+
 /// What one pair of IPsec SAs protects.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -235,6 +259,9 @@ pub struct Child {
     pub local: Prefix,
     /// The network behind the peer.
     pub remote: Prefix,
+    /// Tunnel or transport.
+    #[serde(default)]
+    pub mode: Mode,
     /// The choices for the IPsec SAs, best first; all with the same group, or all without.
     pub esp: Option<Vec<EspProposal>>,
     /// The choices as text, bundles of ESP, AH and IPComp among them, in place of `esp`.

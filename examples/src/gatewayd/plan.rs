@@ -1,6 +1,6 @@
 //! From the words of the file to the plan of the engine.
 
-use super::file::{Connection, File, FileError, LogLevel, ModeConfig, Parts, PolicyAction, Side};
+use super::file::{Connection, File, FileError, LogLevel, Mode, ModeConfig, Parts, PolicyAction, Side};
 use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Prefix, Remote};
 use core::net::IpAddr;
 use drive::Schedule;
@@ -50,6 +50,9 @@ impl File {
             };
             config = config.exempt(&policy.name, selector, exemption);
         }
+        for (index, manual) in self.manual.iter().enumerate() {
+            config = config.manual(manual.plan(&format!("manual[{index}]"))?);
+        }
         config.build().map_err(|error| FileError::Engine(error.to_string()))
     }
 }
@@ -94,6 +97,7 @@ impl Connection {
         if let Some(retries) = self.retries {
             plan = plan.resends(retries);
         }
+        plan = plan.force_encapsulation(self.force_udp);
         if let Some(gap) = self.nat_keepalive {
             plan = plan.keepalive(gap.0);
         }
@@ -139,6 +143,9 @@ impl Connection {
             if let Some(group) = child.pfs {
                 policy = policy.pfs(group.plan());
             }
+            if child.mode == Mode::Transport {
+                policy = policy.mode(ikev1_core::proposal::Mode::Transport);
+            }
             if let Some(lifetime) = child.lifetime {
                 policy = policy.lifetime(lifetime.0);
             }
@@ -182,7 +189,7 @@ fn addresses(prefix: Prefix) -> Result<AddressSelector, FileError> {
         .map_err(|error| FileError::refused("policy", format!("{prefix}: {error}")))
 }
 
-fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
+pub(super) fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
     let width = if matches!(prefix.address, IpAddr::V4(_)) { 32 } else { 128 };
     if prefix.length == width {
         return Ok(TrafficSelector::host(prefix.address));
@@ -258,6 +265,11 @@ impl Group {
             Self::Modp2048 => DhGroup::Modp2048,
             Self::Modp3072 => DhGroup::Modp3072,
             Self::Modp4096 => DhGroup::Modp4096,
+            Self::Modp6144 => DhGroup::Modp6144,
+            Self::Modp8192 => DhGroup::Modp8192,
+            Self::Ecp256 => DhGroup::Ecp256,
+            Self::Ecp384 => DhGroup::Ecp384,
+            Self::Ecp521 => DhGroup::Ecp521,
         }
     }
 }

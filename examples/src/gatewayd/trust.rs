@@ -1,5 +1,6 @@
 //! Keys and certificates from their files, and which peers' certificates are trusted.
 
+use super::clock::Clock;
 use super::file::{Connection, File, FileError, read_secret};
 use gateway::Command;
 use ikev1_core::auth::{
@@ -8,7 +9,6 @@ use ikev1_core::auth::{
 };
 use ikev1_core::{Identity, VerifyCertificate};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The authorities of each connection, in their order in the file.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Trust {
     pub fn judge(&self, question: &VerifyCertificate) -> (Command, Option<CertificateError>) {
         let none = TrustAnchors::new();
         let anchors = usize::try_from(question.connection.0).ok().and_then(|index| self.0.get(index)).unwrap_or(&none);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = Clock::unix_seconds();
         let certificates: Vec<&[u8]> = question.certificates.iter().map(Vec::as_slice).collect();
         let (key, error) = match anchors.verify(&certificates, &question.identity, now) {
             Ok(verified) => (Some(verified.key().clone()), None),

@@ -20,6 +20,9 @@ pub enum WordError {
     /// It is not a number with a unit.
     #[error("`{0}` is not a duration: write a number and s, m, h or d, such as 8h")]
     Duration(String),
+    /// It is no association with manual keys.
+    #[error("not an association: write esp 0xSPI CIPHER-HASH HEXKEYS, ah 0xSPI HASH HEXKEY, or ipcomp 0xCPI")]
+    Association,
     /// It is neither an address nor `any`.
     #[error("`{0}` is neither an address nor `any`")]
     Remote(String),
@@ -244,6 +247,16 @@ pub enum Group {
     Modp3072,
     /// 4096 bits, group 16.
     Modp4096,
+    /// 6144 bits, group 17.
+    Modp6144,
+    /// 8192 bits, group 18.
+    Modp8192,
+    /// The curve P-256, group 19.
+    Ecp256,
+    /// The curve P-384, group 20.
+    Ecp384,
+    /// The curve P-521, group 21.
+    Ecp521,
 }
 
 impl FromStr for Group {
@@ -290,12 +303,16 @@ const GROUPS: &[(&str, Group)] = &[
     ("modp2048", Group::Modp2048),
     ("modp3072", Group::Modp3072),
     ("modp4096", Group::Modp4096),
+    ("modp6144", Group::Modp6144),
+    ("modp8192", Group::Modp8192),
+    ("ecp256", Group::Ecp256),
+    ("ecp384", Group::Ecp384),
+    ("ecp521", Group::Ecp521),
 ];
 
-const GROUP_EXPECTED: &str = "a group of modp768 to modp4096";
-const IKE_EXPECTED: &str =
-    "CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des, md5 sha1 sha256 sha384 sha512, modp768 to modp4096";
-const ESP_EXPECTED: &str = "CIPHER-HASH or CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des null, md5 sha1 sha256 sha384 sha512, modp768 to modp4096";
+const GROUP_EXPECTED: &str = "a group of modp768 to modp8192, ecp256 to ecp521";
+const IKE_EXPECTED: &str = "CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des, md5 sha1 sha256 sha384 sha512, modp768 to modp8192, ecp256 to ecp521";
+const ESP_EXPECTED: &str = "CIPHER-HASH or CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des null, md5 sha1 sha256 sha384 sha512, modp768 to modp8192, ecp256 to ecp521";
 
 /// One choice for the ISAKMP SA, written `aes256-sha256-modp2048`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! From the scenario to the plan of each gateway and to the network between them.
 
 use super::scenario::{NatSettings, Scenario, Side};
-use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Parts, Start, Tun};
+use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Mode, Parts, Start, Tun};
 use crate::gatewayd::words::{Identity, Remote, SecretText};
 use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
@@ -25,6 +25,8 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
             replay_window: 64,
             half_open: None,
             raw_esp: true,
+            raw_ah: false,
+            no_ike: false,
             control: None,
             log: LogLevel::Trace,
             dangerously_keylog_dir: log_keys.then(Default::default),
@@ -32,6 +34,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
         tun: Tun { name: "lan".to_owned(), address: None, mtu: 1400 },
         policy: Vec::new(),
         pool: Vec::new(),
+        manual: Vec::new(),
         connection: vec![connection(scenario, side)],
     };
     file.plan().map_err(|error| refusal(side, &error.to_string()))
@@ -85,6 +88,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         retransmit: None,
         retries: None,
         nat_keepalive: None,
+        force_udp: false,
         dpd_idle: None,
         dangerously_allow_weak: site.dangerously_allow_weak,
         dangerously_aggressive: false,
@@ -95,6 +99,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
             local: site.lan,
             remote: far.lan,
             esp: Some(site.esp.clone()),
+            mode: Mode::Tunnel,
             suites: None,
             pfs: None,
             lifetime: site.esp_lifetime,

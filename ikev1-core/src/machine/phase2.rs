@@ -52,7 +52,7 @@ pub(super) fn under(sa: &mut IkeSa) -> Option<Under<'_>> {
 impl Endpoint {
     /// Starts a quick mode as initiator: SPIs are found, then message 1 goes out.
     pub(super) fn start_quick(&mut self, now: Instant, sa: &mut IkeSa, waiting: Waiting) {
-        if !self.make_room(sa) {
+        if sa.core.at_work() >= defaults::MAX_EXCHANGES_PER_SA {
             if sa.core.waiting.len() >= defaults::MAX_WAITING_ACQUIRES {
                 count(&mut self.counters.acquire_phase2_start_failed);
                 return self.phase2_failed(&sa.core, waiting, Failure::Limit);
@@ -92,7 +92,7 @@ impl Endpoint {
             commit: false,
         };
         up.negotiations = up.negotiations.saturating_add(1);
-        let (id, connection, negotiations) = (core.id, core.connection, up.negotiations);
+        let (id, connection, negotiations) = ((core.id, core.role), core.connection, up.negotiations);
         core.exchanges.insert(message_id, exchange);
         if let Some(connection) = self.plan.shared(connection) {
             self.renew_when_used_up(now, id, &connection, negotiations);
@@ -113,22 +113,6 @@ impl Endpoint {
         while sa.up().is_some() && !sa.core.waiting.is_empty() && sa.core.at_work() < defaults::MAX_EXCHANGES_PER_SA {
             let waiting = sa.core.waiting.remove(0);
             self.start_quick(now, sa, waiting);
-        }
-    }
-
-    /// Returns whether one more quick mode may begin; a finished one is forgotten for it if need be.
-    pub(super) fn make_room(&mut self, sa: &mut IkeSa) -> bool {
-        match sa.core.has_room() {
-            None => false,
-            Some(None) => true,
-            Some(Some(oldest)) => {
-                sa.core.exchanges.remove(&oldest);
-                self.timers.cancel(&TimerKey::Exchange(sa.core.id, oldest));
-                if let Some(up) = sa.up_mut() {
-                    up.finished.insert(oldest);
-                }
-                true
-            }
         }
     }
 
@@ -317,6 +301,15 @@ impl Endpoint {
         count(&mut self.counters.delete_delay_started);
         self.timers.set(TimerKey::Exchange(sa.core.id, message_id), now + connection.delete_delay);
         sa.core.exchanges.insert(message_id, exchange);
+        if sa.core.exchanges.len() > defaults::MAX_EXCHANGES_KEPT
+            && let Some(oldest) = sa.core.oldest_done()
+        {
+            sa.core.exchanges.remove(&oldest);
+            self.timers.cancel(&TimerKey::Exchange(sa.core.id, oldest));
+            if let Some(up) = sa.up_mut() {
+                up.finished.insert(oldest);
+            }
+        }
     }
 
     /// Gives back SPIs that the caller chose and no SA was made of.
@@ -357,6 +350,9 @@ impl Endpoint {
             }
         }
         count(&mut self.own.exchanges_failed);
+        if exchange.role == Role::Initiator && exchange.replaces.is_none() {
+            self.try_later(sa.core.connection, core::iter::once(exchange.policy), &failure);
+        }
         self.event(Event::Phase2Failed {
             child: exchange.child,
             ike_sa: Some(sa.core.id),

@@ -1,4 +1,5 @@
 use crate::action::{Encapsulation, RemoveReason};
+use crate::defaults;
 use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, Role};
 use crate::machine::Endpoint;
@@ -25,10 +26,21 @@ impl Endpoint {
         Duration::from_micros(soft.saturating_sub(jitter))
     }
 
-    /// Renews an ISAKMP SA at once when it has carried as many quick modes as it may.
-    pub(super) fn renew_when_used_up(&mut self, now: Instant, id: IkeSaId, connection: &ConnectionPlan, carried: u64) {
+    /// Renews an ISAKMP SA when it has carried as many quick modes as it may: the end that made it at once, the
+    /// other one only if that does not.
+    pub(super) fn renew_when_used_up(
+        &mut self,
+        now: Instant,
+        (id, role): (IkeSaId, Role),
+        connection: &ConnectionPlan,
+        carried: u64,
+    ) {
         if connection.phase2_limit.is_some_and(|limit| carried >= limit.into()) {
-            self.timers.set(TimerKey::IkeSoft(id), now);
+            let late = match role {
+                Role::Initiator => Duration::ZERO,
+                Role::Responder => defaults::MESSAGE_TIMEOUT,
+            };
+            self.timers.set(TimerKey::IkeSoft(id), now + late);
         }
     }
 
@@ -50,6 +62,9 @@ impl Endpoint {
     pub(super) fn ike_soft_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(sa) = self.table.get(id) else { return };
         let Some(up) = sa.up().filter(|up| up.replaced_by.is_none()) else { return };
+        if self.is_extended(sa) {
+            return;
+        }
         let (connection, path, hard) = (sa.core.connection, sa.core.path, up.hard);
         let at_work = |other: &IkeSa| other.core.replaces == Some(id);
         if !self.table.of_connection(connection).any(at_work) {
@@ -68,8 +83,11 @@ impl Endpoint {
     }
 
     /// An SA came to its end without a successor: it ends with all that it carries.
-    pub(super) fn ike_hard_due(&mut self, id: IkeSaId) {
-        let Some(sa) = self.table.take(id) else { return };
+    pub(super) fn ike_hard_due(&mut self, now: Instant, id: IkeSaId) {
+        let Some(mut sa) = self.table.take(id) else { return };
+        if self.extend(now, &mut sa) {
+            return self.table.put(sa);
+        }
         let with_children = sa.is_current();
         self.tell_ike_end(&sa, with_children);
         self.end_ike(sa, RemoveReason::Expired, with_children);

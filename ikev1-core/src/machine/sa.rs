@@ -118,16 +118,10 @@ impl Core {
         self.exchanges.values().filter(|exchange| !matches!(exchange.state, Quick::Done)).count()
     }
 
-    /// Returns whether one more quick mode may begin: `None` if not, else the finished one to forget for it.
-    pub(crate) fn has_room(&mut self) -> Option<Option<u32>> {
-        if self.at_work() >= defaults::MAX_EXCHANGES_PER_SA {
-            return None;
-        }
-        if self.exchanges.len() < defaults::MAX_EXCHANGES_KEPT {
-            return Some(None);
-        }
+    /// Returns the oldest quick mode that is kept to answer repeats only.
+    pub(crate) fn oldest_done(&self) -> Option<u32> {
         let done = self.exchanges.iter().filter(|(_, exchange)| matches!(exchange.state, Quick::Done));
-        Some(done.min_by_key(|(_, exchange)| exchange.began).map(|(id, _)| *id))
+        done.min_by_key(|(_, exchange)| exchange.began).map(|(id, _)| *id)
     }
 
     /// Returns the two ends, for the quick modes under this SA.
@@ -305,6 +299,17 @@ pub(crate) struct PeerKey {
     pub(crate) address: IpAddr,
 }
 
+impl PeerKey {
+    pub(crate) fn of(core: &Core, up: &Up) -> Self {
+        Self {
+            connection: core.connection,
+            identity: up.peer.clone(),
+            user: up.session.user().cloned(),
+            address: core.path.remote.ip(),
+        }
+    }
+}
+
 impl IkeSa {
     pub(crate) fn up(&self) -> Option<&Up> {
         if let Phase::Up(up) = &self.phase { Some(up) } else { None }
@@ -327,12 +332,7 @@ impl IkeSa {
     pub(crate) fn peer_key(&self) -> Option<PeerKey> {
         // Until XAUTH has said which user it is, the peer is nobody in particular.
         let up = self.up().filter(|up| !up.session.is_about_the_user())?;
-        Some(PeerKey {
-            connection: self.core.connection,
-            identity: up.peer.clone(),
-            user: up.session.user().cloned(),
-            address: self.core.path.remote.ip(),
-        })
+        Some(PeerKey::of(&self.core, up))
     }
 
     pub(crate) fn state(&self) -> IkeSaState {
