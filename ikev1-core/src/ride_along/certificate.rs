@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn certificates_come_in_their_order_and_every_other_encoding_is_passed_over() {
-        let all: Vec<(u8, &[u8])> = (0..=255).map(|encoding| (encoding, &b"data"[..])).collect();
-        assert_eq!(absorbed(&all).unwrap(), [b"data"]);
+        let taken = |encoding: &u8| !absorbed(&[(*encoding, b"data")]).unwrap().is_empty();
+        assert_eq!((0..=255).filter(taken).collect::<Vec<u8>>(), [4]);
         assert_eq!(absorbed(&[(4, b"own"), (7, b"list"), (4, b"other")]).unwrap(), [&b"own"[..], b"other"]);
         assert!(absorbed(&[(4, b""), (1, b"PKCS #7")]).unwrap().is_empty(), "a hybrid client sends one without data");
     }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_certificate_that_is_too_long_refuses_the_message() {
         let longest = vec![0; defaults::MAX_CERTIFICATE];
-        assert_eq!(absorbed(&[(4, &longest)]).unwrap(), [longest.clone()]);
+        assert_eq!(absorbed(&[(4, &longest)]).unwrap(), core::slice::from_ref(&longest));
         let longer = vec![0; defaults::MAX_CERTIFICATE + 1];
         assert_eq!(absorbed(&[(4, b"own"), (4, &longer)]).unwrap_err().failure(), Some(&Failure::CertificateRefused));
     }
