@@ -119,6 +119,10 @@ pub struct Connection {
     pub ca_file: Option<PathBuf>,
     /// A PEM file with the peer's public RSA key, in place of `ca_file`.
     pub remote_key_file: Option<PathBuf>,
+    /// Whether only the gateway signs, and the other end proves its user by `xauth` alone: `key_file` on the
+    /// gateway, `ca_file` or `remote_key_file` on the user's end.
+    #[serde(default)]
+    pub hybrid: bool,
     /// When to start negotiating.
     #[serde(default)]
     pub start: Start,
@@ -478,6 +482,16 @@ impl Connection {
                 return refused("remote_id", "is required when remote is \"any\"");
             }
             Remote::Address(_) | Remote::Subnet(_) | Remote::Any => {}
+        }
+        if self.hybrid {
+            let peer = usize::from(self.ca_file.is_some()) + usize::from(self.remote_key_file.is_some());
+            if self.psk.is_some() || self.psk_file.is_some() {
+                return refused("hybrid", "is authentication without a pre-shared key");
+            }
+            return match (self.key_file.is_some(), peer) {
+                (true, 0) | (false, 1) => self.check_proposals(field),
+                _ => refused("hybrid", "give key_file on the gateway, ca_file or remote_key_file on the user's end"),
+            };
         }
         if let Some(set) = self.key_file.as_ref().map(|_| (&self.ca_file, &self.remote_key_file)) {
             if self.psk.is_some() || self.psk_file.is_some() {

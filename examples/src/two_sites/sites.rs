@@ -79,6 +79,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         cert_file: None,
         ca_file: None,
         remote_key_file: None,
+        hybrid: false,
         fragmentation: Parts::Yes,
         fragment_size: None,
         start: Start::Traffic,
