@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use sad::{
-    FlowId, InboundKeys, Lifetime, OutboundKeys, OwnerId, ReplayWindow, SaMode, SaParameters, SaProtocol, Sad,
+    FlowId, InboundKeys, Lifetime, Limits, OutboundKeys, OwnerId, ReplayWindow, SaMode, SaParameters, SaProtocol, Sad,
     SadSettings, SourceCheck, WindowSize,
 };
 use std::net::IpAddr;
@@ -81,6 +81,12 @@ fn window(report: &mut Report, size: WindowSize) {
     }
 }
 
+/// Limits as IKE agrees them: an association waits in the queue of deadlines.
+fn limited() -> Lifetime {
+    let time = Some(std::time::Duration::from_secs(3600));
+    Lifetime { soft: Limits { time, ..Limits::NONE }, hard: Limits { time, octets: Some(1 << 32), packets: None } }
+}
+
 /// Octets of an association and direction with AES-128 and SHA-1 and a window of 128, as the allocator counts.
 fn memory(report: &mut Report) {
     const COUNT: usize = 1 << 14;
@@ -101,7 +107,7 @@ fn memory(report: &mut Report) {
                     path,
                     flow: FlowId(index as u64),
                     owner: OwnerId(index as u64),
-                    lifetime: Lifetime::default(),
+                    lifetime: limited(),
                 };
                 if outbound {
                     let spi = sad::Spi::new(256 + index as u32).expect("it is not reserved");

@@ -62,15 +62,17 @@ impl<C: BlockCipherEncrypt> Drop for CbcSeal<C> {
 }
 
 /// A cipher's key for sealing.
+///
+/// AES-CBC stands here itself; the others are larger, or rarer, and live in a box.
 pub(crate) enum SealCipher {
     Null,
     Des(Box<CbcSeal<Des>>),
     TripleDes(Box<CbcSeal<TdesEde3>>),
     Aes(CbcSeal<AesEnc>),
-    Ctr(Ctr),
-    Gcm(Gcm),
-    Gmac(Gcm),
-    Ccm(Ccm),
+    Ctr(Box<Ctr>),
+    Gcm(Box<Gcm>),
+    Gmac(Box<Gcm>),
+    Ccm(Box<Ccm>),
     ChaCha(Box<ChaCha>),
 }
 
@@ -84,25 +86,25 @@ impl SealCipher {
                 Self::TripleDes(Box::new(CbcSeal::new(TdesEde3::new_from_slice(key).ok()?)))
             }
             CipherAlgorithm::AesCbc(_) => Self::Aes(CbcSeal::new(AesEnc::new(key)?)),
-            CipherAlgorithm::AesCtr(_) => Self::Ctr(Ctr::new(key, salt)?),
-            CipherAlgorithm::AesGcm(..) => Self::Gcm(Gcm::new(key, salt)?),
-            CipherAlgorithm::AesGmac(_) => Self::Gmac(Gcm::new(key, salt)?),
-            CipherAlgorithm::AesCcm(_, icv) => Self::Ccm(Ccm::new(key, salt, icv.octets())?),
+            CipherAlgorithm::AesCtr(_) => Self::Ctr(Box::new(Ctr::new(key, salt)?)),
+            CipherAlgorithm::AesGcm(..) => Self::Gcm(Box::new(Gcm::new(key, salt)?)),
+            CipherAlgorithm::AesGmac(_) => Self::Gmac(Box::new(Gcm::new(key, salt)?)),
+            CipherAlgorithm::AesCcm(_, icv) => Self::Ccm(Box::new(Ccm::new(key, salt, icv.octets())?)),
             CipherAlgorithm::ChaCha20Poly1305 => Self::ChaCha(Box::new(ChaCha::new(key, salt)?)),
         })
     }
 }
 
-/// A cipher's key for opening.
+/// A cipher's key for opening; see [`SealCipher`].
 pub(crate) enum OpenCipher {
     Null,
     Des(Box<Des>),
     TripleDes(Box<TdesEde3>),
     Aes(AesDec),
-    Ctr(Ctr),
-    Gcm(Gcm),
-    Gmac(Gcm),
-    Ccm(Ccm),
+    Ctr(Box<Ctr>),
+    Gcm(Box<Gcm>),
+    Gmac(Box<Gcm>),
+    Ccm(Box<Ccm>),
     ChaCha(Box<ChaCha>),
 }
 
@@ -114,10 +116,10 @@ impl OpenCipher {
             CipherAlgorithm::DesCbc => Self::Des(Box::new(Des::new_from_slice(key).ok()?)),
             CipherAlgorithm::TripleDesCbc => Self::TripleDes(Box::new(TdesEde3::new_from_slice(key).ok()?)),
             CipherAlgorithm::AesCbc(_) => Self::Aes(AesDec::new(key)?),
-            CipherAlgorithm::AesCtr(_) => Self::Ctr(Ctr::new(key, salt)?),
-            CipherAlgorithm::AesGcm(..) => Self::Gcm(Gcm::new(key, salt)?),
-            CipherAlgorithm::AesGmac(_) => Self::Gmac(Gcm::new(key, salt)?),
-            CipherAlgorithm::AesCcm(_, icv) => Self::Ccm(Ccm::new(key, salt, icv.octets())?),
+            CipherAlgorithm::AesCtr(_) => Self::Ctr(Box::new(Ctr::new(key, salt)?)),
+            CipherAlgorithm::AesGcm(..) => Self::Gcm(Box::new(Gcm::new(key, salt)?)),
+            CipherAlgorithm::AesGmac(_) => Self::Gmac(Box::new(Gcm::new(key, salt)?)),
+            CipherAlgorithm::AesCcm(_, icv) => Self::Ccm(Box::new(Ccm::new(key, salt, icv.octets())?)),
             CipherAlgorithm::ChaCha20Poly1305 => Self::ChaCha(Box::new(ChaCha::new(key, salt)?)),
         })
     }

@@ -18,7 +18,7 @@ fn associated(spi: u32, sequence: u64, extended: bool) -> ([u8; 12], usize) {
 
 /// Returns the tag of GMAC over a framed packet (RFC 4543 §3.3).
 fn gmac(gcm: &Gcm, iv: [u8; 8], packet: &[u8], frame: Frame, spi: u32, sequence: u64) -> [u8; 16] {
-    let end = packet.len().saturating_sub(frame.icv);
+    let end = packet.len().saturating_sub(frame.icv());
     let covered = packet.get(..end).unwrap_or_default();
     if frame.extended {
         let (head, _) = associated(spi, sequence, true);

@@ -10,12 +10,12 @@ use hmac::{HmacKey, Md5, Sha1, Sha256, Sha384, Sha512};
 
 /// The key of an integrity algorithm, made ready; the same for both directions.
 ///
-/// The large ones live in a box, so that a key of the common suites stays small.
+/// Those larger than SHA-1's live in a box, so that a key of the most common suite stays small.
 pub(crate) enum Integrity {
     None,
     Md5(HmacKey<Md5>),
     Sha1(HmacKey<Sha1>),
-    Sha256(HmacKey<Sha256>),
+    Sha256(Box<HmacKey<Sha256>>),
     Sha384(Box<HmacKey<Sha384>>),
     Sha512(Box<HmacKey<Sha512>>),
     CbcMac(Box<CbcMac>),
@@ -31,7 +31,9 @@ impl Integrity {
             IntegrityAlgorithm::None => Self::None,
             IntegrityAlgorithm::HmacMd5_96 => Self::Md5(HmacKey::new(key)?),
             IntegrityAlgorithm::HmacSha1_96 => Self::Sha1(HmacKey::new(key)?),
-            IntegrityAlgorithm::HmacSha256_128 | IntegrityAlgorithm::HmacSha256_96 => Self::Sha256(HmacKey::new(key)?),
+            IntegrityAlgorithm::HmacSha256_128 | IntegrityAlgorithm::HmacSha256_96 => {
+                Self::Sha256(Box::new(HmacKey::new(key)?))
+            }
             IntegrityAlgorithm::HmacSha384_192 => Self::Sha384(Box::new(HmacKey::new(key)?)),
             IntegrityAlgorithm::HmacSha512_256 => Self::Sha512(Box::new(HmacKey::new(key)?)),
             IntegrityAlgorithm::AesXcbc96 => Self::CbcMac(Box::new(CbcMac::xcbc(key)?)),

@@ -34,16 +34,13 @@ pub enum KeyError {
 }
 
 /// What sealing and opening need to know about a suite, worked out once.
+///
+/// Octets are kept as `u8`, because every association carries its own.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame {
-    /// SPI, sequence number and IV.
-    pub(crate) header: usize,
-    /// The explicit IV.
-    pub(crate) iv: usize,
-    /// Payload and trailer fill up to a multiple of this: the block, at least four (RFC 4303 §2.4).
-    pub(crate) align: usize,
-    /// The ICV.
-    pub(crate) icv: usize,
+    iv: u8,
+    align: u8,
+    icv: u8,
     /// Whether the upper half of the sequence number goes under the ICV.
     pub(crate) extended: bool,
 }
@@ -51,13 +48,37 @@ pub(crate) struct Frame {
 impl Frame {
     pub(crate) const fn new(suite: Suite, sequence: SequenceBits) -> Self {
         let lengths = suite.cipher().lengths();
+        // At most 32 octets, all of them.
         Self {
-            header: ipsec_wire::esp::HEADER_LEN + lengths.iv,
-            iv: lengths.iv,
-            align: if lengths.block > 4 { lengths.block } else { 4 },
-            icv: suite.icv_len(),
+            iv: lengths.iv as u8,
+            align: if lengths.block > 4 { lengths.block as u8 } else { 4 },
+            icv: suite.icv_len() as u8,
             extended: matches!(sequence, SequenceBits::Bits64),
         }
+    }
+
+    /// Returns the octets of SPI, sequence number and IV.
+    #[inline]
+    pub(crate) const fn header(self) -> usize {
+        ipsec_wire::esp::HEADER_LEN + self.iv as usize
+    }
+
+    /// Returns the octets of the explicit IV.
+    #[inline]
+    pub(crate) const fn iv(self) -> usize {
+        self.iv as usize
+    }
+
+    /// Returns what payload and trailer fill up to a multiple of: the block, at least four (RFC 4303 §2.4).
+    #[inline]
+    pub(crate) const fn align(self) -> usize {
+        self.align as usize
+    }
+
+    /// Returns the octets of the ICV.
+    #[inline]
+    pub(crate) const fn icv(self) -> usize {
+        self.icv as usize
     }
 }
 

@@ -50,20 +50,76 @@ fn main_mode_quick_mode_and_esp_are_opened() {
     snapshot("main-psk", &text);
 }
 
-#[test]
-fn the_pre_shared_key_and_the_shared_secret_open_the_same() {
-    let file = key_file("main-psk");
-    let mut settings = with_cipher_keys("main-psk");
-    let expected = text("main-psk", &settings).0;
+/// The pre-shared key and the shared secret.
+fn with_secrets(name: &str, psk: &str) -> Settings {
+    let file = key_file(name);
+    let mut settings = with_cipher_keys(name);
+    let text = |field: &str| file[field].as_str().unwrap();
     settings.keys.isakmp.clear();
-    settings.keys.psk = Some(file["psk"].as_str().unwrap().as_bytes().to_vec());
-    let secret =
-        format!("{}:{}", file["initiator_cookie"].as_str().unwrap(), file["dh_shared_secret"].as_str().unwrap());
-    settings.keys.add_shared_secret(&secret).unwrap();
-    assert_eq!(text("main-psk", &settings).0, expected);
-    settings.keys.psk = Some(b"another key".to_vec());
-    let wrong = text("main-psk", &settings).0;
+    settings.keys.psk = Some(psk.as_bytes().to_vec());
+    settings.keys.add_shared_secret(&format!("{}:{}", text("initiator_cookie"), text("dh_shared_secret"))).unwrap();
+    settings
+}
+
+const PSK: &str = "psk for the interop lab";
+
+/// The lines that tell of a hash.
+fn hashes(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| line.starts_with("HASH")).collect()
+}
+
+#[test]
+fn the_pre_shared_key_and_the_shared_secret_open_the_same_and_prove_every_hash() {
+    let expected = text("main-psk", &with_cipher_keys("main-psk")).0;
+    let (proven, totals) = text("main-psk", &with_secrets("main-psk", PSK));
+    assert_eq!(totals.breaches, 0);
+    let verified = ["HASH_I", "HASH_R", "HASH(1)", "HASH(2)", "HASH(3)", "HASH(1)", "HASH(1)"];
+    assert_eq!(hashes(&proven), verified.map(|name| format!("{name}: verified")));
+    // These peers claim to be behind a NAT, by hashes of addresses that they do not have.
+    assert_eq!(proven.matches("NAT-D of the destination: as it is here").count(), 2);
+    assert_eq!(proven.matches("NAT-D of the source: not as it is here").count(), 2);
+    let without: String = proven.split_inclusive('\n').filter(|line| !line.contains(": verified")).collect();
+    assert_eq!(without, expected);
+}
+
+#[test]
+fn another_pre_shared_key_does_not_open_main_mode() {
+    let wrong = text("main-psk", &with_secrets("main-psk", "another key")).0;
     assert!(wrong.contains("Not decrypted: decrypted to garbage"), "{wrong}");
+}
+
+#[test]
+fn transactions_under_aggressive_mode_are_proven() {
+    let (text, totals) = text("xauth-psk-aggressive", &with_secrets("xauth-psk-aggressive", PSK));
+    assert_eq!(totals.breaches, 0, "{text}");
+    assert!(!text.contains("Encrypted:") && text.contains("Transaction"), "{text}");
+    let hashes = hashes(&text);
+    assert!(hashes.len() >= 12 && hashes.iter().all(|line| line.ends_with(": verified")), "{hashes:?}");
+    assert!(!text.contains("alice password"), "{text}");
+    snapshot("xauth-psk-aggressive", &text);
+}
+
+#[test]
+fn the_pre_shared_key_alone_proves_the_hash_of_aggressive_mode() {
+    let mut settings = Settings { check: true, ..Settings::default() };
+    settings.keys.psk = Some(PSK.as_bytes().to_vec());
+    let (right, totals) = text("xauth-psk-aggressive", &settings);
+    assert_eq!((hashes(&right), totals.breaches), (vec!["HASH_R: verified"], 0));
+    settings.keys.psk = Some(b"another key".to_vec());
+    let (wrong, totals) = text("xauth-psk-aggressive", &settings);
+    assert_eq!(totals.breaches, 1);
+    assert!(wrong.contains("HASH_R: WRONG") && wrong.contains("BREAKS: RFC 2409 §5"), "{wrong}");
+}
+
+#[test]
+fn hashes_that_are_wrong_under_the_keys_are_told_with_their_rule() {
+    let mut settings = with_secrets("main-psk", "another key");
+    settings.keys.isakmp = with_cipher_keys("main-psk").keys.isakmp;
+    let (text, totals) = text("main-psk", &settings);
+    assert_eq!((hashes(&text).len(), totals.breaches), (7, 7));
+    for section in ["RFC 2409 §5 ", "RFC 2409 §5.5 ", "RFC 2409 §5.7 "] {
+        assert!(text.contains(&format!("BREAKS: {section}")), "{section}: {text}");
+    }
 }
 
 #[test]
@@ -71,6 +127,7 @@ fn fragments_are_joined_and_what_they_make_is_opened() {
     let (text, totals) = text("aggressive-rsa", &with_cipher_keys("aggressive-rsa"));
     assert_eq!(totals.breaches, 0);
     assert_eq!(text.matches("Whole message from fragments").count(), 2);
+    assert!(text.contains("Frames: "), "{text}");
     assert!(text.contains("Certificate (6)") && text.contains("Signature (9)"), "{text}");
     snapshot("aggressive-rsa", &text);
 }
@@ -107,6 +164,39 @@ fn json_is_one_object_for_each_frame_with_the_same_facts() {
     let transform = &sa["inside"][0]["inside"][0];
     assert_eq!(transform["fields"]["Key Length"], 128);
     assert_eq!(frames[9]["inside"][0]["fields"]["SPI"], "1694cec2");
+    assert_eq!(frames[9]["inside"][0]["fields"]["Protocol"]["name"], "ICMP");
+    let settings = Settings { json: true, ..with_secrets("main-psk", PSK) };
+    let proven = self::text("main-psk", &settings).0;
+    let frames: Vec<Value> = proven.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(frames[2]["fields"]["NAT-D of the destination"], "as it is here");
+    assert_eq!(frames[4]["fields"]["HASH_I"], "verified");
+    assert_eq!(frames[8]["fields"]["HASH(3)"], "verified");
+}
+
+/// Words that the text holds, without its layout.
+fn words(text: &str) -> std::collections::BTreeSet<String> {
+    let kept = |character: char| character.is_alphanumeric() || "-_.".contains(character);
+    text.split(|character| !kept(character)).filter(|word| word.len() > 1).map(str::to_owned).collect()
+}
+
+#[test]
+fn everything_that_the_text_says_stands_in_the_json() {
+    for name in ["main-psk", "xauth-psk-aggressive", "aggressive-rsa"] {
+        let plain = with_cipher_keys(name);
+        let (told, _) = text(name, &plain);
+        let (json, _) = text(name, &Settings { json: true, ..plain });
+        // Long octets are broken into rows in the text; an octet count stands for hidden and long ones.
+        let rows = |line: &&str| line.trim().len() < 64 || line.contains(": ");
+        let told: String = told.lines().filter(rows).flat_map(|line| [line, "\n"]).collect();
+        let known = words(&json);
+        let layout = ["octets", "not", "shown", "empty"];
+        let missing: Vec<_> = words(&told)
+            .into_iter()
+            .filter(|word| !known.contains(word) && !layout.contains(&word.as_str()) && !json.contains(word.as_str()))
+            .filter(|word| word.parse::<u64>().is_err())
+            .collect();
+        assert!(missing.is_empty(), "{name}: {missing:?}");
+    }
 }
 
 #[test]

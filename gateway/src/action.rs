@@ -1,7 +1,11 @@
 use crate::acquire::Lost;
+use alloc::boxed::Box;
 use bytes::Bytes;
+use core::net::IpAddr;
 use drive::{IntoTransmit, Transmit};
-use ikev1_core::{ChildId, ConnectionId, KeyLogLine, PolicyId};
+use ikev1_core::{
+    AllocateAddress, AskUser, ChildId, ConnectionId, KeyLogLine, PolicyId, VerifyCertificate, VerifyUser,
+};
 
 /// Work for the caller.
 #[derive(Debug)]
@@ -17,8 +21,30 @@ pub enum Action {
     /// Pass a clear packet on as it is: the policy says so. Comes of
     /// [`handle_packet`](crate::Gateway::handle_packet).
     Bypass(Bytes),
+    /// Hand an ICMP message to this side: it tells the sender of a packet that the packet is too long for its
+    /// path.
+    Reply(Bytes),
+    /// Judge the certificates that a peer presents; answer with
+    /// [`Command::CertificateVerdict`](crate::Command::CertificateVerdict).
+    VerifyCertificate(Box<VerifyCertificate>),
     /// Write a line into the key log; only when the plan asks for it.
     KeyLog(KeyLogLine),
+    /// Say whether the peer's user is who he says; answer with
+    /// [`Command::ProvideVerdict`](crate::Command::ProvideVerdict).
+    VerifyUser(Box<VerifyUser>),
+    /// Ask the user of this end; answer with
+    /// [`Command::ProvideAnswer`](crate::Command::ProvideAnswer).
+    AskUser(Box<AskUser>),
+    /// Find an address for a client; answer with
+    /// [`Command::ProvideAddress`](crate::Command::ProvideAddress).
+    AllocateAddress(Box<AllocateAddress>),
+    /// An address that was provided is not used any more.
+    ReleaseAddress {
+        /// The connection it was for.
+        connection: ConnectionId,
+        /// The address.
+        address: IpAddr,
+    },
     /// News for people.
     Event(Event),
 }
@@ -47,6 +73,13 @@ pub enum Event {
         /// Why.
         reason: Lost,
     },
+    /// A router reported that the path of a pair carries shorter packets than was known.
+    PathMtuLowered {
+        /// The pair.
+        child: ChildId,
+        /// The MTU of the path.
+        mtu: usize,
+    },
     /// A negotiated association could not be installed; its pair is deleted.
     InstallRefused {
         /// The pair.
@@ -66,6 +99,12 @@ pub enum InstallRefusal {
     /// The data path has no transform like the one negotiated.
     #[error("the data path has no such transform")]
     Suite,
+    /// Its protocols are not IPComp, ESP, AH in this order, with ESP or AH.
+    #[error("a bundle of other protocols than IPComp, ESP, AH")]
+    Order,
+    /// It has AH, which does not pass a NAT, and is to travel in UDP.
+    #[error("AH in UDP")]
+    AhInUdp,
     /// Its inbound SPI ran out of time before the keys came.
     #[error("its SPI ran out of time")]
     SpiGone,

@@ -1,14 +1,19 @@
-//! What of a packet goes into an association, and how a packet is made again of what comes out.
+//! What of a packet goes into its associations, and how a packet is made again of what comes out.
 //!
-//! In tunnel mode the whole packet goes in. In transport mode the IP header stays outside: the caller's
-//! system makes it again from the path, so what it would not make again is refused.
+//! In tunnel mode the whole packet goes in. In transport mode the IP header stays outside. Around AH, which
+//! covers it, it stays as it is; else the caller's system makes it again from the path, so what it would not
+//! make again is refused.
 
+use crate::header::{Header, OuterRules};
 use crate::inbound::DropReason;
+use crate::layers::Layers;
 use crate::outbound::OutboundDrop;
 use core::net::IpAddr;
+use core::ops::Range;
 use esp_ah::Packet;
-use esp_ah::mode::{DontFragment, Dscp, EcnOutward, Inner, ModeError, OuterHeader, Ttl, transport_split, tunnel_leave};
+use esp_ah::mode::{IPV6, Inner, ModeError, TransportSplit, transport_split, tunnel_leave};
 use ikev1_core::proposal::Mode;
+use ipsec_wire::{ipv4, ipv6};
 use nat_t::checksum::{recompute, repair};
 
 /// The ends of a pair in transport mode, as they stand in the headers of what it carries.
@@ -25,45 +30,106 @@ pub(crate) struct Ends {
     pub(crate) original: Option<(IpAddr, IpAddr)>,
 }
 
-/// Leaves in `packet` what goes into the association, and returns what kind it is.
-pub(crate) fn enter(mode: Mode, packet: &mut Packet<'_>) -> Result<u8, OutboundDrop> {
-    let (clear, total, next_header) = match mode {
-        Mode::Tunnel => {
-            let inner = Inner::of(packet.octets()).map_err(ModeError::from)?;
-            (0, inner.total_len, inner.next_header)
-        }
-        Mode::Transport => {
-            let split = transport_split(packet.octets())?;
-            let v6 = packet.octets().first().is_some_and(|octet| octet >> 4 == 6);
-            if split.header_len != header_len(v6) {
-                return Err(OutboundDrop::Options);
-            }
-            (split.header_len, split.total_len, split.next_header)
-        }
-    };
-    let filler = packet.len().saturating_sub(total);
-    let trimmed = packet.trim_back(filler).and_then(|()| packet.trim_front(clear));
-    trimmed.map(|()| next_header).ok_or(OutboundDrop::Malformed)
+/// A packet before its first association.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    /// What goes in, and where in its buffer it lies.
+    pub(crate) inside: Range<usize>,
+    /// What kind it is.
+    pub(crate) next_header: u8,
+    /// What the header around it says.
+    pub(crate) header: Header,
+    /// Where the packet parts, if its own header waits right before what goes in.
+    pub(crate) split: Option<TransportSplit>,
 }
 
-/// Makes a whole packet, of the kind `next_header` announced, of what came out of an association.
-pub(crate) fn leave(mode: Mode, ends: &Ends, next_header: u8, packet: &mut Packet<'_>) -> Result<(), DropReason> {
-    match mode {
-        Mode::Tunnel => tunnel_leave(packet, next_header, None).map(drop)?,
+/// Finds what goes into the associations.
+pub(crate) fn enter(
+    mode: Mode,
+    layers: &Layers,
+    rules: &OuterRules,
+    packet: &mut Packet<'_>,
+) -> Result<Entered, OutboundDrop> {
+    let mut inside = packet.reborrow();
+    let fields = Inner::of(inside.octets()).map_err(ModeError::from)?;
+    let trimmed = |inside: &mut Packet<'_>, head: usize, total: usize| {
+        let behind = inside.len().saturating_sub(total);
+        inside.trim_back(behind).and_then(|()| inside.trim_front(head)).ok_or(OutboundDrop::Malformed)
+    };
+    let (next_header, header, split) = match mode {
+        Mode::Tunnel => {
+            trimmed(&mut inside, 0, fields.total_len)?;
+            (fields.next_header, rules.around(&fields), None)
+        }
         Mode::Transport => {
+            let Inner { traffic_class, dont_fragment, ttl, .. } = fields;
+            let split = transport_split(inside.octets())?;
+            let plain = if fields.next_header == IPV6 { ipv6::HEADER_LEN } else { ipv4::MIN_HEADER_LEN };
+            let kept = layers.ah.is_some();
+            if kept {
+                split.part(&mut inside, layers.gap)?;
+            } else if split.header_len == plain {
+                trimmed(&mut inside, split.header_len, split.total_len)?;
+            } else {
+                return Err(OutboundDrop::Options);
+            }
+            (split.next_header, Header { traffic_class, dont_fragment, ttl }, kept.then_some(split))
+        }
+    };
+    Ok(Entered { inside: inside.range(), next_header, header, split })
+}
+
+/// The header that stood around a payload, kept in the buffer before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around {
+    split: TransportSplit,
+    /// Where in the buffer the header ends.
+    end: usize,
+    /// DSCP and ECN.
+    pub(crate) traffic_class: u8,
+}
+
+impl Around {
+    /// Takes the header off a whole packet and keeps it.
+    pub(crate) fn take(packet: &mut Packet<'_>) -> Result<Self, ModeError> {
+        let split = transport_split(packet.octets())?;
+        let traffic_class = Inner::of(packet.octets())?.traffic_class;
+        let behind = packet.len().saturating_sub(split.total_len);
+        let end = packet.range().start.saturating_add(split.header_len);
+        let taken = packet.trim_back(behind).and_then(|()| packet.trim_front(split.header_len));
+        taken.ok_or(ModeError::TooLong(split.total_len))?;
+        Ok(Self { split, end, traffic_class })
+    }
+
+    /// Returns what the header announced.
+    pub(crate) const fn protocol(&self) -> u8 {
+        self.split.next_header
+    }
+}
+
+/// Makes a whole packet, of the kind `next_header` announced, of what came out of the last association.
+///
+/// `traffic_class` is the outer header's, if it is known: a congestion mark on it is passed on, RFC 6040 §4.2.
+pub(crate) fn leave(
+    mode: Mode,
+    ends: &Ends,
+    next_header: u8,
+    around: Option<&Around>,
+    traffic_class: Option<u8>,
+    packet: &mut Packet<'_>,
+) -> Result<(), DropReason> {
+    match (mode, around) {
+        (Mode::Tunnel, _) => tunnel_leave(packet, next_header, traffic_class).map(drop)?,
+        (Mode::Transport, Some(around)) => {
+            let gap = packet.range().start.saturating_sub(around.end);
+            around.split.rejoin(packet, gap, next_header)?;
+        }
+        (Mode::Transport, None) => {
             if ends.translated {
                 mend(ends, next_header, packet)?;
             }
-            // What the header said of its way is not told by datagrams, and says nothing about the payload.
-            let header = OuterHeader {
-                dont_fragment: DontFragment::Set,
-                ttl: Ttl::Fixed(64),
-                dscp: Dscp::Fixed(0),
-                ecn: EcnOutward::Clear,
-                ..OuterHeader::new(ends.remote, ends.local)?
-            };
-            let inner = Inner { next_header, traffic_class: 0, dont_fragment: true, ttl: 64, total_len: packet.len() };
-            header.prepend(packet, next_header, &inner, 0)?;
+            let header = Header { traffic_class: traffic_class.unwrap_or(0), ..Header::default() };
+            header.prepend_ip((ends.remote, ends.local), next_header, 0, packet)?;
         }
     }
     Ok(())
@@ -78,8 +144,4 @@ fn mend(ends: &Ends, protocol: u8, packet: &mut Packet<'_>) -> Result<(), DropRe
         None => recompute(protocol, packet.octets_mut(), received),
     };
     mended.map(drop).map_err(|_| DropReason::Inner)
-}
-
-const fn header_len(v6: bool) -> usize {
-    if v6 { 40 } else { 20 }
 }

@@ -1,7 +1,10 @@
 use crate::acquire::Limits;
 use crate::defaults;
+use crate::header::OuterRules;
+use crate::manual::{Manual, ManualProblem};
 use crate::plan::Plan;
 use crate::route::{self, Routes};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use sad::WindowSize;
@@ -18,6 +21,9 @@ pub struct Config {
     exemptions: Vec<(String, Selector, Exemption)>,
     waiting: Limits,
     replay_window: u32,
+    path_mtu: Option<usize>,
+    manual: Vec<Manual>,
+    outer: Vec<(String, OuterRules)>,
 }
 
 /// What becomes of packets that no association protects.
@@ -54,6 +60,20 @@ pub enum ConfigError {
         /// The most allowed.
         most: usize,
     },
+    /// Manual keys are wrong.
+    #[error("{name}: {reason}")]
+    Manual {
+        /// The pair.
+        name: String,
+        /// What is wrong with it.
+        reason: ManualProblem,
+    },
+    /// Rules for the outer header name no phase 2 policy.
+    #[error("outer: there is no policy {0}")]
+    Outer(String),
+    /// The path MTU is below what every path has.
+    #[error("path_mtu: must be at least 576")]
+    PathMtu,
     /// The replay window is none of the sizes there are.
     #[error("replay_window: {0} is none of 32, 64, 128, 256, 512, 1024, 2048, 4096")]
     ReplayWindow(u32),
@@ -64,13 +84,43 @@ impl Config {
     ///
     /// The gateway chooses the inbound SPIs, whatever `ike` says about that.
     pub fn new(ike: ikev1_core::Config) -> Self {
-        Self { ike, exemptions: Vec::new(), waiting: defaults::WAITING, replay_window: defaults::REPLAY_WINDOW }
+        Self {
+            ike,
+            exemptions: Vec::new(),
+            waiting: defaults::WAITING,
+            replay_window: defaults::REPLAY_WINDOW,
+            path_mtu: None,
+            manual: Vec::new(),
+            outer: Vec::new(),
+        }
     }
 
     /// Adds a policy for packets that no association protects.
     #[must_use]
     pub fn exempt(mut self, name: &str, selector: Selector, exemption: Exemption) -> Self {
         self.exemptions.push((name.into(), selector, exemption));
+        self
+    }
+
+    /// Adds a pair of bundles with manual keys. Its policy comes before those of the connections.
+    #[must_use]
+    pub fn manual(mut self, manual: Manual) -> Self {
+        self.manual.push(manual);
+        self
+    }
+
+    /// Sets how the header around what a phase 2 policy tunnels is made: DF, DSCP, ECN, TTL.
+    #[must_use]
+    pub fn outer(mut self, policy: &str, rules: OuterRules) -> Self {
+        self.outer.push((policy.into(), rules));
+        self
+    }
+
+    /// Sets the MTU of the paths to peers. What is longer once sealed, and must not be fragmented, is answered
+    /// with an ICMP message instead of sent; without it, only what routers report counts.
+    #[must_use]
+    pub fn path_mtu(mut self, octets: usize) -> Self {
+        self.path_mtu = Some(octets);
         self
     }
 
@@ -98,6 +148,9 @@ impl Config {
                 return Err(ConfigError::Waiting { field, least: 1, most: defaults::MAX_WAITING });
             }
         }
+        if self.path_mtu.is_some_and(|mtu| mtu < esp_ah::mode::MIN_MTU_V4) {
+            return Err(ConfigError::PathMtu);
+        }
         let replay_window = window(self.replay_window).ok_or(ConfigError::ReplayWindow(self.replay_window))?;
         let ike = self.ike.spi_source(ikev1_core::SpiSource::Caller).build()?;
         let mut policies = Database::new();
@@ -110,15 +163,38 @@ impl Config {
             add(&mut policies, &name, selector, action)?;
         }
         let mut routes = Routes::default();
+        let mut manual = Vec::new();
+        let mut spis = BTreeSet::new();
+        for pair in self.manual {
+            let name = pair.name.clone();
+            let selector = pair.selector();
+            let action = spd::Action::Protect(routes.next());
+            let template = routes.next();
+            let id = add(&mut policies, &name, selector, action)?;
+            routes.add(None, id, &name, pair.outer);
+            let wrong = |reason| ConfigError::Manual { name: name.clone(), reason };
+            let plan = pair.plan(template, id).map_err(wrong)?;
+            for spi in plan.spis() {
+                if !spis.insert(spi) {
+                    return Err(wrong(ManualProblem::DuplicateSpi(spi.0)));
+                }
+            }
+            manual.push(plan);
+        }
+        let mut outer: BTreeMap<String, OuterRules> = self.outer.into_iter().collect();
         for (connection, of) in ike.connections() {
             for (policy, protected) in of.policies() {
                 let selector = route::selector(protected.local(), protected.remote());
                 let action = spd::Action::Protect(routes.next());
                 let id = add(&mut policies, protected.name(), selector, action)?;
-                routes.add(connection, policy, id, protected.name());
+                let rules = outer.remove(protected.name()).unwrap_or_default();
+                routes.add(Some((connection, policy)), id, protected.name(), rules);
             }
         }
-        Ok(Plan { ike, policies, routes, waiting: self.waiting, replay_window })
+        if let Some((name, _)) = outer.pop_first() {
+            return Err(ConfigError::Outer(name));
+        }
+        Ok(Plan { ike, policies, routes, waiting: self.waiting, replay_window, path_mtu: self.path_mtu, manual })
     }
 }
 

@@ -21,6 +21,12 @@ drive::counters! {
         out_unsealed => "outProcessFail",
         /// Packets that waited and were dropped: the queue was full, or the negotiation failed.
         waiting_dropped => "outWaitedDropped",
+        /// Those too long for their path that must not be fragmented.
+        out_too_long => "outTooLong",
+        /// Reports of routers about a path that were taken.
+        reports_taken => "pathMtuReports",
+        /// Reports of routers that were not believed.
+        reports_refused => "pathMtuReportsRefused",
         /// ESP packets given in.
         in_packets => "inProcessPkt",
         /// Those that came out clear and were delivered.
@@ -29,6 +35,8 @@ drive::counters! {
         in_not_opened => "inProcessFail",
         /// Those that hold no packet of the kind announced.
         in_malformed => "inMalformed",
+        /// Those that came out of AH and are not the ESP that their bundle has inside.
+        in_bundle_unfinished => "inPrematureEndBundle",
         /// Those whose content is outside the traffic that was negotiated.
         in_outside => "inPolSelectMatchFail",
         /// Those whose content the policies do not want from their association.

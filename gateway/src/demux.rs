@@ -5,6 +5,10 @@ use nat_t::demux::{Content, NotOurs, port_4500};
 
 /// The IP protocol number of ESP.
 pub(crate) const ESP: u8 = 50;
+/// The IP protocol number of AH.
+pub(crate) const AH: u8 = 51;
+/// The IP protocol number of IPComp.
+pub(crate) const IPCOMP: u8 = 108;
 
 /// The UDP ports on this machine.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +22,8 @@ pub(crate) struct Ports {
 pub(crate) enum For {
     /// The exchanges: the whole datagram, marker included.
     Ike,
-    /// The associations: the whole payload is one ESP packet.
-    Esp,
+    /// The associations: the whole payload is one ESP packet, or one IP packet with AH.
+    Associations,
     /// Nobody: it did its work in the NATs on its way.
     Keepalive,
 }
@@ -37,10 +41,10 @@ pub(crate) enum NotForUs {
 pub(crate) fn sort(ports: Ports, datagram: Datagram<'_>) -> Result<For, NotForUs> {
     let Path { protocol, local, .. } = datagram.path;
     match protocol {
-        ESP => Ok(For::Esp),
+        ESP | AH => Ok(For::Associations),
         Path::UDP if local.port() == ports.nat_t => match port_4500(datagram.payload) {
             Ok(Content::Ike(_)) => Ok(For::Ike),
-            Ok(Content::Esp(_)) => Ok(For::Esp),
+            Ok(Content::Esp(_)) => Ok(For::Associations),
             Ok(Content::Keepalive) => Ok(For::Keepalive),
             Err(reason) => Err(NotForUs::Content(reason)),
         },

@@ -1,18 +1,19 @@
 //! From a datagram to a clear packet: association, policy check.
 
-use crate::carry;
+use crate::carry::{self, Around};
 use crate::counters::count;
 use crate::defaults;
-use crate::demux::{self, For, NotForUs};
+use crate::demux::{self, AH, ESP, For, IPCOMP, NotForUs};
 use crate::pump::Gateway;
 use crate::route::{INTERFACE, holds, ports};
 use arrayvec::ArrayVec;
 use drive::{Datagram, Instant, Path};
+use esp_ah::ipcomp::IpcompError;
 use esp_ah::mode::ModeError;
 use esp_ah::{BufferTooSmall, Packet};
 use ikev1_core::{ChildId, Command};
 use nat_t::demux::NotOurs;
-use sad::{Incoming, Opened};
+use sad::{Incoming, Opened, SaProtocol};
 use spd::{Arrival, Direction, InboundRefusal, PacketKey};
 
 /// Packets that are worked on together; a longer batch is worked on in lots of so many.
@@ -40,6 +41,15 @@ pub enum DropReason {
     /// It came out of its association and is not the kind of packet announced.
     #[error("malformed packet inside")]
     Inner,
+    /// It came out of AH, and is not the ESP that its bundle has inside.
+    #[error("the bundle is not finished")]
+    BundleUnfinished,
+    /// It came out of its association compressed, and cannot be expanded.
+    #[error(transparent)]
+    Compression(#[from] IpcompError),
+    /// A router on the way marked congestion on a packet that cannot carry the mark, RFC 6040 §4.2.
+    #[error("congestion mark on a packet without ECN")]
+    Congestion,
     /// The buffer has too little room to make a packet of what came out.
     #[error(transparent)]
     Room(#[from] BufferTooSmall),
@@ -73,7 +83,9 @@ pub enum Inbound {
 /// A received datagram, and after opening the clear packet.
 ///
 /// The buffer needs [`ROOM`](crate::ROOM) before the datagram where transport mode is in use: the IP header of the
-/// packet is put there.
+/// packet is put there. It needs room for the longest packet after it where compression is in use.
+///
+/// What comes over AH is the whole IP packet, header included, because AH covers it.
 #[derive(Debug)]
 pub struct InPacket<'b> {
     /// Where it arrived and whom it came from.
@@ -82,18 +94,40 @@ pub struct InPacket<'b> {
     pub packet: Packet<'b>,
     /// What became of it.
     pub outcome: Inbound,
+    /// DSCP and ECN of the header that it came with, if the caller knows them: a congestion mark is passed on
+    /// to the packet inside.
+    pub traffic_class: Option<u8>,
 }
 
 impl<'b> InPacket<'b> {
     /// Returns a datagram to open.
     pub const fn new(path: Path, packet: Packet<'b>) -> Self {
-        Self { path, packet, outcome: Inbound::Unprocessed }
+        Self { path, packet, outcome: Inbound::Unprocessed, traffic_class: None }
     }
+}
+
+/// How far a datagram got by itself, before those with ESP are worked on together.
+enum Way {
+    /// Its outcome is known.
+    Decided,
+    /// It is ESP, from the path or out of AH.
+    Esp { after: Option<After> },
+    /// It came out of AH, and nothing is inside that.
+    Ah(After),
+}
+
+/// What AH around a packet was.
+struct After {
+    opened: Opened,
+    around: Around,
 }
 
 impl From<ModeError> for DropReason {
     fn from(error: ModeError) -> Self {
-        if let ModeError::BufferTooSmall(error) = error { Self::Room(error) } else { Self::Inner }
+        if let ModeError::BufferTooSmall(error) = error {
+            return Self::Room(error);
+        }
+        if error == ModeError::Congestion { Self::Congestion } else { Self::Inner }
     }
 }
 
@@ -111,45 +145,104 @@ impl Gateway {
     }
 
     pub(crate) fn open_lot(&mut self, now: Instant, lot: &mut [InPacket<'_>]) {
+        let mut ways: ArrayVec<Way, LOT> = ArrayVec::new();
         for item in lot.iter_mut() {
-            item.outcome = self.sort(Datagram { path: item.path, payload: item.packet.octets() });
+            ways.push(self.open_outer(now, item));
         }
         let mut results: ArrayVec<_, LOT> = ArrayVec::new();
         {
             let mut jobs: ArrayVec<Incoming<'_>, LOT> = ArrayVec::new();
-            for item in lot.iter_mut().filter(|item| item.outcome == Inbound::Unprocessed) {
-                count(&mut self.counters.in_packets);
-                jobs.push(Incoming::new(item.path, item.packet.reborrow()));
+            for (item, way) in lot.iter_mut().zip(&ways) {
+                let Way::Esp { after } = way else { continue };
+                let job = Incoming::new(item.path, item.packet.reborrow());
+                jobs.push(after.iter().fold(job, |job, after| job.with_through(after.opened.association)));
             }
             self.sad.open_batch(now, &mut jobs);
             results.extend(jobs.iter().map(|job| (job.outcome(), job.packet.range())));
         }
-        let items = lot.iter_mut().filter(|item| item.outcome == Inbound::Unprocessed);
-        for (item, (opened, range)) in items.zip(results) {
-            item.outcome = match opened {
-                Ok(opened) => {
-                    // The range came out of this very buffer.
-                    let _ = item.packet.set_range(range);
-                    match self.accept(now, item.path, &opened, &mut item.packet) {
-                        Ok(child) => Inbound::Deliver { child },
-                        Err(reason) => Inbound::Dropped(reason),
-                    }
+        let mut results = results.into_iter();
+        for (item, way) in lot.iter_mut().zip(ways) {
+            let finished = match way {
+                Way::Decided => continue,
+                Way::Ah(after) => self.accept(now, item, after.opened, Some(after)),
+                Way::Esp { after } => {
+                    let Some((opened, range)) = results.next() else { continue };
+                    opened.map_err(|reason| self.not_opened(item, reason)).and_then(|opened| {
+                        // The range came out of this very buffer.
+                        let _ = item.packet.set_range(range);
+                        self.accept(now, item, opened, after)
+                    })
                 }
-                Err(reason) => {
-                    count(&mut self.counters.in_not_opened);
-                    Inbound::Dropped(reason.into())
-                }
+            };
+            item.outcome = match finished {
+                Ok(child) => Inbound::Deliver { child },
+                Err(reason) => Inbound::Dropped(reason),
             };
         }
     }
 
-    /// Tells what is to be done with a datagram; `Unprocessed` means that it is ESP.
+    /// Tells what a datagram is for, and takes AH off: it stands around everything else.
+    fn open_outer(&mut self, now: Instant, item: &mut InPacket<'_>) -> Way {
+        item.outcome = self.sort(Datagram { path: item.path, payload: item.packet.octets() });
+        if item.outcome != Inbound::Unprocessed {
+            return Way::Decided;
+        }
+        count(&mut self.counters.in_packets);
+        if item.path.protocol != AH {
+            return Way::Esp { after: None };
+        }
+        match self.open_ah(now, item) {
+            Ok(way) => way,
+            Err(reason) => {
+                item.outcome = Inbound::Dropped(reason);
+                Way::Decided
+            }
+        }
+    }
+
+    fn open_ah(&mut self, now: Instant, item: &mut InPacket<'_>) -> Result<Way, DropReason> {
+        let opened = self.sad.open_ah(now, item.path, None, &mut item.packet);
+        let opened = opened.map_err(|reason| self.not_opened(item, reason))?;
+        let around = Around::take(&mut item.packet).inspect_err(|_| count(&mut self.counters.in_malformed))?;
+        let after = After { opened: Opened { next_header: around.protocol(), ..opened }, around };
+        if self.sad.bundle_next(opened.association).is_none() {
+            return Ok(Way::Ah(after));
+        }
+        if around.protocol() == ESP {
+            return Ok(Way::Esp { after: Some(after) });
+        }
+        count(&mut self.counters.in_bundle_unfinished);
+        if let Some(policy) = self.pairs.get(&ChildId(opened.flow.0)).map(|pair| pair.policy) {
+            self.count_policy(policy, |counters| &mut counters.in_premature_end_bundle);
+        }
+        Err(DropReason::BundleUnfinished)
+    }
+
+    /// Counts a packet that no association took.
+    fn not_opened(&mut self, item: &InPacket<'_>, reason: sad::DropReason) -> DropReason {
+        count(&mut self.counters.in_not_opened);
+        let bundle = matches!(reason, sad::DropReason::NotFirstInBundle | sad::DropReason::NotNextInBundle);
+        if bundle
+            && let Some(spi) = item.packet.octets().first_chunk().map(|spi| u32::from_be_bytes(*spi))
+            && let Some(association) = self.sad.find(spi, item.path.local.ip(), SaProtocol::Esp)
+            && let Some(flow) = self.sad.flow_of(association)
+            && let Some(policy) = self.pairs.get(&ChildId(flow.0)).map(|pair| pair.policy)
+        {
+            let first = reason == sad::DropReason::NotFirstInBundle;
+            self.count_policy(policy, |counters| {
+                if first { &mut counters.in_not_first_sa_in_bundle } else { &mut counters.in_bundle_sa_match_fail }
+            });
+        }
+        reason.into()
+    }
+
+    /// Tells what is to be done with a datagram; `Unprocessed` means that it is ESP or AH.
     pub(crate) fn sort(&mut self, datagram: Datagram<'_>) -> Inbound {
         if self.closed {
             return Inbound::Dropped(DropReason::Closed);
         }
         match demux::sort(self.ports, datagram) {
-            Ok(For::Esp) => Inbound::Unprocessed,
+            Ok(For::Associations) => Inbound::Unprocessed,
             Ok(For::Ike) => Inbound::Control,
             Ok(For::Keepalive) => {
                 count(&mut self.counters.in_keepalives);
@@ -165,28 +258,37 @@ impl Gateway {
         }
     }
 
-    /// Makes a packet of what came out of an association and checks it, RFC 4301 §5.2.
+    /// Makes a packet of what came out of the last association and checks it, RFC 4301 §5.2.
     fn accept(
         &mut self,
         now: Instant,
-        path: Path,
-        opened: &Opened,
-        packet: &mut Packet<'_>,
+        item: &mut InPacket<'_>,
+        opened: Opened,
+        after: Option<After>,
     ) -> Result<ChildId, DropReason> {
         let child = ChildId(opened.flow.0);
-        self.seen(now, child, path, opened.newest);
+        self.seen(now, child, item.path, opened.newest);
         let Some(pair) = self.pairs.get(&child) else {
             count(&mut self.counters.in_outside);
             return Err(DropReason::Outside);
         };
-        let policy = pair.policy;
-        let left = carry::leave(pair.mode, &pair.ends, opened.next_header, packet);
-        let key = left
-            .and_then(|()| PacketKey::from_packet(packet.octets(), Direction::Inbound).map_err(|_| DropReason::Inner));
+        let (policy, mode, ends, cpi) = (pair.policy, pair.mode, pair.ends, pair.inbound.cpi);
+        let next_header = match cpi {
+            Some(cpi) => self.expand(policy, cpi, opened.next_header, &mut item.packet),
+            None => Ok(opened.next_header),
+        };
+        let around = after.as_ref().map(|after| &after.around);
+        let traffic_class = around.map(|around| around.traffic_class).or(item.traffic_class);
+        let key = next_header.and_then(|kind| {
+            carry::leave(mode, &ends, kind, around, traffic_class, &mut item.packet)?;
+            PacketKey::from_packet(item.packet.octets(), Direction::Inbound).map_err(|_| DropReason::Inner)
+        });
         let key = key.inspect_err(|_| count(&mut self.counters.in_malformed))?;
         let (local_port, remote_port) = ports(key.upper).unzip();
-        let wanted = holds(&pair.local, key.local, key.protocol, local_port)
-            && holds(&pair.remote, key.remote, key.protocol, remote_port);
+        let wanted = self.pairs.get(&child).is_some_and(|pair| {
+            holds(&pair.local, key.local, key.protocol, local_port)
+                && holds(&pair.remote, key.remote, key.protocol, remote_port)
+        });
         if !wanted {
             count(&mut self.counters.in_outside);
             self.count_policy(policy, |counters| &mut counters.in_pol_select_match_fail);
@@ -203,6 +305,22 @@ impl Gateway {
                 Err(refusal.into())
             }
         }
+    }
+
+    /// Expands what is compressed; what would not have shrunk comes as it is, RFC 3173 §2.2.
+    fn expand(
+        &mut self,
+        policy: spd::PolicyId,
+        cpi: u16,
+        next_header: u8,
+        packet: &mut Packet<'_>,
+    ) -> Result<u8, DropReason> {
+        if next_header != IPCOMP {
+            self.count_policy(policy, |counters| &mut counters.in_comp_uncompressed);
+            return Ok(next_header);
+        }
+        let inflater = self.inflater.get_or_insert_default();
+        Ok(inflater.expand(packet, cpi)?)
     }
 
     /// Says to the exchanges that a pair carried an authentic packet: now and then, and at once when the

@@ -1,6 +1,8 @@
 //! Everything a gateway can show, at one instant.
 
 use crate::counters::Counters;
+use crate::layers::Layers;
+use crate::manual;
 use crate::pump::Gateway;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,6 +21,8 @@ pub struct Snapshot {
     pub embryonic: usize,
     /// The pairs of IPsec SAs, oldest first, those that are being made included.
     pub ipsec: Vec<PairStatus>,
+    /// The pairs with manual keys.
+    pub manual: Vec<ManualStatus>,
     /// The policies, in their order.
     pub policies: Vec<PolicyStatus>,
     /// Packets that wait for associations.
@@ -42,10 +46,21 @@ pub struct PairStatus {
     pub status: ChildStatus,
     /// The name of its connection.
     pub connection: String,
-    /// What it received, once it can.
-    pub inbound: Option<sad::SaStatus>,
-    /// What it sent, once it can.
-    pub outbound: Option<sad::SaStatus>,
+    /// What it received, once it can: an association for each protocol, innermost first.
+    pub inbound: Vec<sad::SaStatus>,
+    /// What it sent, once it can: an association for each protocol, innermost first.
+    pub outbound: Vec<sad::SaStatus>,
+}
+
+/// A pair of bundles with manual keys.
+#[derive(Clone, Debug)]
+pub struct ManualStatus {
+    /// Its name.
+    pub name: String,
+    /// What it received: an association for each protocol, innermost first.
+    pub inbound: Vec<sad::SaStatus>,
+    /// What it sent: an association for each protocol, innermost first.
+    pub outbound: Vec<sad::SaStatus>,
 }
 
 /// A policy.
@@ -81,8 +96,8 @@ impl Gateway {
             let known = self.pairs.get(&status.child);
             PairStatus {
                 connection: name(status.connection),
-                inbound: known.and_then(|pair| pair.inbound).and_then(|handle| self.sad.status(handle)),
-                outbound: known.and_then(|pair| pair.outbound).and_then(|handle| self.sad.status(handle)),
+                inbound: known.map(|pair| self.layer_status(pair.inbound)).unwrap_or_default(),
+                outbound: known.map(|pair| self.layer_status(pair.outbound)).unwrap_or_default(),
                 status,
             }
         };
@@ -91,6 +106,7 @@ impl Gateway {
             isakmp: status.ike_sas,
             embryonic: status.embryonic,
             ipsec: status.children.into_iter().map(pair).collect(),
+            manual: self.manual_status(),
             policies: self.policy_status(),
             waiting: self.waiting.len(),
             counters: self.counters.clone(),
@@ -99,6 +115,21 @@ impl Gateway {
             sad_counters: self.sad.counters().clone(),
             spd_counters: self.policies.counters().clone(),
         }
+    }
+
+    fn layer_status(&self, layers: Layers) -> Vec<sad::SaStatus> {
+        layers.associations().filter_map(|association| self.sad.status(association)).collect()
+    }
+
+    fn manual_status(&self) -> Vec<ManualStatus> {
+        let manual = self.pairs.range(manual::FIRST_CHILD..);
+        manual
+            .map(|(_, pair)| ManualStatus {
+                name: self.routes.of(pair.template).map(|route| route.name.clone()).unwrap_or_default(),
+                inbound: self.layer_status(pair.inbound),
+                outbound: self.layer_status(pair.outbound),
+            })
+            .collect()
     }
 
     /// Says what the policies do with a clear packet and why, and does nothing with it.
@@ -133,7 +164,7 @@ impl Gateway {
                     name: policy.name().into(),
                     action: policy.action(),
                     selector: policy.selector().clone(),
-                    negotiation: route.map(|route| (route.connection, route.policy)),
+                    negotiation: route.and_then(|route| route.negotiation),
                     waiting: template.map_or(0, |template| self.waiting.count(template)),
                     hits: self.policies.hits(id).unwrap_or(0),
                     counters: self.policies.policy_counters(id).cloned().unwrap_or_default(),

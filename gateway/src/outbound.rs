@@ -2,24 +2,27 @@
 
 use crate::acquire::Admission;
 use crate::action::{Action, Event};
-use crate::carry;
+use crate::carry::{self, Entered};
 use crate::counters::count;
 use crate::defaults;
+use crate::demux::{ESP, IPCOMP};
+use crate::header::Header;
+use crate::layers::Layers;
 use crate::pump::Gateway;
 use crate::route::INTERFACE;
 use alloc::vec;
 use arrayvec::ArrayVec;
 use bytes::Bytes;
-use core::ops::Range;
 use drive::{Instant, Path, Transmit};
-use esp_ah::Packet;
+use esp_ah::ipcomp::Compressed;
 use esp_ah::mode::ModeError;
+use esp_ah::{BufferTooSmall, Packet};
 use ikev1_core::ChildId;
-use sad::{Outgoing, SaHandle, SealRefusal};
+use sad::{Outgoing, SealRefusal};
 use spd::{Decision, Direction, PacketKey, TemplateId};
 
 /// Octets of room that sealing needs before and after any packet.
-pub const ROOM: usize = 64;
+pub const ROOM: usize = 128;
 
 /// Packets that are worked on together; a longer batch is worked on in lots of so many.
 const LOT: usize = 64;
@@ -41,9 +44,21 @@ pub enum OutboundDrop {
     /// It is a fragment, and transport mode protects whole packets only, RFC 4303 §3.3.4.
     #[error("a fragment in transport mode")]
     Fragment,
+    /// Its buffer has too little room around it.
+    #[error(transparent)]
+    Room(#[from] BufferTooSmall),
     /// It needs an association whose negotiation failed a moment ago.
     #[error("the negotiation failed a moment ago")]
     Resting,
+    /// It is too long for its path and must not be fragmented; its sender is told.
+    #[error("longer than the {mtu} octets that the path carries")]
+    TooLong {
+        /// What its sender is told.
+        mtu: usize,
+    },
+    /// Its policy has manual keys, and they are used up.
+    #[error("no association is left")]
+    NoAssociation,
     /// The association did not take it.
     #[error(transparent)]
     Unsealed(#[from] SealRefusal),
@@ -57,7 +72,8 @@ pub enum OutboundDrop {
 pub enum Outbound {
     /// Nothing yet.
     Unprocessed,
-    /// It is sealed: send it along this path, as the payload of the path's protocol.
+    /// It is sealed: send it along this path, as the payload of the path's protocol. A packet of protocol 51
+    /// (AH) is whole, with the IP header that AH covers.
     Send(Path),
     /// The policy lets it pass in clear: it is unchanged.
     Bypass,
@@ -88,27 +104,38 @@ pub struct OutPacket<'b> {
     pub packet: Packet<'b>,
     /// What became of it.
     pub outcome: Outbound,
+    /// What the IP header around it should say, once it is sealed. A caller that leaves this to its system
+    /// loses DSCP and ECN, no more.
+    pub header: Header,
 }
 
 impl<'b> OutPacket<'b> {
     /// Returns a packet to send.
-    pub const fn new(packet: Packet<'b>) -> Self {
-        Self { packet, outcome: Outbound::Unprocessed }
+    pub fn new(packet: Packet<'b>) -> Self {
+        Self { packet, outcome: Outbound::Unprocessed, header: Header::default() }
     }
 }
 
-/// The association that a packet goes through, and what of the packet goes into it.
+/// The associations that a packet goes through, and how far it got.
 struct Chosen {
     child: ChildId,
     policy: spd::PolicyId,
-    association: SaHandle,
     path: Path,
-    inside: Range<usize>,
-    next_header: u8,
+    layers: Layers,
+    entered: Entered,
+    sealed: Result<(), SealRefusal>,
+}
+
+/// Returns those of a lot whose fate is open.
+fn pending<'l, 'b>(lot: &'l mut [OutPacket<'b>]) -> impl Iterator<Item = &'l mut OutPacket<'b>> {
+    lot.iter_mut().filter(|item| item.outcome == Outbound::Unprocessed)
 }
 
 impl From<ModeError> for OutboundDrop {
     fn from(error: ModeError) -> Self {
+        if let ModeError::BufferTooSmall(error) = error {
+            return Self::Room(error);
+        }
         if error == ModeError::Fragment { Self::Fragment } else { Self::Malformed }
     }
 }
@@ -175,58 +202,99 @@ impl Gateway {
                 Err(outcome) => item.outcome = outcome,
             }
         }
-        let mut results: ArrayVec<_, LOT> = ArrayVec::new();
-        {
-            let mut jobs: ArrayVec<Outgoing<'_>, LOT> = ArrayVec::new();
-            let items = lot.iter_mut().filter(|item| item.outcome == Outbound::Unprocessed);
-            for (item, chosen) in items.zip(&chosen) {
-                let mut inside = item.packet.reborrow();
+        self.seal_esp(now, lot, &mut chosen);
+        for (item, chosen) in pending(lot).zip(chosen) {
+            let sealed = chosen.sealed.map_err(OutboundDrop::from).and_then(|()| {
                 // The range came out of this very buffer.
-                let _ = inside.set_range(chosen.inside.clone());
-                jobs.push(Outgoing::new(chosen.association, inside, chosen.next_header));
-            }
-            self.sad.seal_batch(now, &mut jobs);
-            results.extend(jobs.iter().map(|job| (job.outcome(), job.packet.range())));
-        }
-        let items = lot.iter_mut().filter(|item| item.outcome == Outbound::Unprocessed);
-        for ((item, chosen), (outcome, range)) in items.zip(chosen).zip(results) {
-            item.outcome = match outcome {
-                Ok(_) => {
-                    let _ = item.packet.set_range(range);
+                let _ = item.packet.set_range(chosen.entered.inside.clone());
+                self.seal_ah(now, &chosen, &mut item.packet)
+            });
+            item.outcome = match sealed {
+                Ok(()) => {
+                    item.header = chosen.entered.header;
                     count(&mut self.counters.out_sealed);
                     self.count_policy(chosen.policy, |counters| &mut counters.out_process_done);
                     self.sent(now, chosen.child);
                     Outbound::Send(chosen.path)
                 }
-                Err(refusal) => {
+                Err(reason) => {
                     count(&mut self.counters.out_unsealed);
                     self.count_policy(chosen.policy, |counters| &mut counters.out_process_fail);
-                    Outbound::Dropped(refusal.into())
+                    Outbound::Dropped(reason)
                 }
             };
         }
     }
 
-    /// Finds the association of a packet and what of the packet goes into it, or what becomes of it else.
-    fn choose(&mut self, now: Instant, packet: &mut Packet<'_>) -> Result<Chosen, Outbound> {
-        let (key, template) = self.decide(packet.octets())?;
-        let carrier = self.routes.of(template).and_then(|route| route.carrier(&key));
-        let carrying = carrier.and_then(|child| Some((child, self.pairs.get(&child)?)));
-        let Some((child, pair, association)) = carrying.and_then(|(child, pair)| Some((child, pair, pair.outbound?)))
-        else {
-            return Err(self.wait(now, template, packet.octets()));
-        };
-        let mut inside = packet.reborrow();
-        match carry::enter(pair.mode, &mut inside) {
-            Ok(next_header) => {
-                let inside = inside.range();
-                Ok(Chosen { child, policy: pair.policy, association, path: pair.path, inside, next_header })
-            }
-            Err(reason) => {
-                count(&mut self.counters.out_malformed);
-                Err(Outbound::Dropped(reason))
+    /// Seals with ESP those whose associations have it.
+    fn seal_esp(&mut self, now: Instant, lot: &mut [OutPacket<'_>], chosen: &mut ArrayVec<Chosen, LOT>) {
+        let mut jobs: ArrayVec<Outgoing<'_>, LOT> = ArrayVec::new();
+        for (item, chosen) in pending(lot).zip(chosen.iter()) {
+            let Some(association) = chosen.layers.esp else { continue };
+            let mut inside = item.packet.reborrow();
+            let _ = inside.set_range(chosen.entered.inside.clone());
+            jobs.push(Outgoing::new(association, inside, chosen.entered.next_header));
+        }
+        self.sad.seal_batch(now, &mut jobs);
+        for (job, chosen) in jobs.iter().zip(chosen.iter_mut().filter(|chosen| chosen.layers.esp.is_some())) {
+            chosen.sealed = job.outcome().map(drop);
+            chosen.entered.inside = job.packet.range();
+            chosen.entered.next_header = ESP;
+        }
+    }
+
+    /// Puts the IP header before what AH is to cover, and AH behind it.
+    fn seal_ah(&mut self, now: Instant, chosen: &Chosen, packet: &mut Packet<'_>) -> Result<(), OutboundDrop> {
+        let Some(association) = chosen.layers.ah else { return Ok(()) };
+        let Entered { next_header, header, split, .. } = &chosen.entered;
+        self.identification = self.identification.checked_add(1).unwrap_or(1);
+        match split {
+            Some(split) => split.join(packet, *next_header)?,
+            None => {
+                let ends = (chosen.path.local.ip(), chosen.path.remote.ip());
+                header.prepend_ip(ends, *next_header, self.identification, packet)?;
             }
         }
+        // AH covers the identification, and a system that sends the packet puts one in place of zero.
+        let octets = packet.octets_mut();
+        if let ([0x40..=0x4f, ..], Some(field)) = (&*octets, octets.get(4..6))
+            && field == [0, 0]
+            && let Some(field) = octets.get_mut(4..6)
+        {
+            field.copy_from_slice(&self.identification.to_be_bytes());
+        }
+        self.sad.seal_ah(now, association, packet)?;
+        Ok(())
+    }
+
+    /// Finds the associations of a packet and what of the packet goes into them, or what becomes of it else.
+    fn choose(&mut self, now: Instant, packet: &mut Packet<'_>) -> Result<Chosen, Outbound> {
+        let (key, template) = self.decide(packet.octets())?;
+        let route = self.routes.of(template);
+        let carrier = route.and_then(|route| route.carrier(&key));
+        let pair = carrier.and_then(|child| Some((child, self.pairs.get(&child)?)));
+        let (Some((child, pair)), Some(route)) = (pair.filter(|(_, pair)| pair.outbound.protects()), route) else {
+            return Err(self.wait(now, template, packet.octets()));
+        };
+        let (policy, path, layers, mode, outer) = (pair.policy, pair.path, pair.outbound, pair.mode, route.outer);
+        if let Some(mtu) = pair.mtu.path(now, self.path_mtu) {
+            self.hold_to_mtu(now, child, mtu, packet.octets()).map_err(Outbound::Dropped)?;
+        }
+        let entered = carry::enter(mode, &layers, &outer, packet).map_err(|reason| {
+            count(&mut self.counters.out_malformed);
+            Outbound::Dropped(reason)
+        });
+        let mut chosen = Chosen { child, policy, path, layers, entered: entered?, sealed: Ok(()) };
+        if let (Some(cpi), Some(deflater)) = (layers.cpi, &mut self.deflater) {
+            let entered = &mut chosen.entered;
+            let mut inside = packet.reborrow();
+            let _ = inside.set_range(entered.inside.clone());
+            if deflater.compress(&mut inside, entered.next_header, cpi) == Compressed::Yes {
+                entered.inside = inside.range();
+                entered.next_header = IPCOMP;
+            }
+        }
+        Ok(chosen)
     }
 
     /// Decides about one packet by policy; what is not to be protected is decided here for good.
@@ -254,8 +322,8 @@ impl Gateway {
 
     /// Puts a packet to wait, and starts the negotiation it waits for.
     fn wait(&mut self, now: Instant, template: TemplateId, packet: &[u8]) -> Outbound {
-        let route = self.routes.of(template).map(|route| (route.connection, route.policy, route.spd));
-        let Some((connection, policy, spd)) = route else { return Outbound::Dropped(OutboundDrop::Discard) };
+        let route = self.routes.of(template).and_then(|route| Some((route.negotiation?, route.spd)));
+        let Some(((connection, policy), spd)) = route else { return Outbound::Dropped(OutboundDrop::NoAssociation) };
         self.count_policy(spd, |counters| &mut counters.out_no_bundle);
         match self.waiting.admit(now, template, packet) {
             Admission::Resting => {

@@ -4,18 +4,17 @@
 //! whole IP packets. Here the one becomes the other.
 
 use crate::action::Action;
+use crate::header::Header;
 use crate::outbound::{OutboundDrop, Outcome};
 use crate::pump::Gateway;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use drive::{Datagram, Instant, Path, Transmit};
-use ipsec_wire::ipv4::{self, Ipv4Fields, Ipv4Packet};
-use ipsec_wire::ipv6::{Ipv6Fields, Ipv6Packet};
+use esp_ah::Packet;
+use ipsec_wire::ipv4::Ipv4Packet;
+use ipsec_wire::ipv6::{self, Ipv6Packet};
 use ipsec_wire::udp::{self, UdpDatagram};
-
-/// The time to live of the packets made here.
-const TTL: u8 = 64;
 
 impl Gateway {
     /// Takes in a datagram that a program of this machine sends: as [`handle_packet`](Self::handle_packet) with
@@ -58,46 +57,21 @@ impl Gateway {
 /// Returns the IP packet that a datagram travels in; `None` if it is too long, or its ends are of two families.
 fn packet_of(transmit: &Transmit) -> Option<Vec<u8>> {
     let Path { protocol, local, remote } = transmit.path;
-    let udp_len = if protocol == Path::UDP { udp::HEADER_LEN } else { 0 };
-    let payload_len = transmit.payload.len().checked_add(udp_len)?;
-    let mut packet = match (local.ip(), remote.ip()) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let fields = Ipv4Fields {
-                traffic_class: 0,
-                total_len: u16::try_from(payload_len.checked_add(ipv4::MIN_HEADER_LEN)?).ok()?,
-                // Not to be fragmented, it needs no identification, RFC 6864 §4.1.
-                identification: 0,
-                dont_fragment: true,
-                ttl: TTL,
-                protocol,
-                source,
-                destination,
-            };
-            fields.emit().to_vec()
-        }
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let fields = Ipv6Fields {
-                traffic_class: 0,
-                flow_label: 0,
-                payload_len: u16::try_from(payload_len).ok()?,
-                next_header: protocol,
-                hop_limit: TTL,
-                source,
-                destination,
-            };
-            fields.emit().to_vec()
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
-    };
-    if udp_len == 0 {
-        packet.extend_from_slice(&transmit.payload);
-        return Some(packet);
+    let ends = (local.ip(), remote.ip());
+    let head = ipv6::HEADER_LEN + udp::HEADER_LEN;
+    let mut buffer = vec![0; head];
+    buffer.extend_from_slice(&transmit.payload);
+    let end = buffer.len();
+    let mut packet = Packet::new(&mut buffer, head..end)?;
+    if transmit.path.is_udp() {
+        packet.grow_front(udp::HEADER_LEN).ok()?;
+        udp::emit_header(packet.octets_mut(), local.port(), remote.port(), Some(ends)).ok()?;
     }
-    let mut datagram = vec![0; udp_len];
-    datagram.extend_from_slice(&transmit.payload);
-    udp::emit_header(&mut datagram, local.port(), remote.port(), Some((local.ip(), remote.ip()))).ok()?;
-    packet.extend_from_slice(&datagram);
-    Some(packet)
+    // Not to be fragmented, it needs no identification, RFC 6864 §4.1.
+    Header::default().prepend_ip(ends, protocol, 0, &mut packet).ok()?;
+    let start = packet.range().start;
+    buffer.drain(..start);
+    Some(buffer)
 }
 
 /// Returns the datagram that an IP packet to this machine carries: the payload of UDP, or of IP itself, with

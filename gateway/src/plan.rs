@@ -1,5 +1,7 @@
 use crate::acquire::Limits;
+use crate::manual::ManualPlan;
 use crate::route::Routes;
+use alloc::vec::Vec;
 use ikev1_core::{ConnectionId, PolicyId};
 use sad::WindowSize;
 use spd::Database;
@@ -12,6 +14,8 @@ pub struct Plan {
     pub(crate) routes: Routes,
     pub(crate) waiting: Limits,
     pub(crate) replay_window: WindowSize,
+    pub(crate) path_mtu: Option<usize>,
+    pub(crate) manual: Vec<ManualPlan>,
 }
 
 impl Plan {

@@ -9,6 +9,7 @@ use crate::demux::Ports;
 use crate::inbound::{DropReason, InPacket, Inbound};
 use crate::outbound::ROOM;
 use crate::pair::Pair;
+use crate::path_mtu::Budget;
 use crate::plan::Plan;
 use crate::route::Routes;
 use alloc::boxed::Box;
@@ -17,12 +18,14 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::net::IpAddr;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
 use esp_ah::Packet;
+use esp_ah::ipcomp::{Deflater, Inflater, MAX_INFLATED};
 use ikev1_core::{ChildId, CommandError, ConnectionId, Endpoint, Handle, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng as _};
-use sad::{SaProtocol, Sad, WindowSize};
+use sad::{Sad, WindowSize};
 use spd::TemplateId;
 
 /// A VPN endpoint: exchanges, policies and associations behind one loop.
@@ -47,6 +50,18 @@ pub struct Gateway {
     pub(crate) switches: Timers<ChildId>,
     pub(crate) window: WindowSize,
     pub(crate) entropy: ChaCha20Rng,
+    /// Made when the first pair with compression is installed: it is large.
+    pub(crate) deflater: Option<Deflater>,
+    /// Made when the first compressed packet arrives: it is large.
+    pub(crate) inflater: Option<Inflater>,
+    /// By which SPI and address each pair's packets are known to routers on their way.
+    pub(crate) outbound_spis: BTreeMap<(u32, IpAddr), ChildId>,
+    /// The MTU that every path is held to.
+    pub(crate) path_mtu: Option<usize>,
+    pub(crate) reports: Budget,
+    pub(crate) replies: Budget,
+    /// The identification of the last header that was written here.
+    pub(crate) identification: u16,
     actions: VecDeque<Action>,
 }
 
@@ -56,7 +71,7 @@ impl Gateway {
         let mut spis = ChaCha20Rng::from_rng(&mut entropy);
         let connections = plan.ike.connections().map(|(_, connection)| connection.name().into()).collect();
         let ports = Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port() };
-        Self {
+        let mut gateway = Self {
             sad: Sad::new(sad::SadSettings::default(), &mut spis),
             ike: Endpoint::new(plan.ike, entropy),
             policies: plan.policies,
@@ -71,8 +86,17 @@ impl Gateway {
             switches: Timers::new(),
             window: plan.replay_window,
             entropy: spis,
+            deflater: None,
+            inflater: None,
+            outbound_spis: BTreeMap::new(),
+            path_mtu: plan.path_mtu,
+            reports: Budget::default(),
+            replies: Budget::default(),
+            identification: 0,
             actions: VecDeque::new(),
-        }
+        };
+        gateway.install_manual(plan.manual);
+        gateway
     }
 
     /// Takes in one datagram of any kind; a copying form of [`open_batch`](Self::open_batch) for ESP.
@@ -95,6 +119,9 @@ impl Gateway {
         let mut buffer = vec![0; ROOM];
         buffer.extend_from_slice(datagram.payload);
         let end = buffer.len();
+        if self.deflater.is_some() {
+            buffer.resize(end.saturating_add(MAX_INFLATED), 0);
+        }
         let Some(packet) = Packet::new(&mut buffer, ROOM..end) else { return Verdict::Ignored(DropReason::Inner) };
         let mut item = InPacket::new(datagram.path, packet);
         self.open_lot(now, core::slice::from_mut(&mut item));
@@ -126,10 +153,9 @@ impl Gateway {
     /// The caller's mistake; the gateway is unchanged.
     pub fn handle_command(&mut self, now: Instant, command: Command) -> Result<Handle, CommandError> {
         let now = self.clock.observe(now);
+        let closes = matches!(command, Command::CloseAll);
         let taken = self.ike.handle_command(now, command.into())?;
-        if command == Command::CloseAll {
-            self.closed = true;
-        }
+        self.closed |= closes;
         self.drain(now);
         Ok(taken)
     }
@@ -188,12 +214,7 @@ impl Gateway {
         match action {
             Ike::Transmit(transmit) => self.push(Action::Transmit(transmit)),
             Ike::AllocateSpi(question) => self.allocate(now, &question),
-            Ike::ReleaseSpi { spi, local } => {
-                if let Some(larval) = self.sad.find(spi, local, SaProtocol::Esp) {
-                    // It may have run out of time in the meantime, which comes to the same.
-                    let _ = self.sad.remove(larval);
-                }
-            }
+            Ike::ReleaseSpi { spi, protocol, local } => self.release(spi, protocol, local),
             Ike::InstallSa(install) => {
                 let child = install.child;
                 if let Err(reason) = self.install(now, *install) {
@@ -203,7 +224,14 @@ impl Gateway {
             }
             Ike::RemoveSa(removal) => self.remove(&removal),
             Ike::UpdatePath { child, path } => self.move_pair(child, path),
+            Ike::VerifyCertificate(question) => self.push(Action::VerifyCertificate(question)),
             Ike::KeyLog(line) => self.push(Action::KeyLog(line)),
+            Ike::VerifyUser(question) => self.push(Action::VerifyUser(question)),
+            Ike::AskUser(question) => self.push(Action::AskUser(question)),
+            Ike::AllocateAddress(question) => self.push(Action::AllocateAddress(question)),
+            Ike::ReleaseAddress { connection, address } => {
+                self.push(Action::ReleaseAddress { connection, address });
+            }
             Ike::Event(event) => {
                 self.learn(now, &event);
                 self.news(Event::Ike(event));
@@ -251,8 +279,8 @@ impl Gateway {
     pub(crate) fn acquire_failed(&mut self, now: Instant, template: TemplateId) {
         let packets = self.waiting.fail(now, template);
         self.counters.waiting_dropped = self.counters.waiting_dropped.saturating_add(packets);
-        let names = self.routes.of(template).map(|route| (route.connection, route.policy, route.spd));
-        if let (Some((connection, policy, spd)), 1..) = (names, packets) {
+        let names = self.routes.of(template).and_then(|route| Some((route.negotiation?, route.spd)));
+        if let (Some(((connection, policy), spd)), 1..) = (names, packets) {
             self.count_policy(spd, |counters| &mut counters.setup_failed);
             self.news(Event::WaitingLost { connection, policy, packets, reason: Lost::NegotiationFailed });
         }

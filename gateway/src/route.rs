@@ -1,5 +1,6 @@
 //! Which negotiation stands behind a policy, and which associations stand before it.
 
+use crate::header::OuterRules;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ikev1_core::{ChildId, ConnectionId, TrafficSelector};
@@ -17,10 +18,12 @@ pub(crate) struct Routes {
 /// One phase 2 policy, and the pairs of associations that carry its traffic.
 #[derive(Debug)]
 pub(crate) struct Route {
-    pub(crate) connection: ConnectionId,
-    pub(crate) policy: ikev1_core::PolicyId,
+    /// The phase 2 policy; none if the keys are manual.
+    pub(crate) negotiation: Option<(ConnectionId, ikev1_core::PolicyId)>,
     pub(crate) spd: spd::PolicyId,
     pub(crate) name: String,
+    /// How the header around what it tunnels is made.
+    pub(crate) outer: OuterRules,
     /// Pairs that may send, newest first. A few at most: one per peer, and one more while it is renewed.
     carriers: Vec<Carrier>,
 }
@@ -41,12 +44,12 @@ impl Routes {
 
     pub(crate) fn add(
         &mut self,
-        connection: ConnectionId,
-        policy: ikev1_core::PolicyId,
+        negotiation: Option<(ConnectionId, ikev1_core::PolicyId)>,
         spd: spd::PolicyId,
         name: &str,
+        outer: OuterRules,
     ) {
-        self.routes.push(Route { connection, policy, spd, name: name.into(), carriers: Vec::new() });
+        self.routes.push(Route { negotiation, spd, name: name.into(), outer, carriers: Vec::new() });
     }
 
     pub(crate) fn of(&self, template: TemplateId) -> Option<&Route> {
@@ -55,20 +58,22 @@ impl Routes {
 
     /// Returns the number of a phase 2 policy.
     pub(crate) fn template(&self, connection: ConnectionId, policy: ikev1_core::PolicyId) -> Option<TemplateId> {
-        let index = self.routes.iter().position(|route| route.connection == connection && route.policy == policy)?;
+        let index = self.routes.iter().position(|route| route.negotiation == Some((connection, policy)))?;
         u32::try_from(index).ok().map(TemplateId)
     }
 
     /// Returns the numbers of one phase 2 policy of a connection, or of all.
     pub(crate) fn templates(&self, connection: ConnectionId, policy: Option<ikev1_core::PolicyId>) -> Vec<TemplateId> {
         self.iter()
-            .filter(|(_, route)| route.connection == connection && policy.is_none_or(|policy| policy == route.policy))
+            .filter(|(_, route)| {
+                route.negotiation.is_some_and(|(of, known)| of == connection && policy.is_none_or(|one| one == known))
+            })
             .map(|(template, _)| template)
             .collect()
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<(ConnectionId, ikev1_core::PolicyId)> {
-        self.routes.iter().find(|route| route.name == name).map(|route| (route.connection, route.policy))
+        self.routes.iter().find(|route| route.name == name)?.negotiation
     }
 
     fn iter(&self) -> impl Iterator<Item = (TemplateId, &Route)> {
@@ -195,7 +200,7 @@ mod tests {
         let policy = spd::Policy::new("net", Selector::default(), spd::Action::Protect(TemplateId(0))).unwrap();
         let id = database.insert(INTERFACE, spd::Position::Last, policy).unwrap();
         let mut routes = Routes::default();
-        routes.add(ConnectionId(0), ikev1_core::PolicyId(0), id, "net");
+        routes.add(Some((ConnectionId(0), ikev1_core::PolicyId(0))), id, "net", OuterRules::default());
         routes
     }
 

@@ -2,19 +2,46 @@
 
 use esp_ah::suite::{AesKey, IcvLen};
 use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, Suite};
-use ikev1_core::proposal::{self, EspCipher, Icv, Integrity, Protection};
+use ikev1_core::proposal::{self, Compression, EspCipher, Icv, Integrity, Protection};
 
-/// Returns the suite of what was negotiated, `None` if the data path has none like it.
-pub(crate) fn of(protection: Protection) -> Option<Suite> {
+/// How the data path does one protocol of what was negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transform {
+    /// IPComp with DEFLATE.
+    Ipcomp,
+    /// ESP.
+    Esp(Suite),
+    /// AH.
+    Ah(IntegrityAlgorithm),
+}
+
+impl Transform {
+    /// Returns where it stands among the protocols that a packet goes through: 0 first.
+    pub(crate) const fn layer(&self) -> u8 {
+        match self {
+            Self::Ipcomp => 0,
+            Self::Esp(_) => 1,
+            Self::Ah(_) => 2,
+        }
+    }
+}
+
+/// Returns the transform of what was negotiated, `None` if the data path has none like it.
+///
+/// With `beside_ah`, ESP needs no integrity of its own.
+pub(crate) fn of(protection: Protection, beside_ah: bool) -> Option<Transform> {
     match protection {
         Protection::Esp { cipher, integrity } => {
-            let integrity = match integrity {
-                Some(integrity) => integrity_of(integrity)?,
-                None => IntegrityAlgorithm::None,
+            let cipher = cipher_of(cipher);
+            let suite = match integrity {
+                Some(integrity) => Suite::new(cipher, integrity_of(integrity)?).ok(),
+                None if beside_ah && !cipher.is_combined() => Suite::dangerously_unauthenticated(cipher).ok(),
+                None => Suite::new(cipher, IntegrityAlgorithm::None).ok(),
             };
-            Suite::new(cipher_of(cipher), integrity).ok()
+            suite.map(Transform::Esp)
         }
-        Protection::Ah { .. } | Protection::Ipcomp { .. } => None,
+        Protection::Ah { integrity } => integrity_of(integrity).map(Transform::Ah),
+        Protection::Ipcomp { compression } => (compression == Compression::Deflate).then_some(Transform::Ipcomp),
     }
 }
 
@@ -65,6 +92,14 @@ const fn integrity_of(integrity: Integrity) -> Option<IntegrityAlgorithm> {
 mod tests {
     use super::*;
 
+    fn keymat_len(protection: Protection) -> usize {
+        match of(protection, false).unwrap() {
+            Transform::Esp(suite) => suite.keymat_len(),
+            Transform::Ah(integrity) => integrity.key_len(),
+            Transform::Ipcomp => 0,
+        }
+    }
+
     #[test]
     fn lengths_of_key_material_agree_between_negotiation_and_data_path() {
         let keys = [proposal::AesKey::Bits128, proposal::AesKey::Bits192, proposal::AesKey::Bits256];
@@ -79,18 +114,22 @@ mod tests {
             Integrity::HmacSha2_512,
             Integrity::AesXcbc,
         ];
+        for integrity in integrities {
+            let protection = Protection::Ah { integrity };
+            assert_eq!(keymat_len(protection), protection.keymat_lens().1, "{integrity:?}");
+        }
         for cipher in ciphers {
             for integrity in integrities {
                 let protection = Protection::Esp { cipher, integrity: Some(integrity) };
                 let (a, b) = protection.keymat_lens();
-                assert_eq!(of(protection).unwrap().keymat_len(), a + b, "{cipher:?} {integrity:?}");
+                assert_eq!(keymat_len(protection), a + b, "{cipher:?} {integrity:?}");
             }
         }
         for key in keys {
             for icv in [Icv::Octets8, Icv::Octets12, Icv::Octets16] {
                 for cipher in [EspCipher::AesGcm(key, icv), EspCipher::AesCcm(key, icv)] {
                     let protection = Protection::Esp { cipher, integrity: None };
-                    assert_eq!(of(protection).unwrap().keymat_len(), protection.keymat_lens().0, "{cipher:?}");
+                    assert_eq!(keymat_len(protection), protection.keymat_lens().0, "{cipher:?}");
                 }
             }
         }
@@ -98,7 +137,11 @@ mod tests {
 
     #[test]
     fn what_the_data_path_lacks_has_no_suite() {
-        assert_eq!(of(Protection::Ah { integrity: Integrity::HmacSha1 }), None);
-        assert_eq!(of(Protection::Esp { cipher: EspCipher::Null, integrity: None }), None);
+        assert_eq!(of(Protection::Ipcomp { compression: Compression::Lzs }, false), None);
+        let bare = |cipher| Protection::Esp { cipher, integrity: None };
+        assert_eq!(of(bare(EspCipher::Null), false), None);
+        let aes = bare(EspCipher::AesCbc(proposal::AesKey::Bits128));
+        assert_eq!(of(aes, false), None, "ciphertext that anyone can change");
+        assert!(of(aes, true).is_some(), "AH around it is its integrity");
     }
 }

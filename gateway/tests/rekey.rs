@@ -37,6 +37,25 @@ fn renewing_the_pair_under_traffic_loses_no_packet() {
     assert!(sites.machine(sites.left).snapshot(sites.net.now()).ipsec.len() <= 2);
 }
 
+#[test]
+fn a_pair_whose_kilobytes_run_out_is_renewed_without_loss() {
+    let left = Side { kilobytes: Some(10), ..Side::left() };
+    let right = Side { kilobytes: Some(10), ..Side::right() };
+    let mut sites = Sites::new(5, left.plan(), right.plan());
+    sites.up();
+    let first = sites.machine(sites.left).snapshot(sites.net.now()).ipsec[0].clone();
+    // A ping and its reply carry 84 octets each way: 8 kilobytes, the soft limit, are reached after about a hundred.
+    traffic(&mut sites, 200);
+    let renewals = sites.events(sites.left).filter(|event| matches!(event, Event::Ike(Ike::SaRekeyed { .. }))).count();
+    assert!(renewals >= 2, "{renewals} renewals");
+    for pair in sites.machine(sites.left).snapshot(sites.net.now()).ipsec {
+        assert!(pair.status.superseded || pair.status.child != first.status.child);
+        for side in pair.inbound.iter().chain(&pair.outbound) {
+            assert!(side.detail.as_ref().unwrap().counters.octets() <= 10 * 1_024);
+        }
+    }
+}
+
 /// Returns the SPIs of the ESP packets that the left sent since the capture began, in order.
 fn spis_sent(sites: &Sites) -> Vec<u32> {
     let packets = sites.net.world.capture().unwrap().packets().iter().map(|(_, packet)| packet);
@@ -55,7 +74,7 @@ fn a_renewed_pair_sends_once_the_peer_has_used_it_or_has_had_time() {
         sites.net.command(sites.left, Command::RekeyChild { child }).unwrap().unwrap();
         sites.run(SECOND);
         let pairs = sites.machine(sites.left).snapshot(sites.net.now()).ipsec;
-        let [old, new] = [0, 1].map(|index: usize| pairs[index].status.outbound_spi);
+        let [old, new] = [0, 1].map(|index: usize| pairs[index].status.sas[0].outbound);
         sites.net.world.start_capture();
         if !peer_answers {
             sites.net.world.set_link(sites.right, Link::cut());
@@ -80,7 +99,7 @@ fn renewing_the_isakmp_sa_under_traffic_keeps_the_pair() {
     let after = sites.machine(sites.left).snapshot(sites.net.now());
     assert_eq!(after.isakmp.len(), 1);
     assert_ne!(after.isakmp[0].cookies, before.isakmp[0].cookies);
-    assert_eq!(after.ipsec[0].status.inbound_spi, before.ipsec[0].status.inbound_spi);
+    assert_eq!(after.ipsec[0].status.sas[0].inbound, before.ipsec[0].status.sas[0].inbound);
 }
 
 #[test]

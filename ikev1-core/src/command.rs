@@ -1,9 +1,13 @@
+use crate::auth::RsaVerifyingKey;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
 use crate::selector::TrafficSelector;
+use crate::transaction::{UserVerdict, XauthAnswer};
+use alloc::boxed::Box;
+use core::net::IpAddr;
 use drive::Path;
 
-/// What the caller can ask of an [`Endpoint`](crate::Endpoint).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the caller can ask of an [`Endpoint`](crate::Endpoint). It may hold a password, so it is not copied.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Command {
     /// Starts phase 1 with the peer of a connection, then phase 2 of all its policies.
@@ -53,8 +57,16 @@ pub enum Command {
     ProvideSpi {
         /// The number of the question.
         ticket: Ticket,
-        /// The inbound SPI, 256 or above; `None` when there is none to give.
+        /// The inbound SPI, 256 or above, of IPComp 65535 or below; `None` when there is none to give.
         spi: Option<u32>,
+    },
+    /// Answers [`Action::VerifyCertificate`](crate::Action::VerifyCertificate).
+    CertificateVerdict {
+        /// The number of the question.
+        ticket: Ticket,
+        /// The key that the peer's certificate vouches for; `None` if it is not trusted, or does not prove
+        /// the identity.
+        key: Option<RsaVerifyingKey>,
     },
     /// Says that ESP or AH of a pair passed its integrity check: a sign of life of the peer.
     ///
@@ -74,6 +86,27 @@ pub enum Command {
     TrafficSent {
         /// The pair whose outbound SA made the packet.
         child: ChildId,
+    },
+    /// Answers [`Action::VerifyUser`](crate::Action::VerifyUser).
+    ProvideVerdict {
+        /// The number of the question.
+        ticket: Ticket,
+        /// Whether the user is who he says.
+        verdict: UserVerdict,
+    },
+    /// Answers [`Action::AskUser`](crate::Action::AskUser).
+    ProvideAnswer {
+        /// The number of the question.
+        ticket: Ticket,
+        /// What the user says; `None` when there is no user to ask.
+        answer: Option<Box<XauthAnswer>>,
+    },
+    /// Answers [`Action::AllocateAddress`](crate::Action::AllocateAddress).
+    ProvideAddress {
+        /// The number of the question.
+        ticket: Ticket,
+        /// The address of the client; `None` when there is none to give.
+        address: Option<IpAddr>,
     },
     /// Asks the peer at once whether it lives.
     Probe {

@@ -1,17 +1,24 @@
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
-use crate::plan::{ConnectionPlan, Plan, SpiSource};
+use crate::fragment::{self, FragmentLimits};
+use crate::machine::pool_of;
+use crate::plan::{ConnectionPlan, Plan, PoolPlan, SpiSource};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
 mod connection;
+mod mode_config;
 mod policy;
+mod xauth;
 
 pub use connection::ConnectionConfig;
+pub use mode_config::{AddressSource, ModeConfig, ModeConfigClient, ModeConfigServer};
 pub use policy::PolicyConfig;
+pub use xauth::{Xauth, XauthClient, XauthServer};
 
 /// The settings of an endpoint in the operator's words; [`build`](Self::build) checks them all.
 ///
@@ -28,6 +35,9 @@ pub struct Config {
     max_half_open: usize,
     max_half_open_per_address: usize,
     max_ike_sas: usize,
+    pools: Vec<PoolPlan>,
+    fragment_limits: FragmentLimits,
+    max_unproven_dh: u32,
 }
 
 impl Default for Config {
@@ -43,12 +53,17 @@ impl Default for Config {
             max_half_open: defaults::MAX_HALF_OPEN,
             max_half_open_per_address: defaults::MAX_HALF_OPEN_PER_ADDRESS,
             max_ike_sas: defaults::MAX_IKE_SAS,
+            pools: Vec::new(),
+            fragment_limits: FragmentLimits::default(),
+            max_unproven_dh: defaults::MAX_UNPROVEN_DH,
         }
     }
 }
 
 /// The connections in one plan, at most.
 const MAX_CONNECTIONS: u64 = 65_536;
+/// The pools in one plan, at most.
+const MAX_POOLS: u64 = 1_024;
 /// The policies in one connection, at most.
 const MAX_POLICIES: u64 = 1_024;
 /// The transforms in one offer, at most: the transform number is one octet.
@@ -118,6 +133,29 @@ impl Config {
         self
     }
 
+    /// Adds a pool of addresses for clients, both ends of the range included. Connections name it; two
+    /// that name the same never lend the same address.
+    #[must_use]
+    pub fn address_pool(mut self, name: &str, first: IpAddr, last: IpAddr) -> Self {
+        self.pools.push(PoolPlan { name: name.to_string(), first, last });
+        self
+    }
+
+    /// Sets how much is kept of messages that come in parts.
+    #[must_use]
+    pub fn fragment_limits(mut self, limits: FragmentLimits) -> Self {
+        self.fragment_limits = limits;
+        self
+    }
+
+    /// Sets the most Diffie-Hellman exchanges in a second that peers may cause before they have proven
+    /// who they are; two seconds' worth may come at once, half of it for peers named by their address.
+    #[must_use]
+    pub fn max_unproven_dh(mut self, per_second: u32) -> Self {
+        self.max_unproven_dh = per_second;
+        self
+    }
+
     /// Checks everything and returns the plan.
     ///
     /// # Errors
@@ -130,12 +168,22 @@ impl Config {
         if self.ike_port == self.nat_t_port {
             return Err(wrong("nat_t_port", ConfigProblem::Conflict("the NAT-T port is the ISAKMP port")));
         }
+        check_pools(&self.pools)?;
+        check_fragment_limits(&self.fragment_limits)?;
+        within("max_unproven_dh", self.max_unproven_dh.into(), 1..=1_000_000)?;
         let mut connections: Vec<Arc<ConnectionPlan>> = Vec::new();
         for connection in self.connections {
             if connections.iter().any(|other| other.name == connection.name) {
                 return Err(wrong(&connection.name, ConfigProblem::Duplicate));
             }
-            connections.push(Arc::new(connection.build()?));
+            let connection = connection.build()?;
+            if let Some(pool) = pool_of(&connection)
+                && !self.pools.iter().any(|known| known.name == *pool)
+            {
+                let field = alloc::format!("{}.mode_config.addresses", connection.name);
+                return Err(wrong(&field, ConfigProblem::Conflict("no pool has that name")));
+            }
+            connections.push(Arc::new(connection));
         }
         Ok(Plan {
             connections,
@@ -148,6 +196,9 @@ impl Config {
             max_half_open: self.max_half_open,
             max_half_open_per_address: self.max_half_open_per_address,
             max_ike_sas: self.max_ike_sas,
+            pools: self.pools,
+            fragment_limits: self.fragment_limits,
+            max_unproven_dh: self.max_unproven_dh,
         })
     }
 }
@@ -174,6 +225,38 @@ fn within(field: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), Con
         return Ok(());
     }
     Err(wrong(field, ConfigProblem::OutOfRange { value, least: *range.start(), most: *range.end() }))
+}
+
+/// Pools have a name each, and ranges that are in order and do not overlap.
+fn check_pools(pools: &[PoolPlan]) -> Result<(), ConfigError> {
+    within("address_pools", pools.len() as u64, 0..=MAX_POOLS)?;
+    for (index, pool) in pools.iter().enumerate() {
+        check_name(&pool.name)?;
+        if pool.first.is_ipv4() != pool.last.is_ipv4() {
+            return Err(wrong(&pool.name, ConfigProblem::Family));
+        }
+        if pool.first > pool.last {
+            return Err(wrong(&pool.name, ConfigProblem::Conflict("the range ends before it begins")));
+        }
+        for other in pools.iter().take(index) {
+            if other.name == pool.name {
+                return Err(wrong(&pool.name, ConfigProblem::Duplicate));
+            }
+            if other.first <= pool.last && pool.first <= other.last {
+                return Err(wrong(&pool.name, ConfigProblem::Conflict("it overlaps another pool")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_fragment_limits(limits: &FragmentLimits) -> Result<(), ConfigError> {
+    within("fragment_limits.parts", limits.parts.into(), 2..=255)?;
+    within("fragment_limits.octets", limits.octets as u64, 576..=defaults::MAX_DATAGRAM as u64)?;
+    within("fragment_limits.messages_per_sa", limits.messages_per_sa as u64, 1..=16)?;
+    let one = limits.octets.saturating_add(usize::from(limits.parts).saturating_mul(fragment::SLOT));
+    within("fragment_limits.total_octets", limits.total_octets as u64, one as u64..=1 << 32)?;
+    within("fragment_limits.age", limits.age.as_secs(), 1..=600)
 }
 
 /// Names are 1 to 24 printable characters, as routers have them.

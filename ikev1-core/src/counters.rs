@@ -230,8 +230,26 @@ pub struct OwnCounters {
     pub refused: u64,
     /// Events dropped because the caller did not drain.
     pub events_dropped: u64,
+    /// Pairs that went into force without the CONNECTED that the peer's commit bit had promised.
+    pub connected_missing: u64,
     /// Exchanges that failed, phase 2 and informational.
     pub exchanges_failed: u64,
+    /// Messages dropped because peers that have proven nothing cause too much work.
+    pub work_refused: u64,
+    /// Messages of phase 2 that came before XAUTH and mode-config were done.
+    pub not_open: u64,
+    /// Parts of messages received.
+    pub fragments_received: u64,
+    /// Parts of messages dropped, or sets of them that were no message.
+    pub fragments_refused: u64,
+    /// Messages joined from parts.
+    pub fragmented_received: u64,
+    /// Messages of which parts were forgotten because the rest did not come.
+    pub fragmented_expired: u64,
+    /// Messages sent in parts, resends included.
+    pub fragmented_sent: u64,
+    /// Parts of messages sent.
+    pub fragments_sent: u64,
 }
 
 impl Counters {
@@ -262,7 +280,10 @@ impl Counters {
             DropReason::Replay => &mut own.replays,
             DropReason::RepeatLimit => &mut self.delete_delay_exceeded,
             DropReason::Hint => &mut own.hints,
+            DropReason::WorkLimit => &mut own.work_refused,
+            DropReason::Fragment(_) => &mut own.fragments_refused,
             DropReason::Unprotected => &mut own.unprotected,
+            DropReason::NotOpen => &mut own.not_open,
         };
         *counter = counter.saturating_add(1);
     }

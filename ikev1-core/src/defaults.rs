@@ -45,8 +45,18 @@ pub const DELETE_DELAY: Duration = Duration::from_secs(30);
 /// How long a responder waits for each next message of an initiator that has proven nothing: five
 /// sendings of the default schedule, so that one link in a thousand that loses a third gives up here.
 pub const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an end waits for CONNECTED after a peer set the commit bit.
+pub const CONNECTED_TIMEOUT: Duration = Duration::from_secs(20);
+/// When attempts without end come to an end, as routers have it.
+pub const RETRY_END: Duration = Duration::from_secs(86_400);
+/// By how much a life is extended while it is used, as routers have it.
+pub const EXTENSION: Duration = Duration::from_secs(60);
 /// How long a question to the caller may stay without answer.
 pub const TICKET_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long an exchange still waits for the right message after a signature proved nothing: a copy that
+/// was bent on the way must not end it, and an honest peer is told soon.
+pub const REFUSAL_GRACE: Duration = Duration::from_secs(10);
 
 /// The life of an ISAKMP SA: 24 hours.
 pub const IKE_LIFETIME: Duration = Duration::from_secs(86_400);
@@ -66,32 +76,70 @@ pub const DPD_IDLE: Duration = Duration::from_secs(20);
 /// How often a NAT mapping is kept open, RFC 3948 §4.
 pub const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// The most Diffie-Hellman exchanges in a second for peers that have proven nothing: at 2048 bits they
+/// take less than half of one core.
+pub const MAX_UNPROVEN_DH: u32 = 200;
+/// The longest IP datagram an IKE message travels in whole, if the peer takes parts: what IPv6 carries
+/// anywhere, and what strongSwan and the clients of Apple have.
+pub const FRAGMENT_SIZE: u16 = 1_280;
+/// The most parts of one message: a chain of certificates in parts of 576 octets has some 30, and some
+/// peers cut smaller than that.
+pub const MAX_FRAGMENTS: u8 = 64;
+/// The most messages in parts of one ISAKMP SA: a peer sends one at a time, and its resends bear the
+/// same id.
+pub const MAX_FRAGMENTED_PER_SA: usize = 4;
+/// The most octets kept in parts, of all peers.
+pub const MAX_FRAGMENT_OCTETS: usize = 4 << 20;
+/// How long parts wait for the rest: three resends of the default schedule.
+pub const FRAGMENT_AGE: Duration = Duration::from_secs(30);
+
 /// The octets of a nonce this end sends; 8 to 256 are lawful, RFC 2409 §5.
 pub const NONCE_LENGTH: usize = 32;
 /// The most certificates in one message, the sender's own included.
 pub const MAX_CHAIN: usize = 8;
 /// The most octets of one certificate: a key of 8192 bits and a hundred names fit.
 pub const MAX_CERTIFICATE: usize = 16 * 1024;
+/// The most octets of all certificates that one end presents, so that a message fits a datagram.
+pub const MAX_CHAIN_OCTETS: usize = 32 * 1024;
 /// The most octets of the name of an authority in a certificate request.
 pub const MAX_AUTHORITY_NAME: usize = 2_048;
+/// The most signatures of the peer that are checked for one ISAKMP SA: forged copies of a message cost
+/// no more than this.
+pub const MAX_SIGNATURE_CHECKS: u8 = 4;
 /// The most half-open ISAKMP SAs kept as a responder.
 pub const MAX_HALF_OPEN: usize = 1_000;
 /// The most half-open ISAKMP SAs kept for one address.
 pub const MAX_HALF_OPEN_PER_ADDRESS: usize = 8;
 /// The most ISAKMP SAs kept in all.
 pub const MAX_IKE_SAS: usize = 100_000;
-/// The most IPsec SAs kept under one connection and peer: rekeys and collisions included.
+/// The most pairs of IPsec SAs that one peer gets, renewals and collisions included, or four for each policy
+/// if that is more.
 pub const MAX_CHILDREN_PER_PEER: usize = 256;
 /// The most quick modes at work under one ISAKMP SA.
 pub const MAX_EXCHANGES_PER_SA: usize = 32;
+/// The most quick modes kept under one ISAKMP SA, finished ones that answer repeats included: the oldest
+/// finished one is forgotten first.
+pub const MAX_EXCHANGES_KEPT: usize = 128;
 /// The most finished message ids remembered per ISAKMP SA, so that a replay makes no new SA.
 pub const MAX_FINISHED_IDS: usize = 256;
-/// The most acquires that wait for one ISAKMP SA.
-pub const MAX_WAITING_ACQUIRES: usize = 64;
+/// The most acquires that wait for one ISAKMP SA, or for a place under it: one for each policy.
+pub const MAX_WAITING_ACQUIRES: usize = 1_024;
 /// How often one stored reply answers a repeat.
 pub const MAX_REPLY_RESENDS: u32 = 16;
 /// How many octets go to an address that has proven nothing, for each octet it sent.
 pub const AMPLIFICATION_FACTOR: u64 = 3;
+/// How long XAUTH and mode-config may take each: a person types in it, and a message lives 292 s.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a client waits for settings to come unasked before it asks.
+pub const PUSH_WAIT: Duration = Duration::from_secs(10);
+/// After how many wrong answers a user is refused: one, so that a guess costs a whole phase 1.
+pub const XAUTH_ATTEMPTS: u32 = 1;
+/// The most rounds of questions to one user: name, password, passcode, next PIN twice, and to spare.
+pub const XAUTH_ROUNDS: u32 = 8;
+/// The most transactions at work, or kept for repeats, under one ISAKMP SA.
+pub const MAX_TRANSACTIONS_PER_SA: usize = 32;
+/// The most events about attributes that are not supported, for one message.
+pub const MAX_UNSUPPORTED_EVENTS: usize = 32;
 /// The most actions that wait for the caller; events are dropped first, and counted.
 pub const MAX_ACTIONS: usize = 65_536;
 /// The longest datagram taken in: a UDP payload cannot be longer.

@@ -1,5 +1,7 @@
+use crate::fragment::FragmentFault;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
 use crate::negotiate::AnswerError;
+use crate::proposal::Lifetime;
 use alloc::string::String;
 
 /// Why a datagram was dropped: the network or the peer is to blame, and nothing changed.
@@ -84,9 +86,18 @@ pub enum DropReason {
     /// An unprotected Delete or status notification, which never acts.
     #[error("unprotected informational")]
     Unprotected,
+    /// Peers that have proven nothing cause more work than the plan allows: the peer's resend may pass.
+    #[error("too much work for peers that have proven nothing")]
+    WorkLimit,
+    /// It is a part of a message, and it or the whole cannot be used.
+    #[error("fragment: {0}")]
+    Fragment(FragmentFault),
     /// The endpoint is closed.
     #[error("closed")]
     Closed,
+    /// Phase 2 was begun before phase 1.5 was done: the user is not proven, or has no address.
+    #[error("not open for phase 2")]
+    NotOpen,
 }
 
 /// Why one exchange or SA ended without success.
@@ -128,6 +139,21 @@ pub enum Failure {
     /// The identification payload names nobody.
     #[error("identity cannot be read")]
     BadIdentity,
+    /// The caller does not trust the peer's certificates, or one of them is too long to be looked at.
+    #[error("certificate is not trusted")]
+    CertificateRefused,
+    /// The signature was not made by the peer's key over this exchange.
+    #[error("signature is wrong")]
+    WrongSignature,
+    /// The peer's RSA key has fewer than 2048 bits, which the connection does not allow.
+    #[error("RSA key of {0} bits is too weak")]
+    WeakKey(usize),
+    /// The caller gave no verdict on a certificate in time.
+    #[error("no verdict on the certificate")]
+    NoVerdict,
+    /// The key of this end could not sign.
+    #[error("this end could not sign")]
+    Signing,
     /// No pre-shared key is known for the peer.
     #[error("no pre-shared key")]
     NoKey,
@@ -137,6 +163,18 @@ pub enum Failure {
     /// The peer changed the traffic selectors in its answer.
     #[error("traffic selectors changed in the answer")]
     SelectorsChanged,
+    /// The responder announced a lifetime outside of what the policy takes.
+    #[error("lifetime {0} is outside of what the policy takes")]
+    Lifetime(Lifetime),
+    /// Transport mode was asked for traffic of other addresses than those of the two ends.
+    #[error("transport mode is for the two ends themselves")]
+    NotTheEnds,
+    /// All that the policy offers has AH, which a NAT between the ends breaks.
+    #[error("AH cannot pass the NAT between the ends")]
+    AhBehindNat,
+    /// The NAT-OA payloads are more than two, or of another family than the packets.
+    #[error("bad NAT-OA payloads")]
+    OriginalAddress,
     /// The payloads are malformed.
     #[error("malformed")]
     Malformed,
@@ -158,6 +196,15 @@ pub enum Failure {
     /// No traffic and no answer: the peer is dead.
     #[error("peer is dead")]
     PeerDead,
+    /// XAUTH did not prove the user.
+    #[error("the user was refused")]
+    UserRefused,
+    /// XAUTH did not end in time, or took too many rounds.
+    #[error("the user was not proven in time")]
+    UserTimeout,
+    /// Mode-config gave no address that fits.
+    #[error("no address was given")]
+    NoAddress,
 }
 
 /// Why the caller's command was refused; the machine is unchanged.

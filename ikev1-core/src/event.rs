@@ -1,17 +1,19 @@
-use crate::action::{Direction, Lifetimes, RemoveReason};
+use crate::action::{Direction, Lifetimes, RemoveReason, SpiPair};
 use crate::crypto::DhGroup;
 use crate::error::Failure;
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role};
 use crate::negotiate::Refusals;
-use crate::proposal::{Phase1Transform, Protection};
+use crate::proposal::{Bundle, Phase1Transform};
 use crate::selector::TrafficSelector;
+use crate::transaction::{ClientSettings, UserName};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 use drive::Path;
-use ipsec_wire::registry::{ExchangeType, NotifyType, PayloadType};
+use ipsec_wire::registry::{ConfigAttribute, ExchangeType, NotifyType, PayloadType};
 use nat_t::{Location, Version};
 
 /// News for people: what happened, in full.
@@ -165,11 +167,30 @@ pub enum Event {
         /// The pair.
         child: ChildId,
         /// What was chosen.
-        chosen: Protection,
+        chosen: Bundle,
         /// The number of its proposal in the offer.
         number: u8,
         /// As responder, why those before it were passed over.
         passed_over: Refusals,
+    },
+    /// What failed before is tried again.
+    Retrying {
+        /// The connection.
+        connection: ConnectionId,
+        /// How often it was tried again by now.
+        attempt: u32,
+    },
+    /// An ISAKMP SA lives on because traffic came under it lately.
+    LifeExtended {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// How much longer it lives.
+        by: Duration,
+    },
+    /// An ISAKMP SA was to live on while it is used, but its IPsec SAs live shorter than it does.
+    ExtensionInactive {
+        /// The SA.
+        ike_sa: IkeSaId,
     },
     /// A pair of IPsec SAs is there, in both directions.
     SaEstablished {
@@ -183,12 +204,8 @@ pub enum Event {
         policy: PolicyId,
         /// Which end sent the first message.
         role: Role,
-        /// The SPI of what this end receives.
-        inbound_spi: u32,
-        /// The SPI of what this end sends.
-        outbound_spi: u32,
-        /// Protocol and algorithms.
-        suite: Protection,
+        /// Its protocols with their SPIs, in the order in which they are applied to an outbound packet.
+        sas: Vec<SpiPair>,
         /// The group of perfect forward secrecy.
         pfs: Option<DhGroup>,
         /// The traffic of this side.
@@ -327,6 +344,83 @@ pub enum Event {
         /// Whether an equal one was there already.
         merged: bool,
     },
+    /// XAUTH: a round of questions went to the peer's user, or came to that of this end.
+    UserAsked {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// The round, from 1.
+        round: u32,
+    },
+    /// XAUTH: the user is proven. Only he is: what XAUTH says of its server is nothing, so with a
+    /// pre-shared key of a group the server is whoever has that key.
+    UserAuthenticated {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// The user.
+        user: UserName,
+        /// Whether he sits at the peer, and not here.
+        is_peer: bool,
+    },
+    /// XAUTH: the user is not who he says.
+    UserRefused {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Who he says he is, if he said it.
+        user: Option<UserName>,
+        /// How often he may try again; 0 ends the SA.
+        left: u32,
+        /// What the gateway says to it.
+        message: Option<String>,
+    },
+    /// Mode-config: this end was told what to use.
+    Configured {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// What to use.
+        settings: Box<ClientSettings>,
+    },
+    /// Mode-config: a client was given its address.
+    AddressLeased {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Who the client proved to be in phase 1.
+        peer: Identity,
+        /// The user that XAUTH proved.
+        user: Option<UserName>,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Mode-config: a client gave its address back, by going.
+    AddressReleased {
+        /// The connection.
+        connection: ConnectionId,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Mode-config: a client asked for an address and there was none.
+    NoAddressLeft {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// Its connection.
+        connection: ConnectionId,
+    },
+    /// The peer sent an attribute that this end does not support, or asked for one: it is passed over.
+    AttributeNotSupported {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// The attribute.
+        attribute: ConfigAttribute,
+    },
     /// The endpoint is closed.
     Closed,
 }
@@ -357,6 +451,6 @@ pub struct MessageTrace {
     /// The type of the first payload of `clear`.
     pub first: PayloadType,
     /// The payload chain in clear, for a decoder such as `ipsec_wire::isakmp::describe`; it holds
-    /// no key, but identities and nonces.
+    /// no key and no password (those of XAUTH are zeros), but identities and nonces.
     pub clear: Vec<u8>,
 }

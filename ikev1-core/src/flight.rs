@@ -17,6 +17,14 @@ impl Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// Returns two octets of it, never 0: enough to tell the messages of one SA apart.
+    pub(crate) fn short(&self) -> u16 {
+        let [first, second, ..] = self.0;
+        u16::from_be_bytes([first, second]).max(1)
+    }
+}
+
 /// A message that waits for its answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -91,9 +99,14 @@ impl Answered {
         self.fingerprint == *fingerprint
     }
 
-    /// Returns the length of the reply, 0 if there is none.
-    pub(crate) fn reply_length(&self) -> usize {
-        self.reply.as_ref().map_or(0, |reply| reply.payload.len())
+    /// Returns the reply.
+    pub(crate) const fn reply(&self) -> Option<&Transmit> {
+        self.reply.as_ref()
+    }
+
+    /// Returns whether a repeat would be answered.
+    pub(crate) const fn would_resend(&self) -> bool {
+        self.reply.is_some() && self.resends < defaults::MAX_REPLY_RESENDS
     }
 
     /// Counts a repeat and returns what to do.
@@ -112,6 +125,7 @@ impl Answered {
 pub(crate) struct Budget {
     received: u64,
     sent: u64,
+    granted: u64,
 }
 
 impl Budget {
@@ -120,11 +134,16 @@ impl Budget {
         self.received = self.received.saturating_add(octets as u64);
     }
 
+    /// Allows so many octets more.
+    pub(crate) const fn grant(&mut self, octets: usize) {
+        self.granted = self.granted.saturating_add(octets as u64);
+    }
+
     /// Returns whether so many octets may go out, and counts them if so.
     #[must_use]
     pub(crate) const fn spend(&mut self, octets: usize) -> bool {
         let sent = self.sent.saturating_add(octets as u64);
-        if sent > self.received.saturating_mul(defaults::AMPLIFICATION_FACTOR) {
+        if sent > self.received.saturating_mul(defaults::AMPLIFICATION_FACTOR).saturating_add(self.granted) {
             return false;
         }
         self.sent = sent;

@@ -1,3 +1,5 @@
+mod distinguished_name;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -6,7 +8,7 @@ use core::net::IpAddr;
 /// Who an end says it is in phase 1, RFC 2407 §4.6.2.
 ///
 /// Names are compared as the octets that arrived, without regard to the case of ASCII letters in
-/// domain names.
+/// domain names; distinguished names part by part, their strings without regard to case and spacing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Identity {
@@ -32,6 +34,9 @@ pub enum IdentityError {
     /// The length does not fit the type.
     #[error("identity type {0} does not have {1} octets")]
     Length(u8, usize),
+    /// A distinguished name is not one in DER.
+    #[error("the distinguished name is malformed")]
+    NotName,
     /// A name holds octets that are not printable ASCII.
     #[error("the name is not printable ASCII")]
     NotPrintable,
@@ -41,6 +46,13 @@ pub enum IdentityError {
 pub const MAX_IDENTITY: usize = 2048;
 
 impl Identity {
+    /// Reads a distinguished name from text such as `C=CH, O=Example, CN=left`; a backslash stands before a
+    /// comma that belongs to a value. `None` for unknown types and empty values.
+    pub fn distinguished_name(text: &str) -> Option<Self> {
+        let der = distinguished_name::from_text(text)?;
+        if der.len() > MAX_IDENTITY { None } else { Some(Self::DistinguishedName(der)) }
+    }
+
     /// Returns the number of the identity type on the wire.
     pub const fn type_number(&self) -> u8 {
         match self {
@@ -78,7 +90,8 @@ impl Identity {
             5 => <[u8; 16]>::try_from(data).map(|octets| Self::Address(octets.into())).map_err(|_| wrong_length),
             2 => printable(data).map(Self::Fqdn),
             3 => printable(data).map(Self::UserFqdn),
-            9 => Ok(Self::DistinguishedName(data.to_vec())),
+            9 if distinguished_name::is_name(data) => Ok(Self::DistinguishedName(data.to_vec())),
+            9 => Err(IdentityError::NotName),
             11 => Ok(Self::KeyId(data.to_vec())),
             other => Err(IdentityError::Type(other)),
         }
@@ -89,6 +102,7 @@ impl Identity {
         match (self, other) {
             (Self::Fqdn(a), Self::Fqdn(b)) => a.eq_ignore_ascii_case(b),
             (Self::UserFqdn(a), Self::UserFqdn(b)) => a.eq_ignore_ascii_case(b),
+            (Self::DistinguishedName(a), Self::DistinguishedName(b)) => distinguished_name::same(a, b),
             (Self::Address(_) | Self::Fqdn(_) | Self::UserFqdn(_) | Self::DistinguishedName(_) | Self::KeyId(_), _) => {
                 self == other
             }
@@ -115,10 +129,7 @@ impl fmt::Display for Identity {
         match self {
             Self::Address(address) => write!(f, "{address}"),
             Self::Fqdn(name) | Self::UserFqdn(name) => f.write_str(name),
-            Self::DistinguishedName(der) => {
-                f.write_str("dn:")?;
-                der.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
-            }
+            Self::DistinguishedName(der) => distinguished_name::write(der, f),
             Self::KeyId(octets) => match printable(octets) {
                 Ok(text) => write!(f, "keyid:{text}"),
                 Err(_) => {
@@ -143,7 +154,7 @@ mod tests {
             Identity::Address(core::net::Ipv6Addr::LOCALHOST.into()),
             Identity::Fqdn("left.example.org".to_string()),
             Identity::UserFqdn("alice@example.org".to_string()),
-            Identity::DistinguishedName(alloc::vec![0x30, 0]),
+            Identity::distinguished_name("C=CH, CN=left").unwrap(),
             Identity::KeyId(b"labgroup".to_vec()),
         ] {
             assert_eq!(Identity::read(identity.type_number(), &identity.data()), Ok(identity));

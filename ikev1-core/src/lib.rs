@@ -25,9 +25,11 @@ mod config;
 mod counters;
 pub mod crypto;
 pub mod defaults;
+mod dh_budget;
 mod error;
 mod event;
 mod flight;
+mod fragment;
 mod identity;
 mod ids;
 mod informational;
@@ -44,24 +46,35 @@ mod ride_along;
 mod selector;
 mod state_name;
 mod status;
+mod transaction;
 pub mod transition;
 mod unsupported;
 
 pub use action::{
-    Action, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes, RemoveReason, RemoveSa,
+    Action, AllocateAddress, AllocateSpi, Direction, Encapsulation, InstallSa, KeyLogLine, Lifetimes,
+    OriginalAddresses, ProtocolSa, RemoveReason, RemoveSa, SpiPair, VerifyCertificate,
 };
 pub use command::{Command, Handle};
-pub use config::{Config, ConnectionConfig, PolicyConfig};
+pub use config::{
+    AddressSource, Config, ConnectionConfig, ModeConfig, ModeConfigClient, ModeConfigServer, PolicyConfig, Xauth,
+    XauthClient, XauthServer,
+};
 pub use counters::{Counters, OwnCounters};
 pub use error::{CommandError, ConfigError, ConfigProblem, DropReason, Failure};
 pub use event::{Event, MessageTrace};
+pub use fragment::{FragmentFault, FragmentLimits, Fragmentation};
 pub use identity::{Identity, IdentityError, MAX_IDENTITY};
 pub use ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 pub use machine::Endpoint;
 pub use plan::{
-    ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, Plan, PolicyPlan, RemoteIdentity, SpiSource,
+    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, Plan, PolicyPlan, RemoteIdentity,
+    RetryAttempts, SpiSource,
 };
 pub use selector::{SelectorError, TrafficSelector};
 pub use state_name::{DpdState, IkeSaState, StateName};
 pub use status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status};
+pub use transaction::{
+    AskUser, ClientSettings, Network, Unity, UserName, UserVerdict, Users, VerifyUser, XauthAnswer, XauthField,
+    XauthKind, XauthQuestion,
+};
 pub use unsupported::Unsupported;

@@ -4,13 +4,19 @@ mod aggressive_initiator;
 mod aggressive_responder;
 mod child;
 mod commands;
+mod connected;
+mod extension;
+mod fragments;
 mod inform;
 mod install;
+mod judge;
 mod key_log;
 mod life;
 mod liveness;
 mod main_initiator;
 mod main_responder;
+mod mode_config_client;
+mod mode_config_server;
 mod outbox;
 mod phase1;
 mod phase2;
@@ -18,28 +24,48 @@ mod quick_initiator;
 mod quick_responder;
 mod receive;
 mod renewal;
+mod retry;
 mod sa;
 mod send;
+mod session;
 mod snapshot;
 mod table;
 mod timers;
+mod transaction;
+mod xauth_client;
+mod xauth_server;
 
 use crate::action::Action;
 use crate::command::{Command, Handle};
 use crate::counters::{Counters, OwnCounters};
+use crate::dh_budget::DhBudget;
 use crate::error::{CommandError, DropReason};
 use crate::event::Event;
-use crate::ids::{ChildId, IkeSaId, Ticket};
+use crate::ids::{ChildId, ConnectionId, IkeSaId, Ticket};
 use crate::machine::outbox::Outbox;
+use crate::machine::retry::Retrying;
 use crate::machine::table::Table;
 use crate::machine::timers::TimerKey;
 use crate::plan::Plan;
 use crate::status::Status;
+use crate::transaction::AddressPool;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::fmt;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
+use ipsec_wire::registry::ProtocolId;
 use rand_core::CryptoRng;
+
+pub(crate) use mode_config_server::pool_of;
+/// What the caller was asked under a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// An SPI of a protocol, for the quick mode with this message id.
+    Spi(u32, ProtocolId),
+    /// A verdict on certificates.
+    Verdict,
+}
 
 /// An IKEv1 endpoint: UDP payloads, ticks and commands in; actions out.
 ///
@@ -54,7 +80,13 @@ pub struct Endpoint {
     clock: MonotonicClock,
     table: Table,
     timers: Timers<TimerKey>,
-    tickets: BTreeMap<Ticket, (IkeSaId, u32)>,
+    dh_budget: DhBudget,
+    tickets: BTreeMap<Ticket, (IkeSaId, Asked)>,
+    /// Questions of phase 1.5 that the caller has not answered.
+    questions: BTreeMap<Ticket, (IkeSaId, u32)>,
+    /// The addresses for clients, in the order of the plan's pools.
+    pools: Vec<AddressPool>,
+    retries: BTreeMap<ConnectionId, Retrying>,
     out: Outbox,
     counters: Counters,
     own: OwnCounters,
@@ -68,13 +100,18 @@ impl Endpoint {
     /// `rng` must be seeded from the system's entropy; a fixed seed makes a run reproducible, and
     /// its keys known.
     pub fn new(plan: Plan, rng: Box<dyn CryptoRng + Send>) -> Self {
+        let pools = plan.pools.iter().map(|pool| AddressPool::new(pool.first, pool.last)).collect();
         Self {
             plan,
             rng,
             clock: MonotonicClock::new(),
             table: Table::default(),
             timers: Timers::new(),
+            dh_budget: DhBudget::new(),
             tickets: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            pools,
+            retries: BTreeMap::new(),
             out: Outbox::default(),
             counters: Counters::default(),
             own: OwnCounters::default(),

@@ -9,6 +9,7 @@ use ipsec_wire::isakmp::payload::Hash;
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Flags, Header, Payloads};
 use ipsec_wire::registry::PayloadType;
 use ipsec_wire::{Reader, WireError};
+use zeroize::Zeroizing;
 
 /// The octets that tell IKE from ESP on the NAT-T port, RFC 3948 §2.2.
 pub(crate) const NON_ESP_MARKER: [u8; 4] = [0; 4];
@@ -58,14 +59,15 @@ fn enclose(header: Header, first: PayloadType, body: &[u8], marker: bool) -> Byt
 /// Ciphertext that was decrypted, with the IV that follows if it proves authentic.
 pub(crate) struct Opened {
     first: PayloadType,
-    octets: Vec<u8>,
+    /// What was decrypted may hold a password.
+    octets: Zeroizing<Vec<u8>>,
     next: NextIv,
 }
 
 impl Opened {
     /// Decrypts the body of a message; the IV chain stays where it is.
     pub(crate) fn new(header: &Header, body: &[u8], iv: &IvChain, key: &CipherKey) -> Result<Self, DropReason> {
-        let mut octets = body.to_vec();
+        let mut octets = Zeroizing::new(body.to_vec());
         let next = iv.open(key, &mut octets).map_err(|_| DropReason::CiphertextLength)?;
         Ok(Self { first: header.next_payload, octets, next })
     }

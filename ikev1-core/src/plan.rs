@@ -1,9 +1,13 @@
 use crate::auth::Authentication;
+use crate::config::{ModeConfig, Xauth};
 use crate::crypto::DhGroup;
+use crate::fragment::{FragmentLimits, Fragmentation};
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, PolicyId, Role};
-use crate::proposal::{AuthenticationMethod, IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
+use crate::negotiate::Rules;
+use crate::proposal::{AuthenticationMethod, Bundle, IpsecTransform, Lifetime, Mode, Phase1Transform, Protection};
 use crate::selector::TrafficSelector;
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -17,8 +21,31 @@ use ipsec_wire::registry::ExchangeType;
 pub enum Peer {
     /// The peer at one address; either end may start.
     Address(IpAddr),
+    /// A peer at any address of a subnet, such as one provider's clients; only the peer can start.
+    Subnet {
+        /// Any address of the subnet.
+        address: IpAddr,
+        /// The length of its prefix, 0 to 32 or 0 to 128.
+        prefix: u8,
+    },
     /// A peer at any address; only the peer can start.
     Any,
+}
+
+impl Peer {
+    /// Returns how closely this names the peer at an address, `None` if it does not: the longest
+    /// prefix wins, one address is the longest of all, and any address the shortest.
+    pub fn closeness(&self, remote: IpAddr) -> Option<u16> {
+        match self {
+            Self::Any => Some(0),
+            Self::Subnet { address, prefix } => {
+                let subnet = TrafficSelector::subnet(*address, *prefix).ok()?;
+                let holds = subnet.first() <= remote && remote <= subnet.last();
+                (holds && address.is_ipv4() == remote.is_ipv4()).then(|| u16::from(*prefix).saturating_add(1))
+            }
+            Self::Address(address) => (*address == remote).then_some(u16::MAX),
+        }
+    }
 }
 
 /// The two ways through phase 1, RFC 2409 §5.
@@ -73,6 +100,15 @@ pub enum DeadPeerAction {
     Restart,
 }
 
+/// How often an exchange that this end started, and that failed, is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAttempts {
+    /// So many times, 0 to 16.
+    Times(u8),
+    /// Until it succeeds, for a day at most.
+    Continuous,
+}
+
 /// Who chooses inbound SPIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpiSource {
@@ -95,6 +131,17 @@ pub struct Plan {
     pub(crate) max_half_open: usize,
     pub(crate) max_half_open_per_address: usize,
     pub(crate) max_ike_sas: usize,
+    pub(crate) fragment_limits: FragmentLimits,
+    pub(crate) max_unproven_dh: u32,
+    pub(crate) pools: Vec<PoolPlan>,
+}
+
+/// A range of addresses for clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PoolPlan {
+    pub(crate) name: String,
+    pub(crate) first: IpAddr,
+    pub(crate) last: IpAddr,
 }
 
 impl Plan {
@@ -157,17 +204,25 @@ pub struct ConnectionPlan {
     pub(crate) dead_peer: DeadPeerAction,
     pub(crate) nat_traversal: bool,
     pub(crate) force_encapsulation: bool,
+    pub(crate) fragmentation: Fragmentation,
+    pub(crate) fragment_size: u16,
     pub(crate) keepalive: Duration,
     pub(crate) initial_contact: bool,
     pub(crate) send_deletes: bool,
     pub(crate) send_notifies: bool,
     pub(crate) trust_unprotected_errors: bool,
     pub(crate) children_end_with_ike: bool,
+    pub(crate) commit_bit: bool,
+    pub(crate) phase2_limit: Option<u32>,
+    pub(crate) retry_attempts: RetryAttempts,
+    pub(crate) extend_while_used: bool,
     pub(crate) soft_per_mille: (u32, u32),
     pub(crate) jitter_per_mille: u32,
     /// Whether weak algorithms and keys are allowed.
     pub(crate) weak: bool,
     pub(crate) policies: Vec<PolicyPlan>,
+    pub(crate) xauth: Option<Xauth>,
+    pub(crate) mode_config: Option<ModeConfig>,
 }
 
 impl ConnectionPlan {
@@ -206,9 +261,14 @@ impl ConnectionPlan {
         &self.authentication
     }
 
-    /// Returns the method of authentication that transforms name when this end has a role in phase 1.
+    /// Returns the method of authentication that transforms name when this end has a role in phase 1:
+    /// with the side of the user in it if there is one.
     pub(crate) const fn method(&self, role: Role) -> AuthenticationMethod {
-        self.authentication.method(role)
+        let base = self.authentication.method(role);
+        match &self.xauth {
+            Some(xauth) => xauth.method(base, role),
+            None => base,
+        }
     }
 
     /// Returns the transforms of phase 1 as they are offered or wanted in a role: all with the
@@ -217,6 +277,21 @@ impl ConnectionPlan {
         let lifetime = Lifetime::seconds(self.lifetime.as_secs());
         let authentication = self.method(role);
         self.phase1.iter().map(|transform| Phase1Transform { authentication, lifetime, ..*transform }).collect()
+    }
+
+    /// Returns how long phase 1.5 may take.
+    pub(crate) fn session_time(&self) -> Duration {
+        self.xauth.as_ref().map_or(crate::defaults::SESSION_TIMEOUT, Xauth::time)
+    }
+
+    /// Returns a policy as it is for a client with this address; `None` if it needs one that is not there.
+    pub(crate) fn policy_for(&self, id: PolicyId, client: Option<IpAddr>) -> Option<Cow<'_, PolicyPlan>> {
+        self.policy(id)?.for_client(client)
+    }
+
+    /// Returns the policies as they are for a client with this address.
+    pub(crate) fn policies_for(&self, client: Option<IpAddr>) -> impl Iterator<Item = (PolicyId, Cow<'_, PolicyPlan>)> {
+        self.policies().filter_map(move |(id, policy)| Some((id, policy.for_client(client)?)))
     }
 
     /// Returns the length of the private exponent for a group, in bits.
@@ -232,11 +307,28 @@ pub struct PolicyPlan {
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
     pub(crate) mode: Mode,
-    pub(crate) suites: Vec<Protection>,
+    pub(crate) suites: Vec<Bundle>,
     pub(crate) pfs: Option<DhGroup>,
     pub(crate) lifetime: Duration,
     pub(crate) kilobytes: Option<u64>,
+    pub(crate) extended_sequence: bool,
     pub(crate) accept_narrower: bool,
+    pub(crate) dynamic: Dynamic,
+    pub(crate) always_send_ids: bool,
+    /// What is done with the lifetimes that a peer offers or announces.
+    pub(crate) rules: Rules,
+}
+
+/// Which side of a policy is the address that mode-config gives to a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dynamic {
+    /// Neither: both are as configured.
+    #[default]
+    Neither,
+    /// This side: the address that this end is given.
+    Local,
+    /// The peer's side: the address that the peer is given.
+    Remote,
 }
 
 impl PolicyPlan {
@@ -260,15 +352,36 @@ impl PolicyPlan {
         self.mode
     }
 
-    /// Returns the transforms of phase 2 as they are offered.
-    pub(crate) fn offer(&self) -> Vec<IpsecTransform> {
+    /// Returns the policy as it is for a client with this address: the side that is the client's is
+    /// narrowed to it. `None` if there is no address, or the policy is not for it.
+    pub(crate) fn for_client(&self, client: Option<IpAddr>) -> Option<Cow<'_, Self>> {
+        if self.dynamic == Dynamic::Neither {
+            return Some(Cow::Borrowed(self));
+        }
+        let host = TrafficSelector::host(client?);
+        let narrowed = |wide: TrafficSelector| {
+            let host = host.with_protocol(wide.protocol()).with_port(wide.port());
+            wide.contains(&host).then_some(host)
+        };
+        let mut policy = self.clone();
+        match self.dynamic {
+            Dynamic::Neither => {}
+            Dynamic::Local => policy.local = narrowed(self.local)?,
+            Dynamic::Remote => policy.remote = narrowed(self.remote)?,
+        }
+        Some(Cow::Owned(policy))
+    }
+
+    /// Returns the suites of phase 2 as they are offered: each the transforms of its parts.
+    pub(crate) fn offer(&self) -> Vec<Vec<IpsecTransform>> {
         let lifetime = Lifetime { seconds: Some(self.lifetime.as_secs()), kilobytes: self.kilobytes };
         let transform = |protection: &Protection| IpsecTransform {
             mode: self.mode,
             pfs: self.pfs,
             lifetime,
+            extended_sequence: self.extended_sequence && protection.has_sequence(),
             ..IpsecTransform::new(*protection)
         };
-        self.suites.iter().map(transform).collect()
+        self.suites.iter().map(|bundle| bundle.parts().iter().map(transform).collect()).collect()
     }
 }

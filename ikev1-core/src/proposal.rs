@@ -2,6 +2,8 @@
 
 mod algorithms;
 mod attributes;
+mod bundle;
+mod bundle_text;
 mod ipsec;
 mod lifetime;
 mod phase1;
@@ -9,6 +11,8 @@ mod term;
 
 pub use algorithms::{AesKey, Compression, EspCipher, Icv, Integrity};
 pub use attributes::AttributeError;
+pub use bundle::Bundle;
+pub use bundle_text::{BundleTextError, MAX_BUNDLE_CANDIDATES, MAX_BUNDLE_TEXT};
 pub use ipsec::{IpsecTransform, Mode, OfferedIpsec, Protection, UdpEncapsulation};
 pub use lifetime::{Lifetime, LifetimeRule};
 pub use phase1::{AuthenticationMethod, OfferedPhase1, Phase1Transform};

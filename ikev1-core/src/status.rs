@@ -1,12 +1,14 @@
-use crate::action::{Encapsulation, Lifetimes};
+use crate::action::{Encapsulation, Lifetimes, SpiPair};
 use crate::counters::{Counters, OwnCounters};
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role};
-use crate::proposal::{Mode, Phase1Transform, Protection};
+use crate::proposal::{Mode, Phase1Transform};
 use crate::selector::TrafficSelector;
 use crate::state_name::{DpdState, IkeSaState, StateName};
+use crate::transaction::UserName;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Instant, Path};
 use ipsec_wire::registry::ExchangeType;
@@ -21,6 +23,9 @@ pub struct Status {
     pub children: Vec<ChildStatus>,
     /// ISAKMP SAs whose peer has proven nothing: `Embryonic`.
     pub embryonic: usize,
+    /// Messages of which parts are missing: how many, and the octets that are kept of these and of those
+    /// joined lately.
+    pub in_parts: (usize, usize),
     /// The counters that routers show.
     pub counters: Counters,
     /// The counters that they do not.
@@ -84,6 +89,10 @@ pub struct IkeSaStatus {
     pub queued: usize,
     /// Resends left for the message of phase 1 that waits for an answer: `Packet Retry Counter`.
     pub resends_left: Option<u32>,
+    /// The user that XAUTH proved.
+    pub user: Option<UserName>,
+    /// The address that mode-config gave to the client: `dynamic allocated peer ip`.
+    pub client_address: Option<IpAddr>,
 }
 
 /// An exchange at work.
@@ -99,6 +108,8 @@ pub struct ExchangeStatus {
     pub state: StateName,
     /// The pair it makes.
     pub child: ChildId,
+    /// Whether the peer set the commit bit: `Commit bit received`.
+    pub commit_received: bool,
     /// Resends left for the message that waits for an answer: `Packet Retry Counter`.
     pub resends_left: Option<u32>,
 }
@@ -118,12 +129,8 @@ pub struct ChildStatus {
     pub name: String,
     /// Which end sent the first message of its quick mode.
     pub role: Role,
-    /// The SPI of what this end receives.
-    pub inbound_spi: u32,
-    /// The SPI of what this end sends; 0 while it is being made.
-    pub outbound_spi: u32,
-    /// Protocol and algorithms.
-    pub protection: Protection,
+    /// Its protocols with their SPIs, in the order in which they are applied to an outbound packet.
+    pub sas: Vec<SpiPair>,
     /// Tunnel or transport.
     pub mode: Mode,
     /// Native or in UDP.

@@ -4,6 +4,9 @@
 //! counted before any of its payloads is looked at. The negative tests are generated from the same
 //! rows.
 
+#![doc = include_str!("transition.txt")]
+
+use crate::auth::ProofKind;
 use crate::error::DropReason;
 use crate::ids::Role;
 use crate::state_name::StateName;
@@ -59,8 +62,10 @@ const ID: PayloadType = PayloadType::IDENTIFICATION;
 const CERT: PayloadType = PayloadType::CERTIFICATE;
 const CERTREQ: PayloadType = PayloadType::CERTIFICATE_REQUEST;
 const HASH: PayloadType = PayloadType::HASH;
+const SIG: PayloadType = PayloadType::SIGNATURE;
 const NONCE: PayloadType = PayloadType::NONCE;
 const N: PayloadType = PayloadType::NOTIFICATION;
+const ATTR: PayloadType = PayloadType::ATTRIBUTES;
 const D: PayloadType = PayloadType::DELETE;
 const VID: PayloadType = PayloadType::VENDOR_ID;
 const NAT_D: PayloadType = PayloadType::NAT_D;
@@ -80,6 +85,8 @@ const NAT_OAS_DRAFT: (PayloadType, usize) = (NAT_OA_DRAFT, 2);
 const NAT_OAS_LATE: (PayloadType, usize) = (PayloadType::SA_TEK, 2);
 /// The most certificate requests: one for each authority.
 const CERTREQS: (PayloadType, usize) = (CERTREQ, 64);
+/// The most certificates: a chain; of the same number are those that say nothing to us.
+const CERTS: (PayloadType, usize) = (CERT, crate::defaults::MAX_CHAIN);
 const NOTIFIES: (PayloadType, usize) = (N, 8);
 
 impl Row {
@@ -164,8 +171,36 @@ pub const TABLE: &[Row] = &[
         protection: ENCRYPTED,
         leading: &[],
         required: &[ID, HASH],
-        permitted: &[NOTIFIES, VIDS, CERTREQS, (CERT, 8)],
+        permitted: &[NOTIFIES, VIDS, CERTREQS, CERTS],
         answer: 6,
+        next: StateName::MainUp,
+        timer: "soft",
+        section: "RFC 2409 §5.4",
+    },
+    Row {
+        exchange: ExchangeType::MAIN,
+        receiver: Role::Responder,
+        state: StateName::MainKeRecv,
+        message: 5,
+        protection: ENCRYPTED,
+        leading: &[],
+        required: &[ID, SIG],
+        permitted: &[NOTIFIES, VIDS, CERTREQS, CERTS],
+        answer: 6,
+        next: StateName::MainUp,
+        timer: "soft",
+        section: "RFC 2409 §5.1",
+    },
+    Row {
+        exchange: ExchangeType::MAIN,
+        receiver: Role::Initiator,
+        state: StateName::MainAuthSent,
+        message: 6,
+        protection: ENCRYPTED,
+        leading: &[],
+        required: &[ID, HASH],
+        permitted: &[NOTIFIES, VIDS, CERTREQS, CERTS],
+        answer: 0,
         next: StateName::MainUp,
         timer: "soft",
         section: "RFC 2409 §5.4",
@@ -177,12 +212,12 @@ pub const TABLE: &[Row] = &[
         message: 6,
         protection: ENCRYPTED,
         leading: &[],
-        required: &[ID, HASH],
-        permitted: &[NOTIFIES, VIDS, CERTREQS, (CERT, 8)],
+        required: &[ID, SIG],
+        permitted: &[NOTIFIES, VIDS, CERTREQS, CERTS],
         answer: 0,
         next: StateName::MainUp,
         timer: "soft",
-        section: "RFC 2409 §5.4",
+        section: "RFC 2409 §5.1",
     },
     Row {
         exchange: ExchangeType::AGGRESSIVE,
@@ -214,17 +249,45 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         exchange: ExchangeType::AGGRESSIVE,
+        receiver: Role::Initiator,
+        state: StateName::AggressiveSaKeSent,
+        message: 2,
+        protection: CLEAR,
+        leading: &[SA],
+        required: &[SA, KE, NONCE, ID, SIG],
+        permitted: &[CERTS, NOTIFIES, VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE, CERTREQS],
+        answer: 3,
+        next: StateName::AggressiveUp,
+        timer: "soft",
+        section: "RFC 2409 §5.1, RFC 3947 §3.2",
+    },
+    Row {
+        exchange: ExchangeType::AGGRESSIVE,
         receiver: Role::Responder,
         state: StateName::AggressiveSaKeAuthSent,
         message: 3,
         protection: EITHER,
         leading: &[],
         required: &[HASH],
-        permitted: &[NOTIFIES, VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE],
+        permitted: &[CERTS, CERTREQS, NOTIFIES, VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE],
         answer: 0,
         next: StateName::AggressiveUp,
         timer: "soft",
         section: "RFC 2409 §5.4, RFC 3947 §3.2",
+    },
+    Row {
+        exchange: ExchangeType::AGGRESSIVE,
+        receiver: Role::Responder,
+        state: StateName::AggressiveSaKeAuthSent,
+        message: 3,
+        protection: EITHER,
+        leading: &[],
+        required: &[SIG],
+        permitted: &[CERTS, CERTREQS, NOTIFIES, VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE],
+        answer: 0,
+        next: StateName::AggressiveUp,
+        timer: "soft",
+        section: "RFC 2409 §5.1, RFC 3947 §3.2",
     },
     Row {
         exchange: ExchangeType::QUICK,
@@ -269,6 +332,34 @@ pub const TABLE: &[Row] = &[
         section: "RFC 2409 §5.5",
     },
     Row {
+        exchange: ExchangeType::QUICK,
+        receiver: Role::Initiator,
+        state: StateName::QuickSendingHash,
+        message: 4,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, N],
+        permitted: &[VIDS],
+        answer: 0,
+        next: StateName::QuickDone,
+        timer: "soft",
+        section: "RFC 2408 §3.1",
+    },
+    Row {
+        exchange: ExchangeType::QUICK,
+        receiver: Role::Responder,
+        state: StateName::QuickSendingHash,
+        message: 4,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, N],
+        permitted: &[VIDS],
+        answer: 0,
+        next: StateName::QuickDone,
+        timer: "soft",
+        section: "RFC 2408 §3.1",
+    },
+    Row {
         exchange: ExchangeType::INFORMATIONAL,
         receiver: Role::Responder,
         state: StateName::InfoIdle,
@@ -282,7 +373,86 @@ pub const TABLE: &[Row] = &[
         timer: "none",
         section: "RFC 2409 §5.7",
     },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Responder,
+        state: StateName::TransactionIdle,
+        message: 1,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 2,
+        next: StateName::TransactionRepSent,
+        timer: "delete delay",
+        section: "draft-ietf-ipsec-isakmp-mode-cfg §3.4",
+    },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Initiator,
+        state: StateName::TransactionReqSent,
+        message: 2,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 0,
+        next: StateName::TransactionRepRecv,
+        timer: "delete delay",
+        section: "draft-ietf-ipsec-isakmp-mode-cfg §3.4",
+    },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Initiator,
+        state: StateName::TransactionSetSent,
+        message: 2,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 0,
+        next: StateName::TransactionAckRecv,
+        timer: "delete delay",
+        section: "draft-ietf-ipsec-isakmp-mode-cfg §3.4",
+    },
+    Row {
+        exchange: ExchangeType::TRANSACTION,
+        receiver: Role::Responder,
+        state: StateName::TransactionRepSent,
+        message: 3,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, ATTR],
+        permitted: &[NOTIFIES, VIDS],
+        answer: 4,
+        next: StateName::TransactionRepSent,
+        timer: "delete delay",
+        section: "draft-beaulieu-ike-xauth §4",
+    },
 ];
+
+impl Row {
+    /// Returns the payload by which the sender proves who it is, if it does.
+    pub fn proof(&self) -> Option<ProofKind> {
+        if self.exchange != ExchangeType::MAIN && self.exchange != ExchangeType::AGGRESSIVE {
+            None
+        } else if self.required.contains(&HASH) {
+            Some(ProofKind::Hash)
+        } else if self.required.contains(&SIG) {
+            Some(ProofKind::Signature)
+        } else {
+            None
+        }
+    }
+}
+
+/// Returns the row of a state of phase 1, if any message may come then from a peer that proves itself so.
+pub fn row_for(exchange: ExchangeType, receiver: Role, state: StateName, proof: ProofKind) -> Option<&'static Row> {
+    let fits = |row: &&Row| row.proof().is_none_or(|wanted| wanted == proof);
+    let mut rows =
+        TABLE.iter().filter(|row| row.exchange == exchange && row.receiver == receiver && row.state == state);
+    rows.find(fits)
+}
 
 /// Returns the row of a state, if any message may come then.
 pub fn row(exchange: ExchangeType, receiver: Role, state: StateName) -> Option<&'static Row> {
@@ -367,20 +537,29 @@ mod tests {
              (half-open) RFC 2409 §5.4"
         );
         assert_eq!(
-            text[8],
-            "Aggressive responder SAKEAUTHSENT message 3 clear or encrypted: Hash [Notification x8] [Vendor ID x64] \
-             [NAT-D (RFC 3947) x32] [NAT-D (drafts 00-03) x32] [SA KEK x32] -> UP (soft) RFC 2409 §5.4, RFC 3947 §3.2"
+            text[11],
+            "Aggressive responder SAKEAUTHSENT message 3 clear or encrypted: Hash [Certificate x8] \
+             [Certificate Request x64] [Notification x8] [Vendor ID x64] [NAT-D (RFC 3947) x32] [NAT-D (drafts 00-03) x32] [SA KEK x32] -> UP (soft) RFC 2409 §5.4, RFC 3947 §3.2"
         );
-        assert_eq!(text.len(), 13);
+        assert_eq!(text.len(), 19);
     }
 
     #[test]
-    fn each_state_takes_at_most_one_message() {
+    fn each_state_takes_at_most_one_message_for_each_kind_of_proof() {
         for (at, row) in TABLE.iter().enumerate() {
             let same = |other: &Row| {
-                other.exchange == row.exchange && other.receiver == row.receiver && other.state == row.state
+                other.exchange == row.exchange
+                    && other.receiver == row.receiver
+                    && other.state == row.state
+                    && other.proof() == row.proof()
             };
             assert_eq!(TABLE.iter().position(same), Some(at), "{row}");
+            if let Some(proof) = row.proof() {
+                assert_eq!(
+                    row_for(row.exchange, row.receiver, row.state, proof).map(|row| row.section),
+                    Some(row.section)
+                );
+            }
         }
     }
 

@@ -84,6 +84,7 @@ fn counted(end: &mut End) -> u64 {
         own.limits,
         own.no_connection,
         own.refused,
+        own.fragments_refused,
     ];
     // Every datagram is counted as received; only what is counted besides is of interest.
     let received = end.endpoint.counters();
@@ -180,7 +181,7 @@ fn inject(pair: &mut Pair, payload: &[u8]) -> Verdict<DropReason> {
 fn clear_deletes_never_act() {
     let mut pair = Pair::established();
     let cookies = pair.right.endpoint.status().ike_sas[0].cookies;
-    let spi = pair.right.endpoint.status().children[0].outbound_spi;
+    let spi = pair.right.endpoint.status().children[0].sas[0].outbound;
     let deletes = [
         Delete { doi: Doi::IPSEC, protocol: ProtocolId::ESP, spi_size: 4, data: spi.to_be_bytes().to_vec() },
         Delete {
@@ -525,4 +526,58 @@ fn no_datagram_makes_an_event_of_its_own_without_end() {
     pair.right.drain(now);
     assert_eq!(pair.right.events.len(), before);
     assert!(!pair.right.has(|event| matches!(event, Event::Closed)));
+}
+
+/// Row 88: first messages of aggressive mode each cost an exponentiation, whoever sent them.
+#[test]
+fn row_88_work_for_unproven_peers_is_limited_and_a_named_peer_still_gets_in() {
+    let aggressive = |connection: ikev1_core::ConnectionConfig| connection.dangerously_allow_aggressive_mode(true);
+    let anyone = aggressive(connection(B, A).peer(Peer::Any)).policy(policy([10, 10, 2, 0], [10, 10, 1, 0]));
+    let named = aggressive(ikev1_core::ConnectionConfig::new("named").peer(Peer::Address(A.into())))
+        .local(B.into())
+        .pre_shared_key(ikev1_core::auth::PreSharedKey::copied(b"psk for the interop lab"))
+        .phase1(vec![transform(DhGroup::Modp768)])
+        .dangerously_allow_weak_algorithms(true)
+        .policy(policy([10, 10, 2, 0], [10, 10, 1, 0]));
+    let config = ikev1_core::Config::new().max_unproven_dh(10).connection(anyone).connection(named);
+    let ours = aggressive(left()).mode(ikev1_core::Phase1Mode::Aggressive);
+    let mut pair = Pair::new(plan(ours), config.build().unwrap());
+    pair.initiate();
+    let first = pair.wire.pop_front().unwrap();
+    let now = pair.now;
+    let mut taken = 0;
+    for source in 0..=255u8 {
+        let mut payload = first.payload.to_vec();
+        payload[0] ^= source;
+        let path = Path::new((B, 500).into(), ([203, 0, 113, source], 500).into());
+        let verdict = pair.right.endpoint.handle_datagram(now, Datagram { path, payload: &payload });
+        match verdict {
+            Verdict::Accepted => taken += 1,
+            other => assert_eq!(other, Verdict::Ignored(DropReason::WorkLimit)),
+        }
+    }
+    assert_eq!(taken, 10);
+    assert_eq!(pair.right.endpoint.own_counters().work_refused, 246);
+    drop(pair.right.drain(now));
+    // The peer that the plan names has the other half, and anyone gets in when the flood is over.
+    pair.wire.push_back(first);
+    pair.settle();
+    assert!(pair.left.established() && pair.right.established());
+}
+
+/// Row 88 in main mode: message 3 is the one that costs; its resend passes once there is time for it.
+#[test]
+fn row_88_a_third_message_above_the_limit_is_dropped_and_its_resend_is_taken() {
+    let config = ikev1_core::Config::new().max_unproven_dh(1).connection(right().peer(Peer::Any));
+    let mut pair = Pair::new(plan(left()), config.build().unwrap());
+    pair.initiate();
+    pair.settle();
+    assert!(pair.right.established());
+    pair.command(Command::CloseConnection { connection: SITE });
+    pair.settle();
+    pair.initiate();
+    pair.settle();
+    assert_eq!(pair.right.endpoint.own_counters().work_refused, 1);
+    pair.advance(Duration::from_secs(10));
+    assert_eq!(pair.right.count(|event| matches!(event, Event::SaEstablished { .. })), 2);
 }

@@ -28,7 +28,7 @@ fn sending(end: &common::End) -> Vec<ChildId> {
 
 fn outbound_spi(end: &common::End) -> u32 {
     let status = end.endpoint.status();
-    status.children.iter().find(|child| child.complete && !child.superseded).unwrap().outbound_spi
+    status.children.iter().find(|child| child.complete && !child.superseded).unwrap().sas[0].outbound
 }
 
 fn inbound_spis(end: &common::End) -> Vec<u32> {

@@ -4,7 +4,9 @@ mod support;
 
 use ikev1_core::auth::{KeyError, RsaSigningKey, RsaVerifyingKey, SignatureError};
 use ikev1_core::crypto::HashAlgorithm;
+use num_bigint::BigUint;
 use rand_chacha::rand_core::SeedableRng;
+use rsa::pkcs8::DecodePrivateKey;
 use support::pem;
 
 fn rng() -> rand_chacha::ChaCha20Rng {
@@ -70,6 +72,97 @@ fn debug_shows_the_length_of_a_key_and_nothing_of_it() {
     let private = RsaSigningKey::from_pem(&pem("left.key.pem")).unwrap();
     assert_eq!(format!("{private:?}"), "RsaSigningKey(2048 bits)");
     assert_eq!(format!("{:?}", private.verifying_key()), "RsaVerifyingKey(2048 bits)");
+}
+
+/// A public key in PKCS#1.
+fn pkcs1(modulus: &BigUint, exponent: &BigUint) -> Result<RsaVerifyingKey, KeyError> {
+    fn wrapped(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = content.len().to_be_bytes();
+        [&[tag, 0x82][..], &length[length.len() - 2..], content].concat()
+    }
+    // The short forms of lengths below 256 are those of DER.
+    fn integer(value: &BigUint) -> Vec<u8> {
+        let mut octets = value.to_bytes_be();
+        if octets[0] >= 0x80 {
+            octets.insert(0, 0);
+        }
+        match octets.len() {
+            short @ 0..=0x7f => [&[2, short as u8][..], &octets].concat(),
+            one @ 0x80..=0xff => [&[2, 0x81, one as u8][..], &octets].concat(),
+            _ => wrapped(2, &octets),
+        }
+    }
+    let body = [integer(modulus), integer(exponent)].concat();
+    let der = match body.len() {
+        short @ 0..=0x7f => [&[0x30, short as u8][..], &body].concat(),
+        one @ 0x80..=0xff => [&[0x30, 0x81, one as u8][..], &body].concat(),
+        _ => wrapped(0x30, &body),
+    };
+    RsaVerifyingKey::from_der(&der)
+}
+
+/// An odd number of so many bits; nobody knows its factors, nor needs to.
+fn modulus(bits: u64) -> BigUint {
+    (BigUint::from(1u8) << bits) - BigUint::from(0x1_2345u32)
+}
+
+/// CVE-2017-9022: exponents 0, 1, even or vast, and moduli that are even, too short or too long.
+#[test]
+fn keys_with_senseless_exponents_or_moduli_are_refused() {
+    let (n, f4) = (modulus(2_048), BigUint::from(65_537u32));
+    assert!(pkcs1(&n, &f4).is_ok() && pkcs1(&n, &BigUint::from(3u8)).is_ok());
+    for exponent in [0u64, 1, 2, 4, 65_536, (1 << 33) + 1, u64::MAX] {
+        assert_eq!(pkcs1(&n, &BigUint::from(exponent)), Err(KeyError::NotRsa), "{exponent}");
+    }
+    assert_eq!(pkcs1(&n, &(&n - 2u8)), Err(KeyError::NotRsa));
+    assert_eq!(pkcs1(&(&n - 1u8), &f4), Err(KeyError::NotRsa), "even");
+    for bits in [64, 512, 1_023, 8_193, 16_384, 100_000] {
+        assert_eq!(pkcs1(&modulus(bits), &f4), Err(KeyError::NotRsa), "{bits}");
+    }
+    assert!(pkcs1(&modulus(1_024), &f4).is_ok() && pkcs1(&modulus(8_192), &f4).is_ok());
+}
+
+/// CVE-2006-4339 and CVE-2018-15836, CVE-2018-16152: with the exponent 3 a forger computes cube roots; what
+/// padding or trailing octets a careless check passes over is his to choose.
+#[test]
+fn cube_roots_that_look_like_a_signature_are_refused() {
+    let key = pkcs1(&modulus(2_048), &BigUint::from(3u8)).unwrap();
+    let hash = (0u8..).map(|n| HashAlgorithm::Sha1.digest(&[&[n]])).find(|hash| hash.as_bytes()[19] & 1 == 1).unwrap();
+    let octets = |value: &BigUint| {
+        let bytes = value.to_bytes_be();
+        [vec![0; 256 - bytes.len()], bytes].concat()
+    };
+    // 00 01 ff 00 HASH, then garbage.
+    let block = [&[0, 1, 0xff, 0xff, 0][..], hash.as_bytes(), &[0xff; 231]].concat();
+    let trailing = BigUint::from_bytes_be(&block).cbrt();
+    assert_eq!(octets(&trailing.pow(3))[..25], block[..25]);
+    assert_eq!(key.verify(&hash, &octets(&trailing)), Err(SignatureError::Wrong));
+    // 00 01 ff .. garbage .. 00 HASH: the low bits of a cube are those of the root alone.
+    let (low, mask) = (BigUint::from_bytes_be(&[&[0][..], hash.as_bytes()].concat()), BigUint::from(1u8) << 168u32);
+    let mut root = BigUint::from(1u8);
+    for bit in 1..168u32 {
+        if (root.pow(3) ^ &low).bit(bit.into()) {
+            root += BigUint::from(1u8) << bit;
+        }
+    }
+    let high = BigUint::from_bytes_be(&[&[0, 1][..], &[0xff; 254]].concat()).cbrt();
+    let garbled = ((high >> 168u32) << 168u32) + root;
+    let cube = octets(&garbled.pow(3));
+    assert_eq!((&cube[..40], &cube[236..]), (&[&[0, 1][..], &[0xff; 38]].concat()[..], hash.as_bytes()));
+    assert_eq!(garbled.pow(3) % mask, low);
+    assert_eq!(key.verify(&hash, &octets(&garbled)), Err(SignatureError::Wrong));
+}
+
+/// The signature of a certificate names its hash; that of IKE does not. Neither passes for the other.
+#[test]
+fn a_signature_that_names_its_hash_is_none_of_ike() {
+    let private = rsa::RsaPrivateKey::from_pkcs8_pem(&pem("left.key.pem")).unwrap();
+    let hash = HashAlgorithm::Sha1.digest(&[b"HASH_I"]);
+    let prefix = b"\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14";
+    let named = rsa::Pkcs1v15Sign { hash_len: Some(20), prefix: Box::from(&prefix[..]) };
+    let signature = private.sign(named, hash.as_bytes()).unwrap();
+    let public = RsaVerifyingKey::from_pem(&pem("left.pub.pem")).unwrap();
+    assert_eq!(public.verify(&hash, &signature), Err(SignatureError::Wrong));
 }
 
 #[cfg(feature = "x509")]
@@ -139,6 +232,44 @@ mod certificates {
         }
         let big = certificates_from_pem(&pem("big-left.crt.pem")).unwrap().remove(0);
         assert!(anchors.verify(&[&big], &fqdn("alias-number-40.example.org"), NOW).is_ok());
+    }
+
+    #[test]
+    fn a_distinguished_name_is_compared_by_its_parts() {
+        let mut anchors = TrustAnchors::new();
+        anchors.add_pem(&pem("ca.crt.pem")).unwrap();
+        let left = certificates_from_pem(&pem("left.crt.pem")).unwrap().remove(0);
+        let subject = subject_of(&left).unwrap();
+        let text = subject.to_string();
+        for written in [text.clone(), text.to_uppercase(), text.replace(", ", ",")] {
+            let identity = Identity::distinguished_name(&written).unwrap();
+            assert!(identity.matches(&subject), "{written}");
+            assert!(anchors.verify(&[&left], &identity, NOW).is_ok(), "{written}");
+        }
+        let other = Identity::distinguished_name(&format!("{text}, CN=other")).unwrap();
+        assert!(anchors.verify(&[&left], &other, NOW).is_err());
+    }
+
+    #[test]
+    fn the_ready_verifier_answers_the_question_of_an_endpoint() {
+        let path = drive::Path::new(([192, 0, 2, 2], 500).into(), ([192, 0, 2, 1], 500).into());
+        let mut question = ikev1_core::VerifyCertificate {
+            ticket: ikev1_core::Ticket(7),
+            ike_sa: ikev1_core::IkeSaId(1),
+            connection: ikev1_core::ConnectionId(0),
+            path,
+            identity: peer(),
+            certificates: vec![pki()["chained"].clone(), pki()["inter"].clone()],
+        };
+        let (command, error) = anchors().answer(&question, NOW);
+        assert_eq!(error, None);
+        assert!(
+            matches!(command, ikev1_core::Command::CertificateVerdict { ticket, key: Some(_) } if ticket == question.ticket)
+        );
+        question.identity = fqdn("other.example");
+        let (command, error) = anchors().answer(&question, NOW);
+        assert_eq!(error, Some(CertificateError::Identity(fqdn("other.example"))));
+        assert!(matches!(command, ikev1_core::Command::CertificateVerdict { key: None, .. }));
     }
 
     #[test]

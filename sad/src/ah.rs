@@ -61,7 +61,7 @@ impl Sad {
     }
 
     fn verify_ah(&mut self, packet: &mut Packet<'_>, place: &AhPlace, found: Found) -> Result<(u8, bool), DropReason> {
-        let keys = self.slots.get(found.slot as usize).and_then(|slot| slot.keys.as_deref());
+        let keys = self.keys.get(found.slot as usize).and_then(|keys| keys.as_deref());
         let Some(InboundKeys::Ah(key)) = keys else { return Err(DropReason::NotRun) };
         ah_verify(key, packet, place, found.sequence)?;
         let Some(live) = live(&mut self.occupants, found.slot) else { return Err(DropReason::NotRun) };

@@ -1,4 +1,5 @@
 use crate::counters::{InboundTally, OutboundTally};
+use crate::ends::Ends;
 use crate::lifetime::UseLimits;
 use crate::{
     FlowId, Lifetime, LimitKind, OwnerId, ReplayWindow, SaHandle, SaProtocol, SaState, SequenceCounter, Spi, WindowSize,
@@ -51,13 +52,14 @@ pub(crate) struct Common {
     pub state: SaState,
     pub spi: Spi,
     pub mode: SaMode,
-    pub path: Path,
+    pub path: Ends,
     pub flow: FlowId,
     pub owner: OwnerId,
     pub soft: UseLimits,
     pub hard: UseLimits,
     pub created: Instant,
-    pub used: Option<Instant>,
+    /// When it last carried a packet; the end of time if it never did.
+    last_used: Instant,
     /// When its time is over; no packet passes from then on, whether or not anybody called the timer.
     pub hard_at: Instant,
     pub soft_at: Instant,
@@ -77,19 +79,28 @@ impl Common {
             state: SaState::Mature,
             spi,
             mode,
-            path,
+            path: Ends::new(path),
             flow,
             owner,
             soft: UseLimits::new(&lifetime.soft),
             hard: UseLimits::new(&lifetime.hard),
             created: now,
-            used: None,
+            last_used: Instant::MAX,
             hard_at: after(lifetime.hard.time),
             soft_at: after(lifetime.soft.time),
             pair: None,
             outer: None,
             inner: None,
         }
+    }
+
+    /// Returns when it last carried a packet.
+    pub fn used(&self) -> Option<Instant> {
+        (self.last_used != Instant::MAX).then_some(self.last_used)
+    }
+
+    pub const fn set_used(&mut self, used: Instant) {
+        self.last_used = used;
     }
 
     /// Returns the limits; those of time as they are now.
@@ -119,7 +130,6 @@ pub(crate) enum Hardness {
 /// The keys of an association that carries received packets.
 #[derive(Debug)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "ESP is the rule, and a box would cost every packet a load")]
 pub enum InboundKeys {
     /// Those of ESP.
     Esp(OpenKey),
@@ -161,8 +171,8 @@ impl InboundKeys {
         }
     }
 
-    /// Returns whether the same keys may be used again with the same sequence numbers.
-    pub(crate) fn may_be_manual(&self) -> bool {
+    /// Returns whether the same keys may be used again with the same sequence numbers, as manual keys are.
+    pub fn may_be_manual(&self) -> bool {
         self.algorithms().0.is_none_or(|suite| survives_reuse(suite.cipher()))
     }
 }
@@ -190,7 +200,8 @@ impl OutboundKeys {
         }
     }
 
-    pub(crate) fn may_be_manual(&self) -> bool {
+    /// Returns whether the same keys may be used again with the same sequence numbers, as manual keys are.
+    pub fn may_be_manual(&self) -> bool {
         self.algorithms().0.is_none_or(|suite| survives_reuse(suite.cipher()))
     }
 }

@@ -116,8 +116,8 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    const fn handle(self) -> SaHandle {
-        SaHandle { side: Side::Inbound, slot: self.slot, generation: self.generation }
+    fn handle(self) -> SaHandle {
+        SaHandle::new(Side::Inbound, self.slot, self.generation)
     }
 }
 
@@ -169,11 +169,11 @@ impl Sad {
         let count = lot.len();
         let mut outcomes = [const { None }; LOT];
         {
-            let (slots, occupants) = (&self.slots, &mut self.occupants);
+            let (keys, occupants) = (&self.keys, &mut self.occupants);
             let mut jobs: [Option<OpenJob<'_, '_>>; LOT] = [const { None }; LOT];
             for ((item, found), job) in lot.iter_mut().zip(&*found).zip(&mut jobs) {
                 let Some(at) = found else { continue };
-                let Some(keys) = slots.get(at.slot as usize).and_then(|slot| slot.keys.as_deref()) else { continue };
+                let Some(keys) = keys.get(at.slot as usize).and_then(|keys| keys.as_deref()) else { continue };
                 // The look-up asked for ESP.
                 let InboundKeys::Esp(key) = keys else { continue };
                 *job = Some(OpenJob::new(key, item.packet.reborrow(), at.sequence));
@@ -245,7 +245,7 @@ impl Sad {
             return Err(DropReason::UnknownSpi(spi));
         };
         self.counters.find_good = self.counters.find_good.saturating_add(1);
-        let Some(live) = live(&mut self.occupants, handle.slot) else {
+        let Some(live) = live(&mut self.occupants, handle.slot()) else {
             return Err(DropReason::NotCarrying(SaState::Larval));
         };
         let tally = &mut live.tally;
@@ -255,7 +255,7 @@ impl Sad {
             let state = if spent { SaState::Dead } else { live.common.state };
             return Err(DropReason::NotCarrying(state));
         }
-        if live.source == SourceCheck::Peer && live.common.path.remote.ip() != path.remote.ip() {
+        if live.source == SourceCheck::Peer && live.common.path.peer() != path.remote.ip() {
             tally.refused = tally.refused.saturating_add(1);
             return Err(DropReason::WrongSource);
         }
@@ -271,7 +271,7 @@ impl Sad {
             None => Err(ReplayError::TooOld),
         };
         match checked {
-            Ok(sequence) => Ok(Found { slot: handle.slot, generation: handle.generation, sequence }),
+            Ok(sequence) => Ok(Found { slot: handle.slot(), generation: handle.generation(), sequence }),
             Err(error) => {
                 count_replay(tally, error);
                 Err(error.into())
@@ -315,11 +315,11 @@ impl Sad {
                 return Err(reason);
             }
         };
-        if live.common.used.is_none() {
+        if live.common.used().is_none() {
             let (flow, owner) = (live.common.flow, live.common.owner);
             self.actions.push_back(Action::FirstUse { association: handle, flow, owner });
         }
-        live.common.used = Some(now);
+        live.common.set_used(now);
         if next_header == NO_NEXT_HEADER {
             tally.dummies = tally.dummies.saturating_add(1);
             return Err(DropReason::Dummy);

@@ -1,3 +1,4 @@
+use crate::ends::Ends;
 use crate::entry::{Common, Inbound, InboundKeys, Outbound, OutboundKeys};
 use crate::table::{Larval, Occupant};
 use crate::{
@@ -25,7 +26,7 @@ impl Sad {
     ) -> Result<(SaHandle, Spi), SadError> {
         let now = self.clock.observe(now);
         let allocated = self.take_inbound_slot().and_then(|slot| {
-            let last = self.slots.get(slot as usize).map_or(0, |slot| slot.spi);
+            let last = self.probes.get(slot as usize).map_or(0, |probe| probe.spi);
             let spi = (0..4).find_map(|_| {
                 let drawn = self.layout.draw(slot as usize, last, rng)?;
                 (!self.is_foreign(drawn, protocol, destination)).then_some(drawn)
@@ -139,7 +140,7 @@ impl Sad {
     /// # Errors
     /// [`SadError::Stale`].
     pub fn remove(&mut self, association: SaHandle) -> Result<(), SadError> {
-        let removed = match association.side {
+        let removed = match association.side() {
             Side::Inbound => self.vacate_inbound(association),
             Side::Outbound => self.vacate_outbound(association),
         };
@@ -179,7 +180,7 @@ impl Sad {
     /// [`SadError::Stale`].
     pub fn set_path(&mut self, association: SaHandle, path: Path) -> Result<(), SadError> {
         let common = self.common_mut(association).ok_or(SadError::Stale(association))?;
-        common.path = path;
+        common.path = Ends::new(path);
         Ok(())
     }
 
@@ -200,8 +201,8 @@ impl Sad {
         let common = Common::new(now, larval.protocol, larval.spi, parameters);
         let at = common.soft_at.min(common.hard_at);
         *occupant = Occupant::Live(Box::new(Inbound::new(common, window, source, keys.sequence_bits())));
-        if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
-            slot.keys = Some(Box::new(keys));
+        if let Some(held) = self.keys.get_mut(handle.slot() as usize) {
+            *held = Some(Box::new(keys));
         }
         self.arm(handle, at);
         Ok(())
@@ -210,7 +211,7 @@ impl Sad {
     pub(crate) fn check_pair(&self, pair: Option<SaHandle>) -> Result<(), SadError> {
         match pair {
             None => Ok(()),
-            Some(pair) if pair.side == Side::Outbound => Err(SadError::NotAPair),
+            Some(pair) if pair.side() == Side::Outbound => Err(SadError::NotAPair),
             Some(pair) => self.common(pair).map(|_| ()).ok_or(SadError::Stale(pair)),
         }
     }

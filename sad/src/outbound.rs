@@ -178,7 +178,7 @@ impl Sad {
         };
         tally.packets = tally.packets.saturating_add(1);
         tally.octets = tally.octets.saturating_add(octets);
-        found.common.used = Some(now);
+        found.common.set_used(now);
         let spi = found.common.spi.get();
         if found.sequence.is_due(sequence) {
             self.actions.push_back(Action::SnapshotDue { association });

@@ -86,9 +86,10 @@ pub enum ReplayError {
 pub struct ReplayWindow {
     /// The greatest number accepted, 0 before the first.
     top: u64,
-    size: u64,
-    bits: SequenceBits,
     ring: Ring,
+    /// At most 4096.
+    size: u16,
+    bits: SequenceBits,
 }
 
 /// Windows of up to 128 packets stand in the association itself.
@@ -101,10 +102,9 @@ enum Ring {
 impl ReplayWindow {
     /// Returns a window that has seen nothing.
     pub fn new(size: WindowSize, bits: SequenceBits) -> Self {
-        let size = size.packets();
-        let words = (size / 64 + 1).next_power_of_two() as usize;
+        let words = (size.packets() / 64 + 1).next_power_of_two() as usize;
         let ring = if words <= 4 { Ring::Small([0; 4]) } else { Ring::Large(vec![0; words].into()) };
-        Self { top: 0, size, bits, ring }
+        Self { top: 0, ring, size: size.packets() as u16, bits }
     }
 
     /// Returns a window as it was: `top` the greatest number accepted, and every number up to it seen.
@@ -127,7 +127,7 @@ impl ReplayWindow {
             SequenceBits::Bits32 => Some(u64::from(low)),
             SequenceBits::Bits64 => {
                 // Without a window, 2^31 to each side are told apart.
-                let below = if self.size == 0 { 1 << 31 } else { self.size };
+                let below = if self.size == 0 { 1 << 31 } else { self.packets() };
                 let bottom = self.top.wrapping_sub(below - 1);
                 // The first number not below the bottom whose lower half is `low`; A2.2's two cases in one.
                 let offset = u64::from(low.wrapping_sub(bottom as u32));
@@ -154,7 +154,7 @@ impl ReplayWindow {
         if number == 0 {
             return Err(ReplayError::Zero);
         }
-        if self.top - number >= self.size {
+        if self.top - number >= self.packets() {
             return Err(ReplayError::TooOld);
         }
         let (word, bit) = self.place(number);
@@ -201,7 +201,7 @@ impl ReplayWindow {
 
     /// Returns the number of packets the window tells apart, 0 for off.
     pub const fn packets(&self) -> u64 {
-        self.size
+        self.size as u64
     }
 
     /// Returns how wide the numbers are.
@@ -211,7 +211,7 @@ impl ReplayWindow {
 
     /// Returns whether each number of the window was seen, the greatest first.
     pub fn bitmap(&self) -> impl Iterator<Item = bool> {
-        (0..self.size)
+        (0..self.packets())
             .map(|back| self.top.checked_sub(back).is_some_and(|number| number > 0 && self.check(number).is_err()))
     }
 

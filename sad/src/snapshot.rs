@@ -61,13 +61,13 @@ impl Sad {
             spi: common.spi,
             parameters: SaParameters {
                 mode: common.mode,
-                path: common.path,
+                path: common.path.path(),
                 flow: common.flow,
                 owner: common.owner,
                 lifetime: common.lifetime(),
             },
             created: common.created,
-            used: common.used,
+            used: common.used(),
             packets: 0,
             octets: 0,
             bits: SequenceBits::Bits32,
@@ -168,7 +168,9 @@ fn restored(now: Instant, snapshot: &SaSnapshot, fits: bool) -> Result<Common, S
     if common.hard_at <= now {
         return Err(SadError::Expired);
     }
-    common.used = snapshot.used;
+    if let Some(used) = snapshot.used {
+        common.set_used(used);
+    }
     if common.soft.reached(snapshot.packets, snapshot.octets).is_some() {
         common.state = SaState::Dying;
     }

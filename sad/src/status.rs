@@ -80,7 +80,7 @@ impl Sad {
                     detail: None,
                 }),
                 Occupant::Live(live) => {
-                    let keys = self.slots.get(association.slot as usize).and_then(|slot| slot.keys.as_deref());
+                    let keys = self.keys.get(association.slot() as usize).and_then(|keys| keys.as_deref());
                     let algorithms = keys.map(InboundKeys::algorithms).unwrap_or_default();
                     let counters = SaCounters::inbound(live.common.protocol, live.tally);
                     Some(self.describe(association, &live.common, algorithms, counters, Progress::Window(&live.window)))
@@ -113,7 +113,7 @@ impl Sad {
         };
         let detail = SaDetail {
             mode: common.mode,
-            path: common.path,
+            path: common.path.path(),
             flow: common.flow,
             pair: common.pair,
             suite,
@@ -122,7 +122,7 @@ impl Sad {
             time_left: (common.hard_at != Instant::MAX).then(|| common.hard_at - self.clock.latest()),
             octets_left: hard.octets.map(|limit| limit.saturating_sub(counters.octets())),
             packets_left: hard.packets.map(|limit| limit.saturating_sub(counters.packets())),
-            used: common.used,
+            used: common.used(),
             counters,
             bits,
             last_sequence,

@@ -1,8 +1,9 @@
 use crate::entry::{Common, Hardness, Inbound, InboundKeys, Outbound};
+use crate::probe::{Place, Places, Probe, Strangers, Target};
 use crate::spi::SpiLayout;
 use crate::{Action, DatabaseCounters, FlowId, LimitKind, OwnerId, SaHandle, SaProtocol, SaState, Side, Spi};
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -79,20 +80,6 @@ pub(crate) enum Occupant {
     Live(Box<Inbound>),
 }
 
-/// A slot of the inbound table: what look-ups compare stands here, the rest behind pointers, so that a
-/// look-up touches one cache line.
-#[derive(Debug, Default)]
-pub(crate) struct InboundSlot {
-    pub spi: u32,
-    pub generation: u32,
-    destination: [u64; 2],
-    /// 0 when vacant: look-ups never ask for protocol 0.
-    protocol: u8,
-    /// None while larval, and once dead. Apart from the occupant, because packets are verified with the
-    /// keys while windows move.
-    pub keys: Option<Box<InboundKeys>>,
-}
-
 #[derive(Debug, Default)]
 struct OutboundSlot {
     generation: u32,
@@ -107,16 +94,20 @@ struct OutboundSlot {
 pub struct Sad {
     pub(crate) settings: SadSettings,
     pub(crate) layout: SpiLayout,
-    /// Slot by slot beside `occupants`.
-    pub(crate) slots: Vec<InboundSlot>,
+    /// Slot by slot, as `keys` and `occupants` are.
+    pub(crate) probes: Vec<Probe>,
+    /// None while larval, and once dead. Apart from the occupants, because packets are verified with the
+    /// keys while windows move.
+    pub(crate) keys: Vec<Option<Box<InboundKeys>>>,
     pub(crate) occupants: Vec<Option<Occupant>>,
+    places: Places,
     pub(crate) inbound_free: VecDeque<u32>,
     outbound: Vec<OutboundSlot>,
     outbound_free: VecDeque<u32>,
-    /// Inbound associations whose SPI was chosen by somebody else: manual keys.
-    foreign: BTreeMap<(u32, u8, [u64; 2]), u32>,
+    /// Inbound associations whose SPI was chosen by somebody else, as manual keys have it.
+    strangers: Strangers,
     /// The outbound associations of each flow, oldest first.
-    flows: hashbrown::HashMap<FlowId, Vec<SaHandle>, foldhash::fast::FixedState>,
+    flows: hashbrown::HashMap<FlowId, Listed, foldhash::fast::FixedState>,
     pub(crate) clock: MonotonicClock,
     pub(crate) timers: Timers<SaHandle>,
     pub(crate) actions: VecDeque<Action>,
@@ -134,12 +125,14 @@ impl Sad {
         Self {
             settings: SadSettings { limit, ..settings },
             layout,
-            slots: Vec::new(),
+            probes: Vec::new(),
+            keys: Vec::new(),
             occupants: Vec::new(),
             inbound_free: VecDeque::new(),
             outbound: Vec::new(),
             outbound_free: VecDeque::new(),
-            foreign: BTreeMap::new(),
+            strangers: Strangers::default(),
+            places: Places::default(),
             flows: hashbrown::HashMap::default(),
             clock: MonotonicClock::new(),
             timers: Timers::new(),
@@ -164,46 +157,58 @@ impl Sad {
     /// ```
     #[inline]
     pub fn find(&self, spi: u32, destination: IpAddr, protocol: SaProtocol) -> Option<SaHandle> {
-        let destination = flat(destination);
+        let target = target(destination, protocol);
         let slot = self.layout.slot(spi);
-        if let Some(found) = self.slots.get(slot)
+        if let Some(found) = self.probes.get(slot)
             && found.spi == spi
-            && found.protocol == protocol.number()
-            && found.destination == destination
+            && self.places.is(found.place(), target)
         {
-            return Some(SaHandle { side: Side::Inbound, slot: slot as u32, generation: found.generation });
+            return Some(SaHandle::new(Side::Inbound, slot as u32, found.generation()));
         }
-        self.find_foreign(spi, destination, protocol)
+        self.find_stranger(spi, target)
     }
 
     /// Returns the association to send a flow's packets with: the newest that is mature, else the newest
     /// that is dying.
     pub fn outbound_for(&self, flow: FlowId) -> Option<SaHandle> {
-        let listed = self.flows.get(&flow)?;
+        let listed = self.flows.get(&flow)?.as_slice();
         let state = |handle: &SaHandle| self.outbound(*handle).map(|association| association.common.state);
         let newest = |wanted| listed.iter().rev().find(|handle| state(handle) == Some(wanted));
         newest(SaState::Mature).or_else(|| newest(SaState::Dying)).copied()
     }
 
+    /// Returns whose traffic an association carries; none for one that is larval or gone.
+    pub fn flow_of(&self, association: SaHandle) -> Option<FlowId> {
+        self.common(association).map(|common| common.flow)
+    }
+
+    /// Returns the SPI of an association; none for one that is larval or gone.
+    pub fn spi_of(&self, association: SaHandle) -> Option<Spi> {
+        self.common(association).map(|common| common.spi)
+    }
+
+    /// Returns the last sequence number that an outbound association sent; none for any other.
+    pub fn last_sequence(&self, association: SaHandle) -> Option<u64> {
+        self.outbound(association).map(|association| association.sequence.last())
+    }
+
     /// Returns the outbound associations of a flow, oldest first, dead ones included.
     pub fn outbound_of(&self, flow: FlowId) -> &[SaHandle] {
-        self.flows.get(&flow).map_or(&[], Vec::as_slice)
+        self.flows.get(&flow).map_or(&[], Listed::as_slice)
     }
 
     /// Returns every association, larval and dead ones included, inbound ones first.
     pub fn iter(&self) -> impl Iterator<Item = SaHandle> {
-        let inbound = self.slots.iter().enumerate().filter(|(_, slot)| slot.protocol != 0);
+        let inbound = self.probes.iter().enumerate().filter(|(_, probe)| !probe.is_vacant());
         let outbound = self.outbound.iter().enumerate().filter(|(_, slot)| slot.association.is_some());
-        let inbound =
-            inbound.map(|(slot, s)| SaHandle { side: Side::Inbound, slot: slot as u32, generation: s.generation });
-        let outbound =
-            outbound.map(|(slot, s)| SaHandle { side: Side::Outbound, slot: slot as u32, generation: s.generation });
+        let inbound = inbound.map(|(slot, probe)| SaHandle::new(Side::Inbound, slot as u32, probe.generation()));
+        let outbound = outbound.map(|(slot, place)| SaHandle::new(Side::Outbound, slot as u32, place.generation));
         inbound.chain(outbound)
     }
 
     /// Returns the number of associations, larval and dead ones included.
     pub fn len(&self) -> usize {
-        let inbound = self.slots.len().saturating_sub(self.inbound_free.len());
+        let inbound = self.probes.len().saturating_sub(self.inbound_free.len());
         inbound.saturating_add(self.outbound.len().saturating_sub(self.outbound_free.len()))
     }
 
@@ -230,31 +235,31 @@ impl Sad {
     }
 
     pub(crate) fn occupant(&self, handle: SaHandle) -> Option<&Occupant> {
-        let slot = self.slots.get(handle.slot as usize)?;
-        let ours = handle.side == Side::Inbound && slot.generation == handle.generation;
-        self.occupants.get(handle.slot as usize)?.as_ref().filter(|_| ours)
+        let probe = self.probes.get(handle.slot() as usize)?;
+        let ours = handle.side() == Side::Inbound && probe.generation() == handle.generation();
+        self.occupants.get(handle.slot() as usize)?.as_ref().filter(|_| ours)
     }
 
     pub(crate) fn occupant_mut(&mut self, handle: SaHandle) -> Option<&mut Occupant> {
-        let slot = self.slots.get(handle.slot as usize)?;
-        let ours = handle.side == Side::Inbound && slot.generation == handle.generation;
-        self.occupants.get_mut(handle.slot as usize)?.as_mut().filter(|_| ours)
+        let probe = self.probes.get(handle.slot() as usize)?;
+        let ours = handle.side() == Side::Inbound && probe.generation() == handle.generation();
+        self.occupants.get_mut(handle.slot() as usize)?.as_mut().filter(|_| ours)
     }
 
     pub(crate) fn outbound(&self, handle: SaHandle) -> Option<&Outbound> {
-        let slot = self.outbound.get(handle.slot as usize)?;
-        let ours = handle.side == Side::Outbound && slot.generation == handle.generation;
+        let slot = self.outbound.get(handle.slot() as usize)?;
+        let ours = handle.side() == Side::Outbound && slot.generation == handle.generation();
         slot.association.as_deref().filter(|_| ours)
     }
 
     pub(crate) fn outbound_mut(&mut self, handle: SaHandle) -> Option<&mut Outbound> {
-        let slot = self.outbound.get_mut(handle.slot as usize)?;
-        let ours = handle.side == Side::Outbound && slot.generation == handle.generation;
+        let slot = self.outbound.get_mut(handle.slot() as usize)?;
+        let ours = handle.side() == Side::Outbound && slot.generation == handle.generation();
         slot.association.as_deref_mut().filter(|_| ours)
     }
 
     pub(crate) fn common(&self, handle: SaHandle) -> Option<&Common> {
-        match (handle.side, self.occupant(handle)) {
+        match (handle.side(), self.occupant(handle)) {
             (Side::Inbound, Some(Occupant::Live(inbound))) => Some(&inbound.common),
             (Side::Inbound, _) => None,
             (Side::Outbound, _) => self.outbound(handle).map(|outbound| &outbound.common),
@@ -262,7 +267,7 @@ impl Sad {
     }
 
     pub(crate) fn common_mut(&mut self, handle: SaHandle) -> Option<&mut Common> {
-        match handle.side {
+        match handle.side() {
             Side::Inbound => self.inbound_mut(handle).map(|inbound| &mut inbound.common),
             Side::Outbound => self.outbound_mut(handle).map(|outbound| &mut outbound.common),
         }
@@ -270,12 +275,12 @@ impl Sad {
 
     /// Wipes the keys of an association and lets it stand for a while, to be shown.
     pub(crate) fn kill(&mut self, handle: SaHandle) {
-        match handle.side {
+        match handle.side() {
             Side::Inbound => {
                 let Some(inbound) = self.inbound_mut(handle) else { return };
                 inbound.common.state = SaState::Dead;
-                if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
-                    slot.keys = None;
+                if let Some(keys) = self.keys.get_mut(handle.slot() as usize) {
+                    *keys = None;
                 }
             }
             Side::Outbound => {
@@ -324,15 +329,15 @@ impl Sad {
     }
 
     pub(crate) fn place_foreign(&mut self, inbound: Inbound, keys: InboundKeys) -> Result<SaHandle, SadError> {
-        let Common { spi, protocol, path, .. } = inbound.common;
-        let destination = path.local.ip();
+        let Common { spi, protocol, ref path, .. } = inbound.common;
+        let destination = path.path().local.ip();
         if self.find(spi.get(), destination, protocol).is_some() {
             return Err(SadError::SpiTaken(spi));
         }
         let slot = self.take_inbound_slot().ok_or(SadError::Full(self.settings.limit))?;
         let at = inbound.common.soft_at.min(inbound.common.hard_at);
         let handle = self.occupy(slot, spi, protocol, destination, Occupant::Live(Box::new(inbound)), Some(keys));
-        self.foreign.insert((spi.get(), protocol.number(), flat(destination)), slot);
+        self.strangers.insert(spi.get(), target(destination, protocol), slot);
         self.arm(handle, at);
         Ok(handle)
     }
@@ -348,34 +353,35 @@ impl Sad {
         };
         let flow = outbound.common.flow;
         let at = outbound.common.soft_at.min(outbound.common.hard_at);
-        let mut handle = SaHandle { side: Side::Outbound, slot, generation: 0 };
+        let mut generation = 0;
         if let Some(place) = self.outbound.get_mut(slot as usize) {
-            handle.generation = place.generation;
+            generation = place.generation;
             place.association = Some(Box::new(outbound));
         }
-        // As a rule one association a flow, two while one takes over from the other.
-        self.flows.entry(flow).or_insert_with(|| Vec::with_capacity(1)).push(handle);
+        let handle = SaHandle::new(Side::Outbound, slot, generation);
+        self.flows.entry(flow).and_modify(|listed| listed.push(handle)).or_insert(Listed::One(handle));
         self.arm(handle, at);
         Ok(handle)
     }
 
     pub(crate) fn is_foreign(&self, spi: Spi, protocol: SaProtocol, destination: IpAddr) -> bool {
-        self.foreign.contains_key(&(spi.get(), protocol.number(), flat(destination)))
+        self.strangers.find(spi.get(), target(destination, protocol)).is_some()
     }
 
     #[cold]
-    fn find_foreign(&self, spi: u32, destination: [u64; 2], protocol: SaProtocol) -> Option<SaHandle> {
-        let slot = *self.foreign.get(&(spi, protocol.number(), destination))?;
-        let generation = self.slots.get(slot as usize)?.generation;
-        Some(SaHandle { side: Side::Inbound, slot, generation })
+    fn find_stranger(&self, spi: u32, target: Target) -> Option<SaHandle> {
+        let slot = self.strangers.find(spi, target)?;
+        let generation = self.probes.get(slot as usize)?.generation();
+        Some(SaHandle::new(Side::Inbound, slot, generation))
     }
 
     /// A vacant slot: one never used, else the one that is vacant the longest.
     pub(crate) fn take_inbound_slot(&mut self) -> Option<u32> {
-        if self.slots.len() < self.settings.limit {
-            self.slots.push(InboundSlot::default());
+        if self.probes.len() < self.settings.limit {
+            self.probes.push(Probe::default());
+            self.keys.push(None);
             self.occupants.push(None);
-            return Some((self.slots.len() - 1) as u32);
+            return Some((self.probes.len() - 1) as u32);
         }
         self.inbound_free.pop_front()
     }
@@ -389,56 +395,100 @@ impl Sad {
         occupant: Occupant,
         keys: Option<InboundKeys>,
     ) -> SaHandle {
-        let mut handle = SaHandle { side: Side::Inbound, slot, generation: 0 };
+        let target = target(destination, protocol);
+        let place = self.places.take(target);
+        if place == Place::ELSEWHERE {
+            self.strangers.insert(spi.get(), target, slot);
+        }
         let index = slot as usize;
-        if let (Some(place), Some(stands)) = (self.slots.get_mut(index), self.occupants.get_mut(index)) {
-            handle.generation = place.generation;
-            place.spi = spi.get();
-            place.protocol = protocol.number();
-            place.destination = flat(destination);
-            place.keys = keys.map(Box::new);
+        let mut generation = 0;
+        if let Some(probe) = self.probes.get_mut(index) {
+            generation = probe.generation();
+            probe.occupy(spi.get(), place);
+        }
+        if let (Some(held), Some(stands)) = (self.keys.get_mut(index), self.occupants.get_mut(index)) {
+            *held = keys.map(Box::new);
             *stands = Some(occupant);
         }
-        handle
+        SaHandle::new(Side::Inbound, slot, generation)
     }
 
     pub(crate) fn vacate_inbound(&mut self, handle: SaHandle) -> bool {
         if self.occupant(handle).is_none() {
             return false;
         }
-        let index = handle.slot as usize;
-        let (Some(place), Some(stands)) = (self.slots.get_mut(index), self.occupants.get_mut(index)) else {
-            return false;
-        };
-        self.foreign.remove(&(place.spi, place.protocol, place.destination));
-        place.keys = None;
-        *stands = None;
-        // The SPI stays, as the one not to draw next; the protocol says that nobody has it.
-        place.protocol = 0;
+        let index = handle.slot() as usize;
+        if let (Some(keys), Some(stands)) = (self.keys.get_mut(index), self.occupants.get_mut(index)) {
+            *keys = None;
+            *stands = None;
+        }
+        self.strangers.remove(handle.slot());
+        let Some(probe) = self.probes.get_mut(index) else { return false };
+        self.places.give_back(probe.place());
         // A slot whose generations are used up is never used again, so no handle comes back.
-        if let Some(next) = place.generation.checked_add(1) {
-            place.generation = next;
-            self.inbound_free.push_back(handle.slot);
+        if probe.vacate() {
+            self.inbound_free.push_back(handle.slot());
         }
         true
     }
 
     pub(crate) fn vacate_outbound(&mut self, handle: SaHandle) -> bool {
         let Some(flow) = self.outbound(handle).map(|outbound| outbound.common.flow) else { return false };
-        if let Some(listed) = self.flows.get_mut(&flow) {
-            listed.retain(|other| *other != handle);
-            if listed.is_empty() {
-                self.flows.remove(&flow);
-            }
+        if self.flows.get_mut(&flow).is_some_and(|listed| !listed.remove(handle)) {
+            self.flows.remove(&flow);
         }
-        let Some(place) = self.outbound.get_mut(handle.slot as usize) else { return false };
+        let Some(place) = self.outbound.get_mut(handle.slot() as usize) else { return false };
         place.association = None;
         if let Some(next) = place.generation.checked_add(1) {
             place.generation = next;
-            self.outbound_free.push_back(handle.slot);
+            self.outbound_free.push_back(handle.slot());
         }
         true
     }
+}
+
+/// The outbound associations of a flow, oldest first: as a rule one, two while one takes over from the other.
+#[derive(Debug)]
+enum Listed {
+    One(SaHandle),
+    #[expect(clippy::box_collection, reason = "the rare case does not cost every flow a vector's three words")]
+    Several(Box<Vec<SaHandle>>),
+}
+
+impl Listed {
+    fn as_slice(&self) -> &[SaHandle] {
+        match self {
+            Self::One(handle) => core::slice::from_ref(handle),
+            Self::Several(handles) => handles,
+        }
+    }
+
+    fn push(&mut self, handle: SaHandle) {
+        match self {
+            Self::One(first) => *self = Self::Several(Box::new(alloc::vec![*first, handle])),
+            Self::Several(handles) => handles.push(handle),
+        }
+    }
+
+    /// Returns whether any are left.
+    fn remove(&mut self, handle: SaHandle) -> bool {
+        if let Self::Several(handles) = self {
+            handles.retain(|other| *other != handle);
+        }
+        match self.as_slice() {
+            [] => false,
+            [last] if *last == handle => false,
+            [last] => {
+                *self = Self::One(*last);
+                true
+            }
+            _ => true,
+        }
+    }
+}
+
+fn target(destination: IpAddr, protocol: SaProtocol) -> Target {
+    (flat(destination), protocol.number())
 }
 
 /// The address as 128 bits, an IPv4 one as RFC 4291 §2.5.5.2 maps it.

@@ -1,4 +1,5 @@
 use aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
+use alloc::boxed::Box;
 use cipher::consts::U16;
 use cipher::{
     BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit,
@@ -9,11 +10,12 @@ pub(crate) type Block = cipher::array::Array<u8, U16>;
 
 /// Round keys of AES for encryption, of any key length.
 ///
-/// One type for three lengths keeps every mode written once; the choice is made once per call.
+/// One type for three lengths keeps every mode written once; the choice is made once per call. The longer
+/// keys live in a box, so that an association with the common one stays small.
 pub(crate) enum AesEnc {
     Bits128(Aes128Enc),
-    Bits192(Aes192Enc),
-    Bits256(Aes256Enc),
+    Bits192(Box<Aes192Enc>),
+    Bits256(Box<Aes256Enc>),
 }
 
 impl AesEnc {
@@ -21,8 +23,8 @@ impl AesEnc {
     pub(crate) fn new(key: &[u8]) -> Option<Self> {
         match key.len() {
             16 => Aes128Enc::new_from_slice(key).ok().map(Self::Bits128),
-            24 => Aes192Enc::new_from_slice(key).ok().map(Self::Bits192),
-            32 => Aes256Enc::new_from_slice(key).ok().map(Self::Bits256),
+            24 => Aes192Enc::new_from_slice(key).ok().map(|aes| Self::Bits192(Box::new(aes))),
+            32 => Aes256Enc::new_from_slice(key).ok().map(|aes| Self::Bits256(Box::new(aes))),
             _ => None,
         }
     }
@@ -46,8 +48,8 @@ impl BlockCipherEncrypt for AesEnc {
 /// Round keys of AES for decryption, of any key length.
 pub(crate) enum AesDec {
     Bits128(Aes128Dec),
-    Bits192(Aes192Dec),
-    Bits256(Aes256Dec),
+    Bits192(Box<Aes192Dec>),
+    Bits256(Box<Aes256Dec>),
 }
 
 impl AesDec {
@@ -55,8 +57,8 @@ impl AesDec {
     pub(crate) fn new(key: &[u8]) -> Option<Self> {
         match key.len() {
             16 => Aes128Dec::new_from_slice(key).ok().map(Self::Bits128),
-            24 => Aes192Dec::new_from_slice(key).ok().map(Self::Bits192),
-            32 => Aes256Dec::new_from_slice(key).ok().map(Self::Bits256),
+            24 => Aes192Dec::new_from_slice(key).ok().map(|aes| Self::Bits192(Box::new(aes))),
+            32 => Aes256Dec::new_from_slice(key).ok().map(|aes| Self::Bits256(Box::new(aes))),
             _ => None,
         }
     }

@@ -8,7 +8,6 @@
 
 use super::aes::{AesEnc, Block};
 use super::ctr;
-use alloc::boxed::Box;
 use cipher::BlockCipherEncrypt;
 use polyval::Polyval;
 use polyval::universal_hash::UniversalHash;
@@ -17,7 +16,7 @@ use zeroize::Zeroize;
 /// The keys of AES-GCM or AES-GMAC.
 pub(crate) struct Gcm {
     aes: AesEnc,
-    hash: Box<Polyval>,
+    hash: Polyval,
     salt: [u8; 4],
 }
 
@@ -29,7 +28,7 @@ impl Gcm {
         let mut hash_key = Block::default();
         aes.encrypt_block(&mut hash_key);
         let mut reversed = mul_x(u128::from_be_bytes(hash_key.0)).to_le_bytes();
-        let hash = Box::new(Polyval::new(&reversed.into()));
+        let hash = Polyval::new(&reversed.into());
         hash_key.0.zeroize();
         reversed.zeroize();
         Some(Self { aes, hash, salt: salt.try_into().ok()? })
@@ -46,7 +45,7 @@ impl Gcm {
 
     /// Returns the tag over associated data and ciphertext (SP 800-38D §7.1).
     pub(crate) fn tag(&self, iv: [u8; 8], associated: &[u8], ciphertext: &[u8]) -> [u8; 16] {
-        let mut hash = (*self.hash).clone();
+        let mut hash = self.hash.clone();
         let mut feed = Feed::new(&mut hash);
         feed.octets(associated);
         feed.octets(ciphertext);
@@ -62,7 +61,7 @@ impl Gcm {
         for (to, from) in first.iter_mut().zip(head.iter().chain(octets)) {
             *to = *from;
         }
-        let mut hash = (*self.hash).clone();
+        let mut hash = self.hash.clone();
         let mut feed = Feed::new(&mut hash);
         feed.octets(&first);
         feed.octets(octets.get(4..).unwrap_or_default());

@@ -117,12 +117,12 @@ impl<'k, 'b> OpenJob<'k, 'b> {
     fn try_verify(&mut self) -> Result<(), OpenError> {
         let key = self.key;
         let frame = key.frame;
-        let overhead = frame.header.saturating_add(frame.icv);
+        let overhead = frame.header().saturating_add(frame.icv());
         let text_len = self.packet.len().checked_sub(overhead).ok_or(OpenError::TooShort)?;
         if text_len < TRAILER_LEN {
             return Err(OpenError::TooShort);
         }
-        if !text_len.is_multiple_of(frame.align) {
+        if !text_len.is_multiple_of(frame.align()) {
             return Err(OpenError::Unaligned);
         }
         let view = EspPacket::new_checked(self.packet.octets()).map_err(|_| OpenError::TooShort)?;
@@ -162,7 +162,7 @@ impl<'k, 'b> OpenJob<'k, 'b> {
             | OpenCipher::Ctr(_) => {
                 let high = self.sequence_high.to_be_bytes();
                 let suffix: &[u8] = if frame.extended { &high } else { &[] };
-                let at = self.packet.len().saturating_sub(frame.icv);
+                let at = self.packet.len().saturating_sub(frame.icv());
                 match self.packet.octets().split_at_checked(at) {
                     // Only a suite made with the dangerous name has no integrity.
                     Some(_) if key.suite().integrity() == IntegrityAlgorithm::None => true,
@@ -206,27 +206,27 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         if !padding.iter().zip(1..=u8::MAX).all(|(&octet, count)| octet == count) {
             return Err(OpenError::PadOctets);
         }
-        let tail = pad_length.saturating_add(TRAILER_LEN).saturating_add(frame.icv);
-        self.packet.trim_front(frame.header).ok_or(OpenError::TooShort)?;
+        let tail = pad_length.saturating_add(TRAILER_LEN).saturating_add(frame.icv());
+        self.packet.trim_front(frame.header()).ok_or(OpenError::TooShort)?;
         self.packet.trim_back(tail).ok_or(OpenError::TooShort)?;
         Ok(next_header)
     }
 
     fn decrypt_cbc<C: BlockCipherDecrypt>(&mut self, cipher: &C) {
         let frame = self.key.frame;
-        let end = self.packet.len().saturating_sub(frame.icv);
+        let end = self.packet.len().saturating_sub(frame.icv());
         let body = self.packet.octets_mut().get_mut(HEADER_LEN..end).unwrap_or_default();
-        let (iv, text) = body.split_at_mut_checked(frame.iv).unwrap_or_default();
+        let (iv, text) = body.split_at_mut_checked(frame.iv()).unwrap_or_default();
         cbc::decrypt(cipher, &Array::try_from(&*iv).unwrap_or_default(), text);
     }
 
     /// Returns the IV of a counter mode, the text and the ICV.
     fn parts(&mut self) -> ([u8; 8], &mut [u8], &mut [u8]) {
         let frame = self.key.frame;
-        let end = self.packet.len().saturating_sub(frame.icv);
+        let end = self.packet.len().saturating_sub(frame.icv());
         let (body, icv) = self.packet.octets_mut().split_at_mut_checked(end).unwrap_or_default();
         let body = body.get_mut(HEADER_LEN..).unwrap_or_default();
-        let (iv, text) = body.split_at_mut_checked(frame.iv).unwrap_or_default();
+        let (iv, text) = body.split_at_mut_checked(frame.iv()).unwrap_or_default();
         (iv.first_chunk().copied().unwrap_or_default(), text, icv)
     }
 }

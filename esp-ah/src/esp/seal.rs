@@ -142,16 +142,16 @@ impl<'k, 'b> SealJob<'k, 'b> {
         let payload = self.packet.len().saturating_add(self.filler);
         let text = payload.saturating_add(TRAILER_LEN);
         // At most 15, the alignment being at most 16.
-        let padding = text.next_multiple_of(frame.align).saturating_sub(text);
-        let tail = self.filler.saturating_add(padding).saturating_add(TRAILER_LEN).saturating_add(frame.icv);
-        let total = frame.header.saturating_add(self.packet.len()).saturating_add(tail);
+        let padding = text.next_multiple_of(frame.align()).saturating_sub(text);
+        let tail = self.filler.saturating_add(padding).saturating_add(TRAILER_LEN).saturating_add(frame.icv());
+        let total = frame.header().saturating_add(self.packet.len()).saturating_add(tail);
         if total > MAX_ESP_LEN {
             return Err(SealError::TooLong(total));
         }
         if self.packet.tailroom() < tail {
             return Err(BufferTooSmall { room: Room::Tail, needed: tail }.into());
         }
-        let header = self.packet.grow_front(frame.header)?;
+        let header = self.packet.grow_front(frame.header())?;
         // The lower half is what goes on the wire.
         let low = (self.sequence & u64::from(u32::MAX)) as u32;
         let header_written = emit_header(header, self.spi, low);
@@ -194,11 +194,11 @@ impl<'k, 'b> SealJob<'k, 'b> {
     fn parts(&mut self) -> (&mut [u8], &mut [u8], &mut [u8]) {
         let frame = self.key.frame;
         let body = self.packet.octets_mut().get_mut(HEADER_LEN..).unwrap_or_default();
-        let (body, icv) = match body.len().checked_sub(frame.icv) {
+        let (body, icv) = match body.len().checked_sub(frame.icv()) {
             Some(at) => body.split_at_mut_checked(at).unwrap_or_default(),
             None => Default::default(),
         };
-        let (iv, text) = body.split_at_mut_checked(frame.iv).unwrap_or_default();
+        let (iv, text) = body.split_at_mut_checked(frame.iv()).unwrap_or_default();
         (iv, text, icv)
     }
 
@@ -208,7 +208,7 @@ impl<'k, 'b> SealJob<'k, 'b> {
         self.stage = Stage::Encrypted;
         match self.iv {
             Iv::Sequence => {
-                let end = self.packet.len().saturating_sub(self.key.frame.icv);
+                let end = self.packet.len().saturating_sub(self.key.frame.icv());
                 let blocks = self.packet.octets_mut().get_mut(HEADER_LEN..end).unwrap_or_default();
                 cbc::Lane::new(Array::default(), blocks)
             }
@@ -259,7 +259,7 @@ impl<'k, 'b> SealJob<'k, 'b> {
         let frame = self.key.frame;
         let high = ((self.sequence >> 32) as u32).to_be_bytes();
         let suffix: &[u8] = if frame.extended { &high } else { &[] };
-        let at = self.packet.len().saturating_sub(frame.icv);
+        let at = self.packet.len().saturating_sub(frame.icv());
         let octets = self.packet.octets_mut();
         if let Some((covered, icv)) = octets.split_at_mut_checked(at) {
             let value = self.key.integrity.icv(covered, suffix);

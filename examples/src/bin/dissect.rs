@@ -10,7 +10,9 @@ use std::process::ExitCode;
 
 /// Prints every ISAKMP, ESP, AH, NAT-keepalive and L2TPv3 packet of a capture as text.
 ///
-/// Messages are decrypted where keys are given, and fragments of ISAKMP messages are followed.
+/// Messages are decrypted where keys are given, and what comes in fragments, of IP or of ISAKMP, is put
+/// together and told once. HASH payloads are checked with --psk and --dh-secret, or --dh-secret alone
+/// where the peers sign; --psk alone checks those of aggressive mode.
 /// With --check the exit code is 1 when a packet breaks a rule.
 #[derive(Debug, Parser)]
 #[command(name = "dissect", version)]
@@ -26,7 +28,7 @@ struct Arguments {
     /// The key of the ISAKMP cipher, in hexadecimal, by the initiator cookie.
     #[arg(long, value_name = "COOKIE:KEY")]
     ike_key: Vec<String>,
-    /// The pre-shared key as text, or in hexadecimal after 0x; it needs --dh-secret too.
+    /// The pre-shared key as text, or in hexadecimal after 0x; with --dh-secret it opens messages too.
     #[arg(long, value_name = "KEY")]
     psk: Option<String>,
     /// The Diffie-Hellman secret g^xy, in hexadecimal, by the initiator cookie.

@@ -42,14 +42,14 @@ pub fn tell(octets: &[u8], keys: &Keys, sink: &mut dyn Sink) -> Result<Option<Ve
             match job.finish() {
                 Ok(opened) => {
                     let payload = opened.packet.octets().to_vec();
-                    let next_header = Field::number("Next header", opened.next_header);
+                    let next_header = protocol("Next header", opened.next_header);
                     match ends(&payload).filter(|_| matches!(opened.next_header, 4 | 41)) {
                         None => sink.line(&[next_header])?,
-                        Some((source, destination, protocol)) => sink.line(&[
+                        Some((source, destination, carries)) => sink.line(&[
                             next_header,
                             Field::new("From", Value::Address(source)),
                             Field::new("To", Value::Address(destination)),
-                            Field::number("Protocol", protocol),
+                            protocol("Protocol", carries),
                         ])?,
                     }
                     sink.line(&[Field::new("Payload", Value::Octets(&payload))])?;
@@ -64,6 +64,36 @@ pub fn tell(octets: &[u8], keys: &Keys, sink: &mut dyn Sink) -> Result<Option<Ve
     }
     sink.end()?;
     Ok(inner)
+}
+
+/// Returns a field of an IP protocol, with the names that one meets most.
+pub fn protocol(field: &'static str, number: u8) -> Field<'static> {
+    let name = match number {
+        0 => "hop-by-hop options",
+        1 => "ICMP",
+        2 => "IGMP",
+        4 => "IPv4",
+        6 => "TCP",
+        17 => "UDP",
+        41 => "IPv6",
+        43 => "routing header",
+        44 => "fragment header",
+        47 => "GRE",
+        50 => "ESP",
+        51 => "AH",
+        58 => "ICMPv6",
+        59 => "no next header",
+        60 => "destination options",
+        89 => "OSPF",
+        94 => "BEET",
+        103 => "PIM",
+        108 => "IPComp",
+        112 => "VRRP",
+        115 => "L2TP",
+        132 => "SCTP",
+        _ => return Field::new(field, Value::Named(None, number.into())),
+    };
+    Field::new(field, Value::Named(Some(name), number.into()))
 }
 
 /// Returns the ends of an IP packet, and what it carries.

@@ -45,8 +45,8 @@ pub fn carried(frame: &Frame) -> Option<Carried<'_>> {
     ip(network(frame.link, &frame.octets)?)
 }
 
-/// Skips the link layer.
-fn network(link: DataLink, octets: &[u8]) -> Option<&[u8]> {
+/// Skips the link layer; `None` when no IP packet follows.
+pub fn network(link: DataLink, octets: &[u8]) -> Option<&[u8]> {
     match link {
         DataLink::ETHERNET => {
             let mut rest = octets.get(12..)?;
@@ -137,7 +137,7 @@ fn broken_ipv4(octets: &[u8], error: WireError) -> Option<Carried<'_>> {
         17 => {
             let ports = octets.get(usize::from(header[0] & 0x0f) * 4..)?.first_chunk::<4>()?;
             let ports = [u16::from_be_bytes([ports[0], ports[1]]), u16::from_be_bytes([ports[2], ports[3]])];
-            ports.iter().any(|port| [500, 4500, 1701].contains(port))
+            ports.into_iter().any(is_ours)
         }
         protocol => [50, 51, 115].contains(&protocol),
     };
@@ -152,8 +152,7 @@ fn udp(source: IpAddr, destination: IpAddr, body: &[u8]) -> Option<Carried<'_>> 
     let datagram = match UdpDatagram::new_checked(body) {
         Ok(datagram) => datagram,
         Err(error) => {
-            let ours = either(500) || either(4500) || either(1701);
-            return ours.then(|| plain(source, destination, Content::Broken(error)));
+            return (is_ours(ports.0) || is_ours(ports.1)).then(|| plain(source, destination, Content::Broken(error)));
         }
     };
     // The datagram's own payload lives as long as the view, so it is cut out of the body again.
@@ -186,6 +185,11 @@ fn natt(payload: &[u8]) -> Option<Content<'_>> {
         [_] | [0xff, ..] if payload.len() < 4 => Some(Content::NatKeepalive(payload)),
         esp => Some(Content::Esp(esp)),
     }
+}
+
+/// Returns whether a UDP port is that of something of ours.
+pub fn is_ours(port: u16) -> bool {
+    [500, 4500, 1701].contains(&port)
 }
 
 fn isakmp_length_fits(payload: &[u8]) -> bool {

@@ -1,31 +1,36 @@
-//! ISAKMP SAs as a capture shows them: fragments joined, messages decrypted where a key is known.
+//! ISAKMP SAs as a capture shows them: messages decrypted where a key is known, hashes proved.
 
 use super::keys::Keys;
+use super::proof::{Proof, Proven};
 use ikev1_core::crypto::{CipherAlgorithm, CipherKey, DhShared, HashAlgorithm};
-use ikev1_core::keys::{IvChain, Phase1Seed};
-use ipsec_wire::isakmp::payload::{Fragment, NatNumbering, Payload};
+use ikev1_core::keys::{IvChain, Phase1Keys, Phase1Seed, Transcript};
+use ipsec_wire::isakmp::payload::{NatNumbering, Payload};
 use ipsec_wire::isakmp::vendor::{self, Meaning, NatTraversal};
 use ipsec_wire::isakmp::{Body, Cookie, Header, Message, MessageId, Payloads};
-use ipsec_wire::registry::{AuthMethod, IkeAttribute, IkeCipher, IkeHash};
+use ipsec_wire::registry::{AuthMethod, ExchangeType, IkeAttribute, IkeCipher, IkeHash, PayloadType};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Everything that is known of the ISAKMP SAs of a capture.
 #[derive(Default)]
 pub struct Associations {
     by_cookie: BTreeMap<Cookie, Association>,
-    fragments: BTreeMap<(Cookie, IpAddr, u16), Parts>,
 }
-
-/// The parts of one fragmented message by number: whether it is the last, and its data.
-type Parts = BTreeMap<u8, (bool, Vec<u8>)>;
 
 /// What one ISAKMP SA has shown.
 #[derive(Default)]
 struct Association {
+    /// Who sent the first message.
+    initiator: Option<IpAddr>,
+    /// SAi_b: the body of the SA payload that the initiator offered.
+    offer: Option<Vec<u8>>,
     /// Public values and nonces, the initiator's first.
     public_values: Vec<Vec<u8>>,
     nonces: Vec<Vec<u8>>,
+    /// IDii_b and IDir_b.
+    identities: [Option<Vec<u8>>; 2],
+    /// Nonces of quick modes, by message id, the initiator's first.
+    later_nonces: BTreeMap<MessageId, Vec<Vec<u8>>>,
     responder_cookie: Cookie,
     choice: Option<Choice>,
     nat_numbering: NatNumbering,
@@ -60,36 +65,80 @@ pub enum Opening {
 }
 
 impl Associations {
-    /// Takes note of a clear message, and returns the whole when it was the last missing fragment.
-    pub fn learn(&mut self, source: IpAddr, message: &Message<'_>) -> Option<Vec<u8>> {
-        let Body::Clear(payloads) = message.body() else { return None };
-        let mut whole = None;
-        let header = *message.header();
-        for raw in payloads {
-            match Payload::parse(raw) {
-                Ok(Payload::Fragment(fragment)) => whole = self.join(header.initiator_cookie, source, &fragment),
-                Ok(payload) => self.by_cookie.entry(header.initiator_cookie).or_default().learn(&header, &payload),
-                Err(_) => {}
-            }
+    /// Takes note of a clear message.
+    pub fn learn(&mut self, source: IpAddr, message: &Message<'_>) {
+        let Body::Clear(payloads) = message.body() else { return };
+        let header = message.header();
+        // Fragments alone say nothing of an SA, and clear notifications may be anyone's.
+        if payloads.first_type() == PayloadType::FRAGMENT || header.exchange == ExchangeType::INFORMATIONAL {
+            return;
         }
-        whole
+        let sa = self.by_cookie.entry(header.initiator_cookie).or_default();
+        if header.responder_cookie.is_zero() {
+            sa.initiator.get_or_insert(source);
+        }
+        sa.learn(source, header, payloads);
     }
 
-    fn join(&mut self, cookie: Cookie, source: IpAddr, fragment: &Fragment<&[u8]>) -> Option<Vec<u8>> {
-        let name = (cookie, source, fragment.id);
-        let parts = self.fragments.entry(name).or_default();
-        parts.entry(fragment.number).or_insert((fragment.is_last(), fragment.data.to_vec()));
-        let last = parts.iter().find(|(_, (is_last, _))| *is_last).map(|(number, _)| usize::from(*number))?;
-        if parts.len() < last {
-            return None;
+    /// Takes note of a decrypted message, and checks the HASH in a clear or a decrypted one.
+    ///
+    /// `None` where there is no HASH, or nothing to check it with.
+    pub fn prove(&mut self, source: IpAddr, header: &Header, payloads: Payloads<'_>, keys: &Keys) -> Option<Proof> {
+        let sa = self.by_cookie.get_mut(&header.initiator_cookie)?;
+        if header.message_id == MessageId::ZERO {
+            sa.learn(source, header, payloads);
+        } else if let Some(nonce) = payloads.find(PayloadType::NONCE) {
+            keep_two(sa.later_nonces.entry(header.message_id).or_default(), nonce.body());
         }
-        let parts = self.fragments.remove(&name)?;
-        Some(parts.into_values().flat_map(|(_, data)| data).collect())
+        let hash = payloads.find(PayloadType::HASH)?;
+        let proven = if header.message_id == MessageId::ZERO {
+            sa.prove_phase_1(source, header, hash.body(), keys)?
+        } else {
+            let known = sa.keys(header.initiator_cookie, keys)?;
+            let nonces = sa.later_nonces.get(&header.message_id).map(Vec::as_slice).unwrap_or_default();
+            Proven::later(known.isakmp(), header, payloads.after(&hash), nonces)
+        };
+        Some(proven.compare(hash.body()))
     }
 
     /// Returns under which numbers an SA sends NAT-D and NAT-OA.
     pub fn nat_numbering(&self, header: &Header) -> NatNumbering {
         self.by_cookie.get(&header.initiator_cookie).map_or(NatNumbering::default(), |sa| sa.nat_numbering)
+    }
+
+    /// Compares the NAT-D payloads of a message with the ends that it has in the capture (RFC 3947 §3.2).
+    ///
+    /// Each is the end it speaks of, the destination first, and whether it is that of the capture.
+    pub fn nat_detection(
+        &self,
+        ends: (SocketAddr, SocketAddr),
+        header: &Header,
+        payloads: Payloads<'_>,
+    ) -> Vec<(&'static str, bool)> {
+        let Some(choice) = self.by_cookie.get(&header.initiator_cookie).and_then(|sa| sa.choice) else {
+            return Vec::new();
+        };
+        let types = [PayloadType::NAT_D, PayloadType::NAT_D_DRAFT, self.nat_numbering(header).nat_d()];
+        let hash_of = |end: SocketAddr| {
+            let port = end.port().to_be_bytes();
+            let cookies = [&header.initiator_cookie.0[..], &header.responder_cookie.0[..]];
+            match end.ip() {
+                IpAddr::V4(address) => choice.hash.digest(&[cookies[0], cookies[1], &address.octets(), &port]),
+                IpAddr::V6(address) => choice.hash.digest(&[cookies[0], cookies[1], &address.octets(), &port]),
+            }
+        };
+        let (source, destination) = (hash_of(ends.0), hash_of(ends.1));
+        let hashes: Vec<_> = payloads.iter().filter(|raw| types.contains(&raw.payload_type())).collect();
+        match &hashes[..] {
+            [] => Vec::new(),
+            [first, rest @ ..] => {
+                let of_source = rest.iter().any(|raw| source.matches(raw.body()));
+                vec![
+                    ("NAT-D of the destination", destination.matches(first.body())),
+                    ("NAT-D of the source", of_source),
+                ]
+            }
+        }
     }
 
     /// Decrypts a message if a key is known.
@@ -117,14 +166,30 @@ impl Associations {
 }
 
 impl Association {
-    fn learn(&mut self, header: &Header, payload: &Payload<'_>) {
+    fn learn(&mut self, source: IpAddr, header: &Header, payloads: Payloads<'_>) {
         if !header.responder_cookie.is_zero() {
             self.responder_cookie = header.responder_cookie;
         }
+        for raw in payloads {
+            if let Ok(payload) = Payload::parse(raw) {
+                self.learn_payload(source, header, &payload, raw.body());
+            }
+        }
+    }
+
+    fn learn_payload(&mut self, source: IpAddr, header: &Header, payload: &Payload<'_>, body: &[u8]) {
         match payload {
             Payload::KeyExchange(key) => keep_two(&mut self.public_values, key.data),
             Payload::Nonce(nonce) => keep_two(&mut self.nonces, nonce.data),
-            Payload::SecurityAssociation(sa) if !header.responder_cookie.is_zero() => {
+            Payload::Identification(_) if self.initiator.is_some() => {
+                let [initiator, responder] = &mut self.identities;
+                let identity = if self.initiator == Some(source) { initiator } else { responder };
+                identity.get_or_insert_with(|| body.to_vec());
+            }
+            Payload::SecurityAssociation(_) if header.responder_cookie.is_zero() => {
+                self.offer.get_or_insert_with(|| body.to_vec());
+            }
+            Payload::SecurityAssociation(sa) => {
                 let transform = sa.proposals().next().and_then(|proposal| proposal.transforms().next());
                 let number = |class: IkeAttribute| {
                     transform.and_then(|transform| transform.attributes.find(class.0)).and_then(|a| a.to_u16().ok())
@@ -143,6 +208,41 @@ impl Association {
         }
     }
 
+    /// Computes what HASH_I or HASH_R must be, by who sends it.
+    fn prove_phase_1(&self, source: IpAddr, header: &Header, hash: &[u8], keys: &Keys) -> Option<Proven> {
+        // Base mode hashes otherwise, and HASH of an informational exchange has message id 0 only by mistake.
+        if ![ExchangeType::MAIN, ExchangeType::AGGRESSIVE].contains(&header.exchange) || hash.is_empty() {
+            return None;
+        }
+        let known = self.keys(header.initiator_cookie, keys).or_else(|| self.keys_without_secret(keys))?;
+        let [g_xi, g_xr] = &self.public_values[..] else { return None };
+        let transcript = Transcript {
+            cky_i: &header.initiator_cookie.0,
+            cky_r: &self.responder_cookie.0,
+            g_xi,
+            g_xr,
+            sai_b: self.offer.as_deref()?,
+        };
+        let [initiator, responder] = &self.identities;
+        Some(if self.initiator? == source {
+            Proven::hash_i(known.hash_i(&transcript, initiator.as_deref()?))
+        } else {
+            Proven::hash_r(known.hash_r(&transcript, responder.as_deref()?))
+        })
+    }
+
+    /// Returns the key schedule, if everything that it needs is known.
+    fn keys(&self, cookie: Cookie, keys: &Keys) -> Option<Phase1Keys> {
+        let (choice, secret) = (self.choice?, keys.shared_secrets.get(&cookie)?);
+        self.derive(cookie, choice, secret, keys).ok()
+    }
+
+    /// HASH_I and HASH_R need SKEYID alone, and that of a pre-shared key does without g^xy.
+    fn keys_without_secret(&self, keys: &Keys) -> Option<Phase1Keys> {
+        let choice = self.choice.filter(|choice| is_pre_shared(choice.method))?;
+        self.derive(Cookie::ZERO, choice, &[], keys).ok()
+    }
+
     fn make_opener(&self, cookie: Cookie, keys: &Keys) -> Result<Opener, Opening> {
         let given = keys.isakmp.get(&cookie);
         let secret = keys.shared_secrets.get(&cookie);
@@ -155,7 +255,10 @@ impl Association {
         };
         let key = match (given, secret) {
             (Some(key), _) => CipherKey::new(choice.cipher, key),
-            (None, Some(secret)) => Ok(self.derive(cookie, choice, secret, keys)?),
+            (None, Some(secret)) => {
+                let schedule = self.derive(cookie, choice, secret, keys).map_err(Opening::Failed)?;
+                CipherKey::new(choice.cipher, schedule.isakmp().cipher().expose())
+            }
             (None, None) => return Err(Opening::NoKey),
         };
         let key = key.map_err(|_| Opening::Failed("the key does not fit the cipher that was chosen"))?;
@@ -163,21 +266,19 @@ impl Association {
         Ok(Opener { key, phase_1, later: BTreeMap::new() })
     }
 
-    /// Computes the key as both sides did (RFC 2409 §5, appendix B).
-    fn derive(&self, cookie: Cookie, choice: Choice, secret: &[u8], keys: &Keys) -> Result<CipherKey, Opening> {
+    /// Computes the keys as both sides did (RFC 2409 §5, appendix B).
+    fn derive(&self, cookie: Cookie, choice: Choice, secret: &[u8], keys: &Keys) -> Result<Phase1Keys, &'static str> {
         let [ni, nr] = &self.nonces[..] else {
-            return Err(Opening::Failed("the capture does not show both nonces"));
+            return Err("the capture does not show both nonces");
         };
         let g_xy = DhShared::copied(secret);
         let seed = if is_pre_shared(choice.method) {
-            let psk = keys.psk.as_deref().ok_or(Opening::Failed("the pre-shared key is not given"))?;
+            let psk = keys.psk.as_deref().ok_or("the pre-shared key is not given")?;
             Phase1Seed::from_psk(choice.hash, &ikev1_core::auth::PreSharedKey::copied(psk), ni, nr)
         } else {
             Phase1Seed::from_signature(choice.hash, ni, nr, &g_xy)
         };
-        let keys = seed.expand(&g_xy, &cookie.0, &self.responder_cookie.0, choice.cipher);
-        CipherKey::new(choice.cipher, keys.isakmp().cipher().expose())
-            .map_err(|_| Opening::Failed("the key does not fit the cipher that was chosen"))
+        Ok(seed.expand(&g_xy, &cookie.0, &self.responder_cookie.0, choice.cipher))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which packets break which rule of which RFC.
 
 use super::frame::{Carried, Content};
+use super::l2tp;
 use ipsec_wire::ah::AhHeader;
 use ipsec_wire::esp::EspPacket;
 use ipsec_wire::isakmp::payload::{Notification, Payload, Proposal, SecurityAssociation};
@@ -35,7 +36,12 @@ impl Rules {
             Content::NatKeepalive(octets) if octets != [0xff] => {
                 add(&mut found, "RFC 3948 §2.3", "a NAT keepalive is one octet 0xff");
             }
-            Content::NatKeepalive(_) | Content::L2tp(..) | Content::Part => {}
+            Content::NatKeepalive(_) | Content::Part => {}
+            Content::L2tp(carrier, octets) => {
+                if let Some(error) = l2tp::fault(carrier, octets) {
+                    add(&mut found, "RFC 3931 §3.2, §5.1", error.to_string());
+                }
+            }
             Content::Esp(octets) => self.esp(carried, octets, &mut found),
             Content::Ah(octets) => self.ah(carried, octets, &mut found),
             Content::Broken(error) => add(&mut found, "RFC 791 §3.1, RFC 768, RFC 8200 §4", error.to_string()),

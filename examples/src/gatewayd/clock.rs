@@ -19,6 +19,11 @@ impl Clock {
         Self { start: std::time::Instant::now() }
     }
 
+    /// Returns the seconds since 1970, by which certificates are valid.
+    pub fn unix_seconds() -> u64 {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
     /// Returns the time since the start.
     pub fn now(self) -> Instant {
         Instant::ZERO + self.start.elapsed()

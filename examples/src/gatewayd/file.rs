@@ -1,9 +1,11 @@
 //! The shape of the configuration file.
 
 use super::locate;
-use super::words::{EspProposal, Identity, IkeProposal, Prefix, Remote, SecretText, Span};
-use core::net::IpAddr;
+use super::manual::Manual;
+use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, SecretText, Span, Suites};
+use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
+use ikev1_core::{UserName, Users};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,12 @@ pub struct File {
     /// Policies that come before those of the connections, first match wins.
     #[serde(default)]
     pub policy: Vec<Policy>,
+    /// The addresses for clients.
+    #[serde(default)]
+    pub pool: Vec<Pool>,
+    /// Pairs of associations with manual keys.
+    #[serde(default)]
+    pub manual: Vec<Manual>,
     /// The peers.
     #[serde(default)]
     pub connection: Vec<Connection>,
@@ -44,6 +52,12 @@ pub struct Daemon {
     /// Whether to open raw sockets for ESP directly over IPv4.
     #[serde(default)]
     pub raw_esp: bool,
+    /// Whether to open raw sockets for AH over IPv4.
+    #[serde(default)]
+    pub raw_ah: bool,
+    /// Whether IKE is off, its sockets closed: manual keys only.
+    #[serde(default)]
+    pub no_ike: bool,
     /// The Unix socket that takes commands.
     pub control: Option<PathBuf>,
     /// How much to log.
@@ -97,6 +111,14 @@ pub struct Connection {
     pub psk: Option<SecretText>,
     /// A file that holds the pre-shared key, in place of `psk`.
     pub psk_file: Option<PathBuf>,
+    /// A PEM file with our private RSA key, in place of `psk`: both ends sign.
+    pub key_file: Option<PathBuf>,
+    /// A PEM file with our certificates, our own first; none if the peer has our public key.
+    pub cert_file: Option<PathBuf>,
+    /// A PEM file with the authorities whose certificates the peer may present.
+    pub ca_file: Option<PathBuf>,
+    /// A PEM file with the peer's public RSA key, in place of `ca_file`.
+    pub remote_key_file: Option<PathBuf>,
     /// When to start negotiating.
     #[serde(default)]
     pub start: Start,
@@ -112,16 +134,95 @@ pub struct Connection {
     pub retries: Option<u32>,
     /// The gap between keepalives through a NAT.
     pub nat_keepalive: Option<Span>,
+    /// Whether ESP goes in UDP even where no NAT is found.
+    #[serde(default)]
+    pub force_udp: bool,
     /// How long a silent peer goes unquestioned; absent: never asked.
     pub dpd_idle: Option<Span>,
+    /// Whether long messages of the negotiation are cut in parts: yes, no, accept, or force.
+    #[serde(default)]
+    pub fragmentation: Parts,
+    /// The longest IP datagram that a message of the negotiation travels in whole.
+    pub fragment_size: Option<u16>,
     /// Whether broken and weak algorithms may be offered and accepted: DES, MD5, groups 1 and 2.
     #[serde(default)]
     pub dangerously_allow_weak: bool,
     /// Whether phase 1 runs in aggressive mode, in both roles: whoever asks can then try keys offline.
     #[serde(default)]
     pub dangerously_aggressive: bool,
+    /// The user who must prove who he is, at the peer or here.
+    pub xauth: Option<Xauth>,
+    /// What a client is given, or takes.
+    pub mode_config: Option<ModeConfig>,
     /// What is to be protected.
     pub child: Vec<Child>,
+}
+
+/// The user who must prove who he is after the key: at the peer, if `users_file` is given, or here.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Xauth {
+    /// A file with a user and his password on each line, a colon between; whoever is in it may connect.
+    pub users_file: Option<PathBuf>,
+    /// How often a user may try.
+    pub attempts: Option<u32>,
+    /// The name that this end gives.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<SecretText>,
+    /// A file that holds the password, in place of `password`.
+    pub password_file: Option<PathBuf>,
+}
+
+/// What a client is given, if a pool is named, or takes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModeConfig {
+    /// The pool that clients get their addresses from.
+    pub pool: Option<String>,
+    /// Whether settings come without being asked for.
+    #[serde(default)]
+    pub push: bool,
+    /// Servers of names for clients.
+    #[serde(default)]
+    pub dns: Vec<IpAddr>,
+    /// Servers of NetBIOS names for clients.
+    #[serde(default)]
+    pub nbns: Vec<Ipv4Addr>,
+    /// The networks that clients of Cisco's reach through the tunnel; all if none is named.
+    #[serde(default)]
+    pub split_include: Vec<Prefix>,
+    /// A text for clients to show.
+    pub banner: Option<String>,
+    /// The domain that clients' names are in.
+    pub default_domain: Option<String>,
+}
+
+/// A range of addresses for clients.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// The first address.
+    pub first: IpAddr,
+    /// The last address.
+    pub last: IpAddr,
+}
+
+/// Whether long messages of the negotiation are cut in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Parts {
+    /// For peers that announce that they can join them.
+    #[default]
+    Yes,
+    /// Never, nor are parts taken.
+    No,
+    /// Never, but parts are joined.
+    Accept,
+    /// For every peer.
+    Force,
 }
 
 /// When to start negotiating.
@@ -137,6 +238,17 @@ pub enum Start {
     Never,
 }
 
+/// What packets are protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Those between two networks.
+    #[default]
+    Tunnel,
+    /// Those between the two ends themselves.
+    Transport,
+}
+
 /// What one pair of IPsec SAs protects.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,10 +259,29 @@ pub struct Child {
     pub local: Prefix,
     /// The network behind the peer.
     pub remote: Prefix,
+    /// Tunnel or transport.
+    #[serde(default)]
+    pub mode: Mode,
     /// The choices for the IPsec SAs, best first; all with the same group, or all without.
     pub esp: Option<Vec<EspProposal>>,
+    /// The choices as text, bundles of ESP, AH and IPComp among them, in place of `esp`.
+    pub suites: Option<Suites>,
+    /// The group of perfect forward secrecy for `suites`.
+    pub pfs: Option<Group>,
     /// Their lifetime.
     pub lifetime: Option<Span>,
+    /// The side that is narrowed to the address which mode-config gives to the client.
+    pub client: Option<Side>,
+}
+
+/// A side of a pair of networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Ours: this end is the client.
+    Local,
+    /// The peer's: it is the client.
+    Remote,
 }
 
 /// A policy for packets that no association protects.
@@ -337,22 +468,53 @@ impl Connection {
             Remote::Address(address) if address.is_ipv4() != self.local.is_ipv4() => {
                 return refused("remote", "is of another address family than local");
             }
-            Remote::Any if self.start != Start::Never => {
-                return refused("start", "must be \"never\" when remote is \"any\": there is nobody to call");
+            Remote::Subnet(subnet) if subnet.address.is_ipv4() != self.local.is_ipv4() => {
+                return refused("remote", "is of another address family than local");
+            }
+            Remote::Any | Remote::Subnet(_) if self.start != Start::Never => {
+                return refused("start", "must be \"never\" when remote is no single address: there is nobody to call");
             }
             Remote::Any if self.remote_id.is_none() => {
                 return refused("remote_id", "is required when remote is \"any\"");
             }
-            Remote::Address(_) | Remote::Any => {}
+            Remote::Address(_) | Remote::Subnet(_) | Remote::Any => {}
+        }
+        if let Some(set) = self.key_file.as_ref().map(|_| (&self.ca_file, &self.remote_key_file)) {
+            if self.psk.is_some() || self.psk_file.is_some() {
+                return refused("key_file", "give a private key or a pre-shared key, not both");
+            }
+            return match set {
+                (Some(_), None) | (None, Some(_)) => self.check_proposals(field),
+                _ => refused("ca_file", "give ca_file or remote_key_file"),
+            };
+        }
+        for (name, file) in
+            [("cert_file", &self.cert_file), ("ca_file", &self.ca_file), ("remote_key_file", &self.remote_key_file)]
+        {
+            if file.is_some() {
+                return refused(name, "has no meaning without key_file");
+            }
         }
         match (&self.psk, &self.psk_file) {
-            (None, None) => return refused("psk", "give psk or psk_file"),
+            (None, None) => return refused("psk", "give psk, psk_file or key_file"),
             (Some(_), Some(_)) => return refused("psk_file", "give psk or psk_file, not both"),
             (Some(psk), None) if psk.0.is_empty() => return refused("psk", "must not be empty"),
             (Some(_), None) | (None, Some(_)) => {}
         }
+        self.check_proposals(field)
+    }
+
+    fn check_proposals(&self, field: &str) -> Result<(), FileError> {
+        let refused = |name: &str, reason: &str| Err(FileError::refused(format!("{field}.{name}"), reason));
         if self.ike.as_ref().is_some_and(Vec::is_empty) {
             return refused("ike", "must name at least one proposal");
+        }
+        if let Some(xauth) = &self.xauth {
+            let passwords = [xauth.password.is_some(), xauth.password_file.is_some()];
+            match (&xauth.users_file, &xauth.user, passwords) {
+                (Some(_), None, [false, false]) | (None, Some(_), [true, false] | [false, true]) => {}
+                _ => return refused("xauth", "give users_file, or user and either password or password_file"),
+            }
         }
         if self.child.is_empty() {
             return refused("child", "must name at least one network pair to protect");
@@ -362,6 +524,9 @@ impl Connection {
             prefixes(&field, child.local, child.remote)?;
             if child.name.is_empty() {
                 return Err(FileError::refused(format!("{field}.name"), "must not be empty"));
+            }
+            if child.esp.is_some() && (child.suites.is_some() || child.pfs.is_some()) {
+                return Err(FileError::refused(format!("{field}.esp"), "give esp, or suites and pfs, not both"));
             }
             let Some(esp) = &child.esp else { continue };
             let Some(first) = esp.first() else {
@@ -373,6 +538,47 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Returns the users who may connect.
+    ///
+    /// # Errors
+    /// The users file cannot be read, or a line of it is not `user:password`.
+    pub fn users(&self, field: &str) -> Result<Option<Users>, FileError> {
+        let Some(path) = self.xauth.as_ref().and_then(|xauth| xauth.users_file.as_ref()) else { return Ok(None) };
+        let octets = read_secret(path)?;
+        let mut users = Users::new();
+        for (index, line) in octets.expose().split(|octet| *octet == b'\n').enumerate() {
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let colon = line.iter().position(|octet| *octet == b':').filter(|at| *at > 0);
+            let Some((name, password)) = colon.map(|at| line.split_at(at)) else {
+                let reason = format!("line {} is not user:password", index + 1);
+                return Err(FileError::refused(format!("{field}.xauth.users_file"), reason));
+            };
+            let password = password.get(1..).unwrap_or_default();
+            users.insert(UserName::new(name), SecretBytes::copied(password));
+        }
+        Ok(Some(users))
+    }
+
+    /// Returns the name and password that this end gives.
+    ///
+    /// # Errors
+    /// The password file cannot be read.
+    pub fn credentials(&self) -> Result<Option<(UserName, SecretBytes)>, FileError> {
+        let Some(xauth) = &self.xauth else { return Ok(None) };
+        let Some(user) = &xauth.user else { return Ok(None) };
+        let password = match (&xauth.password, &xauth.password_file) {
+            (Some(password), _) => SecretBytes::copied(password.0.expose()),
+            (None, Some(path)) => {
+                let octets = read_secret(path)?;
+                SecretBytes::copied(octets.expose().strip_suffix(b"\n").unwrap_or(octets.expose()))
+            }
+            (None, None) => SecretBytes::copied(b""),
+        };
+        Ok(Some((UserName::from(user.as_str()), password)))
     }
 
     /// Returns the pre-shared key, from the file or from its own.
@@ -406,7 +612,7 @@ fn prefixes(field: &str, local: Prefix, remote: Prefix) -> Result<(), FileError>
     Ok(())
 }
 
-fn read_secret(path: &Path) -> Result<SecretBytes, FileError> {
+pub(super) fn read_secret(path: &Path) -> Result<SecretBytes, FileError> {
     let octets =
         std::fs::read(path).map_err(|reason| FileError::Unreadable { path: path.display().to_string(), reason })?;
     Ok(SecretBytes::new(octets))

@@ -142,22 +142,12 @@ impl Log {
             Ike::Phase2Negotiated { child, chosen, number, passed_over } => {
                 (Info, format!("{child}: proposal {number} chosen: {chosen}{}", reasons(passed_over)))
             }
-            Ike::SaEstablished {
-                child,
-                connection,
-                policy,
-                role,
-                inbound_spi,
-                outbound_spi,
-                suite,
-                local,
-                remote,
-                ..
-            } => (
+            Ike::SaEstablished { child, connection, policy, role, sas, local, remote, .. } => (
                 Info,
                 format!(
-                    "{}: {child} established as {role}, {local} === {remote}, {suite}, SPI in {inbound_spi:#010x} out {outbound_spi:#010x}",
-                    self.policy(*connection, *policy)
+                    "{}: {child} established as {role}, {local} === {remote}, {}",
+                    self.policy(*connection, *policy),
+                    sas.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")
                 ),
             ),
             Ike::Phase2Failed { child, connection, policy, role, failure, refusals, asked, .. } => {
@@ -206,6 +196,37 @@ impl Log {
                 let id = if *message_id == 0 { String::new() } else { format!(" id {message_id:#010x}") };
                 (Trace, format!("{ike_sa}: {exchange}{id} unanswered, sending {sendings}, {left} left"))
             }
+            Ike::UserAsked { ike_sa, connection, round } => {
+                (Info, format!("{}: {ike_sa}: the user is asked, round {round}", self.connection(*connection)))
+            }
+            Ike::UserAuthenticated { ike_sa, connection, user, is_peer } => {
+                let whose = if *is_peer { "the peer's user" } else { "our user" };
+                (Info, format!("{}: {ike_sa}: {whose} {user} is proven", self.connection(*connection)))
+            }
+            Ike::UserRefused { ike_sa, connection, user, left, message } => {
+                let user = user.as_ref().map_or_else(|| "who gave no name".to_owned(), ToString::to_string);
+                let said = message.as_ref().map(|message| format!(": {message:?}")).unwrap_or_default();
+                let text =
+                    format!("{}: {ike_sa}: user {user} refused, {left} tries left{said}", self.connection(*connection));
+                (Warn, text)
+            }
+            Ike::AddressLeased { ike_sa, connection, peer, user, address } => {
+                let user = user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
+                (Info, format!("{}: {ike_sa}: {address} lent to {peer}{user}", self.connection(*connection)))
+            }
+            Ike::AddressReleased { connection, address } => {
+                (Info, format!("{}: {address} is free again", self.connection(*connection)))
+            }
+            Ike::Configured { ike_sa, connection, settings } => {
+                let address = settings.address.map_or_else(|| "no address".to_owned(), |address| address.to_string());
+                let text = format!(
+                    "{}: {ike_sa}: given {address}, names from {:?}",
+                    self.connection(*connection),
+                    settings.dns
+                );
+                (Info, text)
+            }
+            Ike::AttributeNotSupported { ike_sa, attribute } => (Info, format!("{ike_sa}: not supported: {attribute}")),
             Ike::Closed => (Info, "closed".to_owned()),
             other => (Info, format!("{other:?}")),
         }

@@ -1,14 +1,17 @@
 //! From the words of the file to the plan of the engine.
 
-use super::file::{Connection, File, FileError, LogLevel, PolicyAction};
+use super::file::{Connection, File, FileError, LogLevel, Mode, ModeConfig, Parts, PolicyAction, Side};
 use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Prefix, Remote};
 use core::net::IpAddr;
 use drive::Schedule;
 use gateway::{Config, Exemption, Plan};
-use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
-use ikev1_core::{ConnectionConfig, DpdMode, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector};
+use ikev1_core::{
+    AddressSource, ClientSettings, ConnectionConfig, DpdMode, Dynamic, Fragmentation, ModeConfigClient,
+    ModeConfigServer, Network, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector, Unity, Xauth,
+    XauthClient, XauthServer,
+};
 use spd::{AddressSelector, ProtocolSelector, Selector};
 
 /// How much later than the initiator of an association its responder renews it, in thousandths of its life.
@@ -27,6 +30,9 @@ impl File {
         if let Some(timeout) = self.daemon.half_open {
             ike = ike.half_open_timeout(timeout.0);
         }
+        for pool in &self.pool {
+            ike = ike.address_pool(&pool.name, pool.first, pool.last);
+        }
         for (index, connection) in self.connection.iter().enumerate() {
             ike = ike.connection(connection.plan(&format!("connection[{index}]"))?);
         }
@@ -44,6 +50,9 @@ impl File {
             };
             config = config.exempt(&policy.name, selector, exemption);
         }
+        for (index, manual) in self.manual.iter().enumerate() {
+            config = config.manual(manual.plan(&format!("manual[{index}]"))?);
+        }
         config.build().map_err(|error| FileError::Engine(error.to_string()))
     }
 }
@@ -54,15 +63,18 @@ impl Connection {
             .local(self.local)
             .peer(match self.remote {
                 Remote::Address(address) => Peer::Address(address),
+                Remote::Subnet(subnet) => Peer::Subnet { address: subnet.address, prefix: subnet.length },
                 Remote::Any => Peer::Any,
             })
-            .pre_shared_key(PreSharedKey::copied(self.key(field)?.expose()))
+            .authentication(self.authentication(field)?)
             .dangerously_allow_weak_algorithms(self.dangerously_allow_weak);
         if self.dangerously_aggressive {
             plan = plan.mode(Phase1Mode::Aggressive).dangerously_allow_aggressive_mode(true);
         }
         if let Some(identity) = &self.local_id {
             plan = plan.local_identity(identity.plan());
+        } else if let Some(subject) = self.subject(field)? {
+            plan = plan.local_identity(subject);
         }
         if let Some(identity) = &self.remote_id {
             plan = plan.remote_identity(RemoteIdentity::Exactly(identity.plan()));
@@ -85,30 +97,90 @@ impl Connection {
         if let Some(retries) = self.retries {
             plan = plan.resends(retries);
         }
+        plan = plan.force_encapsulation(self.force_udp);
         if let Some(gap) = self.nat_keepalive {
             plan = plan.keepalive(gap.0);
+        }
+        plan = plan.fragmentation(match self.fragmentation {
+            Parts::Yes => Fragmentation::On,
+            Parts::No => Fragmentation::Off,
+            Parts::Accept => Fragmentation::Accept,
+            Parts::Force => Fragmentation::Force,
+        });
+        if let Some(size) = self.fragment_size {
+            plan = plan.fragment_size(size);
         }
         plan = match self.dpd_idle {
             Some(idle) => plan.dpd(DpdMode::Both).dpd_idle(idle.0),
             None => plan.dpd(DpdMode::Receive),
         };
+        if let Some(xauth) = &self.xauth {
+            plan = plan.xauth(match self.credentials()? {
+                Some((user, password)) => Xauth::Client(XauthClient::new().credentials(user, password)),
+                None => Xauth::Server(match xauth.attempts {
+                    Some(attempts) => XauthServer::new().attempts(attempts),
+                    None => XauthServer::new(),
+                }),
+            });
+        }
+        if let Some(mode_config) = &self.mode_config {
+            plan = plan.mode_config(mode_config.plan(field)?);
+        }
         for (index, child) in self.child.iter().enumerate() {
             let field = format!("{field}.child[{index}]");
             let mut policy = PolicyConfig::new(&child.name)
                 .local(traffic(child.local, &format!("{field}.local"))?)
                 .remote(traffic(child.remote, &format!("{field}.remote"))?);
             if let Some(proposals) = &child.esp {
-                policy = policy.suites(proposals.iter().map(EspProposal::plan).collect());
+                policy = policy.suites(proposals.iter().map(EspProposal::plan));
                 if let Some(group) = proposals.first().and_then(|first| first.pfs) {
                     policy = policy.pfs(group.plan());
                 }
             }
+            if let Some(suites) = &child.suites {
+                policy = policy.suites(suites.0.clone());
+            }
+            if let Some(group) = child.pfs {
+                policy = policy.pfs(group.plan());
+            }
+            if child.mode == Mode::Transport {
+                policy = policy.mode(ikev1_core::proposal::Mode::Transport);
+            }
             if let Some(lifetime) = child.lifetime {
                 policy = policy.lifetime(lifetime.0);
+            }
+            if let Some(side) = child.client {
+                policy = policy.dynamic(match side {
+                    Side::Local => Dynamic::Local,
+                    Side::Remote => Dynamic::Remote,
+                });
             }
             plan = plan.policy(policy);
         }
         Ok(plan)
+    }
+}
+
+impl ModeConfig {
+    fn plan(&self, field: &str) -> Result<ikev1_core::ModeConfig, FileError> {
+        let Some(pool) = &self.pool else {
+            return Ok(ikev1_core::ModeConfig::Client(ModeConfigClient::new().push(self.push)));
+        };
+        let split = self.split_include.iter().map(|prefix| {
+            Network::new(prefix.address, prefix.length)
+                .ok_or_else(|| FileError::refused(format!("{field}.mode_config.split_include"), "no such network"))
+        });
+        let unity = Unity {
+            banner: self.banner.clone(),
+            default_domain: self.default_domain.clone(),
+            split_include: split.collect::<Result<_, _>>()?,
+            ..Unity::default()
+        };
+        let settings =
+            ClientSettings { dns: self.dns.clone(), nbns: self.nbns.clone(), unity, ..ClientSettings::default() };
+        let server =
+            ModeConfigServer::new().push(self.push).addresses(AddressSource::Pool(pool.clone())).settings(settings);
+        Ok(ikev1_core::ModeConfig::Server(server))
     }
 }
 
@@ -117,7 +189,7 @@ fn addresses(prefix: Prefix) -> Result<AddressSelector, FileError> {
         .map_err(|error| FileError::refused("policy", format!("{prefix}: {error}")))
 }
 
-fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
+pub(super) fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
     let width = if matches!(prefix.address, IpAddr::V4(_)) { 32 } else { 128 };
     if prefix.length == width {
         return Ok(TrafficSelector::host(prefix.address));
@@ -131,6 +203,7 @@ impl Identity {
             Self::Address(address) => ikev1_core::Identity::Address(*address),
             Self::Fqdn(name) => ikev1_core::Identity::Fqdn(name.clone()),
             Self::UserFqdn(name) => ikev1_core::Identity::UserFqdn(name.clone()),
+            Self::DistinguishedName(name) => name.clone(),
             Self::KeyId(octets) => ikev1_core::Identity::KeyId(octets.clone()),
         }
     }
@@ -192,6 +265,11 @@ impl Group {
             Self::Modp2048 => DhGroup::Modp2048,
             Self::Modp3072 => DhGroup::Modp3072,
             Self::Modp4096 => DhGroup::Modp4096,
+            Self::Modp6144 => DhGroup::Modp6144,
+            Self::Modp8192 => DhGroup::Modp8192,
+            Self::Ecp256 => DhGroup::Ecp256,
+            Self::Ecp384 => DhGroup::Ecp384,
+            Self::Ecp521 => DhGroup::Ecp521,
         }
     }
 }

@@ -8,12 +8,15 @@ use super::log::Log;
 use super::signals::Signals;
 use super::sockets::Sockets;
 use super::status;
+use super::trust::Trust;
 use super::tun::Device;
+use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Datagram, Instant, Verdict};
-use gateway::{Action, Command, Gateway, InPacket, Inbound, OutPacket, Outbound, Packet, Plan};
+use gateway::{Action, Command, ConnectionId, Gateway, InPacket, Inbound, OutPacket, Outbound, Packet, Plan};
+use ikev1_core::{UserVerdict, Users, VerifyCertificate};
 use mio::{Events, Poll, Token};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// Packets that are sealed or opened in one call.
@@ -24,6 +27,8 @@ const ROUNDS: usize = 4;
 const HEADROOM: usize = 128;
 /// Octets after a clear packet: padding and ICV go there.
 const TAILROOM: usize = 128;
+/// Octets before a received datagram: the IP header of what comes out of transport mode goes there.
+const _: () = assert!(HEADROOM >= gateway::ROOM);
 /// The longest datagram or packet.
 const LONGEST: usize = 65_535;
 /// How long peers are given to hear of the end: the deletes are sent at once, this only drains them.
@@ -48,6 +53,7 @@ pub enum DaemonError {
 /// The daemon: the engine and everything it touches.
 pub struct Daemon {
     engine: Gateway,
+    trust: Trust,
     clock: Clock,
     log: Log,
     poll: Poll,
@@ -56,6 +62,10 @@ pub struct Daemon {
     signals: Signals,
     control: Option<Control>,
     keylog: Option<KeyLog>,
+    /// Who may connect, by connection.
+    users: BTreeMap<ConnectionId, Users>,
+    /// The addresses that mode-config gave to this end, as they are on the device.
+    addresses: BTreeMap<ConnectionId, IpAddr>,
     /// Sources that may hold more than was read: the poll reports each arrival only once.
     ready: BTreeSet<Token>,
     buffers: Vec<Vec<u8>>,
@@ -81,9 +91,16 @@ impl Daemon {
             None => None,
         };
         let keylog = file.daemon.dangerously_keylog_dir.as_deref().map(KeyLog::open).transpose()?;
+        let mut users = BTreeMap::new();
+        for (index, connection) in file.connection.iter().enumerate() {
+            let known = connection.users(&format!("connection[{index}]"))?;
+            let id = plan.ike().connection_named(&connection.name);
+            users.extend(id.zip(known));
+        }
         let entropy = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
         Ok(Self {
             log: Log::new(file.daemon.log, &plan),
+            trust: Trust::of(file)?,
             engine: Gateway::new(plan, entropy),
             clock: Clock::start(),
             poll,
@@ -92,6 +109,8 @@ impl Daemon {
             signals,
             control,
             keylog,
+            users,
+            addresses: BTreeMap::new(),
             ready: BTreeSet::new(),
             buffers: (0..BATCH).map(|_| vec![0; HEADROOM + LONGEST + TAILROOM]).collect(),
             end: None,
@@ -208,7 +227,8 @@ impl Daemon {
         for _ in 0..ROUNDS {
             let mut received = Vec::with_capacity(BATCH);
             for buffer in &mut buffers {
-                match self.sockets.receive(index, buffer) {
+                let room = buffer.get_mut(HEADROOM..HEADROOM + LONGEST).unwrap_or_default();
+                match self.sockets.receive(index, room) {
                     Ok(datagram) => received.push(datagram),
                     Err(error) => {
                         // What is no lack of datagrams concerns one of them, and more may follow.
@@ -223,7 +243,8 @@ impl Daemon {
                 .iter_mut()
                 .zip(&received)
                 .filter_map(|(buffer, datagram)| {
-                    Packet::new(buffer, datagram.payload.clone()).map(|packet| InPacket::new(datagram.path, packet))
+                    let range = HEADROOM + datagram.payload.start..HEADROOM + datagram.payload.end;
+                    Packet::new(buffer, range).map(|packet| InPacket::new(datagram.path, packet))
                 })
                 .collect();
             self.unseal(now, &mut batch);
@@ -266,7 +287,8 @@ impl Daemon {
         while let Some(action) = self.engine.poll_action() {
             match action {
                 Action::Transmit(transmit) => self.send(now, transmit.path, &transmit.payload),
-                Action::Deliver(packet) => {
+                // An answer for a sender on this side takes the way of what is delivered to it.
+                Action::Deliver(packet) | Action::Reply(packet) => {
                     if let Err(error) = self.device.send(&packet) {
                         self.complain(&error, "TUN device");
                     }
@@ -276,10 +298,51 @@ impl Daemon {
                         self.complain(&error, "key log");
                     }
                 }
-                Action::Event(event) => self.log.event(now, &event),
+                Action::VerifyCertificate(question) => self.judge(now, &question),
+                Action::VerifyUser(question) => {
+                    let refused = UserVerdict::Refuse { message: None };
+                    let verdict = self.users.get(&question.connection).map_or(refused, |users| users.verify(&question));
+                    // The SA may have ended in the same instant.
+                    let _ =
+                        self.engine.handle_command(now, Command::ProvideVerdict { ticket: question.ticket, verdict });
+                }
+                Action::AskUser(question) => {
+                    self.log.warning(now, "the gateway asks for more than the configuration says");
+                    let answer = Command::ProvideAnswer { ticket: question.ticket, answer: None };
+                    let _ = self.engine.handle_command(now, answer);
+                }
+                Action::Event(event) => {
+                    if let gateway::Event::Ike(ikev1_core::Event::Configured { connection, settings, .. }) = &event {
+                        self.take_address(now, *connection, settings.address);
+                    }
+                    self.log.event(now, &event);
+                }
                 other => self.log.line(now, &format!("not performed: {other:?}")),
             }
         }
+    }
+
+    /// Answers whether a peer's certificates are trusted.
+    fn judge(&mut self, now: Instant, question: &VerifyCertificate) {
+        let (answer, error) = self.trust.judge(question);
+        if let Some(error) = error {
+            self.log.warning(now, &format!("certificate of {} not trusted: {error}", question.identity));
+        }
+        // The exchange may have ended in the same instant.
+        let _ = self.engine.handle_command(now, answer);
+    }
+
+    /// Puts the address that mode-config gave on the device, in place of the one before.
+    fn take_address(&mut self, now: Instant, connection: ConnectionId, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        let before = self.addresses.insert(connection, address);
+        if before == Some(address) {
+            return;
+        }
+        if let Err(error) = self.device.change_address(before, address) {
+            self.complain(&error, "TUN device");
+        }
+        self.log.line(now, &format!("{address} is on the device"));
     }
 
     fn send(&self, now: Instant, path: drive::Path, payload: &[u8]) {

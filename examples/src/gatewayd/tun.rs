@@ -6,11 +6,13 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::io;
 use std::os::fd::AsRawFd as _;
+use std::process::Command;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
 /// An open TUN device, up, with its address and MTU.
 pub struct Device {
     device: SyncDevice,
+    name: String,
 }
 
 impl Device {
@@ -30,7 +32,7 @@ impl Device {
             .build_sync()
             .map_err(|error| io::Error::new(error.kind(), format!("TUN device {}: {error}", tun.name)))?;
         device.set_nonblocking(true)?;
-        Ok(Self { device })
+        Ok(Self { device, name: tun.name.clone() })
     }
 
     /// Registers the device for reading.
@@ -39,6 +41,27 @@ impl Device {
     /// The system refuses.
     pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut SourceFd(&self.device.as_raw_fd()), token, Interest::READABLE)
+    }
+
+    /// Puts an address on the device, in place of another, by the program `ip`.
+    ///
+    /// # Errors
+    /// The program is not there, or refuses.
+    pub fn change_address(&self, before: Option<IpAddr>, address: IpAddr) -> io::Result<()> {
+        if let Some(before) = before {
+            // It may be gone already.
+            let _ = self.ip("del", before);
+        }
+        self.ip("replace", address)
+    }
+
+    fn ip(&self, action: &str, address: IpAddr) -> io::Result<()> {
+        let status = Command::new("ip").args(["address", action, &address.to_string(), "dev", &self.name]).status()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("ip address {action} {address}: {status}")))
+        }
     }
 
     /// Reads one clear packet.

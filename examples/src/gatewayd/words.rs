@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use core::str::FromStr;
 use core::time::Duration;
 use drive::SecretBytes;
+use ikev1_core::proposal::{Bundle, BundleTextError};
 use serde::{Deserialize, Deserializer};
 
 /// Why a word of the configuration was refused.
@@ -19,11 +20,14 @@ pub enum WordError {
     /// It is not a number with a unit.
     #[error("`{0}` is not a duration: write a number and s, m, h or d, such as 8h")]
     Duration(String),
+    /// It is no association with manual keys.
+    #[error("not an association: write esp 0xSPI CIPHER-HASH HEXKEYS, ah 0xSPI HASH HEXKEY, or ipcomp 0xCPI")]
+    Association,
     /// It is neither an address nor `any`.
     #[error("`{0}` is neither an address nor `any`")]
     Remote(String),
     /// It is no identity of a kind we know.
-    #[error("`{0}` is not an identity: write an address, a domain name, user@domain, or keyid:TEXT")]
+    #[error("`{0}` is not an identity: write an address, a domain name, user@domain, dn:C=CH,CN=NAME, or keyid:TEXT")]
     Identity(String),
     /// A word of a proposal is unknown.
     #[error("`{word}` in `{proposal}` is no algorithm we know here; write {expected}")]
@@ -58,7 +62,7 @@ macro_rules! from_text {
     )*};
 }
 
-from_text!(Prefix, Span, Remote, Identity, IkeProposal, EspProposal);
+from_text!(Prefix, Span, Remote, Identity, IkeProposal, EspProposal, Group, Suites);
 
 /// An address with a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,11 +131,13 @@ impl FromStr for Span {
     }
 }
 
-/// The peer's address, or any.
+/// The peer's address, the subnet it comes from, or any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remote {
     /// This address.
     Address(IpAddr),
+    /// Whoever comes from this subnet; such a connection can answer only.
+    Subnet(Prefix),
     /// Whoever comes; such a connection can answer only.
     Any,
 }
@@ -142,6 +148,9 @@ impl FromStr for Remote {
     fn from_str(text: &str) -> Result<Self, WordError> {
         if text == "any" {
             return Ok(Self::Any);
+        }
+        if text.contains('/') {
+            return text.parse().and_then(Prefix::network).map(Self::Subnet);
         }
         text.parse().map(Self::Address).map_err(|_| WordError::Remote(text.to_owned()))
     }
@@ -156,6 +165,8 @@ pub enum Identity {
     Fqdn(String),
     /// A user at a domain.
     UserFqdn(String),
+    /// A distinguished name.
+    DistinguishedName(ikev1_core::Identity),
     /// Octets that mean something to both ends only.
     KeyId(Vec<u8>),
 }
@@ -166,6 +177,10 @@ impl FromStr for Identity {
     fn from_str(text: &str) -> Result<Self, WordError> {
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
+        }
+        if let Some(name) = text.strip_prefix("dn:") {
+            let name = ikev1_core::Identity::distinguished_name(name);
+            return name.map(Self::DistinguishedName).ok_or_else(|| WordError::Identity(text.to_owned()));
         }
         if let Some(key) = text.strip_prefix("keyid:") {
             return if key.is_empty() {
@@ -232,6 +247,36 @@ pub enum Group {
     Modp3072,
     /// 4096 bits, group 16.
     Modp4096,
+    /// 6144 bits, group 17.
+    Modp6144,
+    /// 8192 bits, group 18.
+    Modp8192,
+    /// The curve P-256, group 19.
+    Ecp256,
+    /// The curve P-384, group 20.
+    Ecp384,
+    /// The curve P-521, group 21.
+    Ecp521,
+}
+
+impl FromStr for Group {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        required(GROUPS, Some(text), text, "group", GROUP_EXPECTED)
+    }
+}
+
+/// The choices for IPsec SAs in the bundle language, such as `ah-sha1 + esp-aes128, esp-aes256-sha256`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suites(pub Vec<Bundle>);
+
+impl FromStr for Suites {
+    type Err = BundleTextError;
+
+    fn from_str(text: &str) -> Result<Self, BundleTextError> {
+        Bundle::parse_alternatives(text).map(Self)
+    }
 }
 
 const CIPHERS: &[(&str, Cipher)] = &[
@@ -258,11 +303,16 @@ const GROUPS: &[(&str, Group)] = &[
     ("modp2048", Group::Modp2048),
     ("modp3072", Group::Modp3072),
     ("modp4096", Group::Modp4096),
+    ("modp6144", Group::Modp6144),
+    ("modp8192", Group::Modp8192),
+    ("ecp256", Group::Ecp256),
+    ("ecp384", Group::Ecp384),
+    ("ecp521", Group::Ecp521),
 ];
 
-const IKE_EXPECTED: &str =
-    "CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des, md5 sha1 sha256 sha384 sha512, modp768 to modp4096";
-const ESP_EXPECTED: &str = "CIPHER-HASH or CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des null, md5 sha1 sha256 sha384 sha512, modp768 to modp4096";
+const GROUP_EXPECTED: &str = "a group of modp768 to modp8192, ecp256 to ecp521";
+const IKE_EXPECTED: &str = "CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des, md5 sha1 sha256 sha384 sha512, modp768 to modp8192, ecp256 to ecp521";
+const ESP_EXPECTED: &str = "CIPHER-HASH or CIPHER-HASH-GROUP of aes128 aes192 aes256 3des des null, md5 sha1 sha256 sha384 sha512, modp768 to modp8192, ecp256 to ecp521";
 
 /// One choice for the ISAKMP SA, written `aes256-sha256-modp2048`.
 #[derive(Clone, Debug, PartialEq, Eq)]

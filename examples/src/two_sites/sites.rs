@@ -1,7 +1,7 @@
 //! From the scenario to the plan of each gateway and to the network between them.
 
 use super::scenario::{NatSettings, Scenario, Side};
-use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Start, Tun};
+use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Mode, Parts, Start, Tun};
 use crate::gatewayd::words::{Identity, Remote, SecretText};
 use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
@@ -25,12 +25,16 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
             replay_window: 64,
             half_open: None,
             raw_esp: true,
+            raw_ah: false,
+            no_ike: false,
             control: None,
             log: LogLevel::Trace,
             dangerously_keylog_dir: log_keys.then(Default::default),
         },
         tun: Tun { name: "lan".to_owned(), address: None, mtu: 1400 },
         policy: Vec::new(),
+        pool: Vec::new(),
+        manual: Vec::new(),
         connection: vec![connection(scenario, side)],
     };
     file.plan().map_err(|error| refusal(side, &error.to_string()))
@@ -71,6 +75,12 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         remote_id: name(side.other()),
         psk: Some(SecretText(SecretBytes::copied(site.psk.0.expose()))),
         psk_file: None,
+        key_file: None,
+        cert_file: None,
+        ca_file: None,
+        remote_key_file: None,
+        fragmentation: Parts::Yes,
+        fragment_size: None,
         start: Start::Traffic,
         ike: Some(site.ike.clone()),
         ike_lifetime: site.ike_lifetime,
@@ -78,15 +88,22 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         retransmit: None,
         retries: None,
         nat_keepalive: None,
+        force_udp: false,
         dpd_idle: None,
         dangerously_allow_weak: site.dangerously_allow_weak,
         dangerously_aggressive: false,
+        xauth: None,
+        mode_config: None,
         child: vec![Child {
             name: CHILD.to_owned(),
             local: site.lan,
             remote: far.lan,
             esp: Some(site.esp.clone()),
+            mode: Mode::Tunnel,
+            suites: None,
+            pfs: None,
             lifetime: site.esp_lifetime,
+            client: None,
         }],
     }
 }

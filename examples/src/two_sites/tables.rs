@@ -61,7 +61,9 @@ fn ipsec(page: &mut Page, now: Instant, pair: &PairStatus) {
     let note = if status.superseded { ", replaced, receives only" } else { "" };
     page.text(format_args!("IPsec SAs {} of {}.{}{note}", status.child.0, pair.connection, status.name));
     row(page, "Traffic", format_args!("{} === {}", status.local, status.remote));
-    row(page, "Protection", status.protection);
+    for sa in &status.sas {
+        row(page, "Protection", sa.suite);
+    }
     row(
         page,
         "Encapsulation",
@@ -71,8 +73,11 @@ fn ipsec(page: &mut Page, now: Instant, pair: &PairStatus) {
         },
     );
     row(page, "Age", format_args!("{} s", (now - status.established).as_secs()));
-    direction(page, "Received", status.inbound_spi, pair.inbound.as_ref());
-    direction(page, "Sent", status.outbound_spi, pair.outbound.as_ref());
+    for sa in &status.sas {
+        let of = |list: &'_ [SaStatus], spi| list.iter().find(|known| known.spi.get() == spi).cloned();
+        direction(page, "Received", sa.inbound, of(&pair.inbound, sa.inbound).as_ref());
+        direction(page, "Sent", sa.outbound, of(&pair.outbound, sa.outbound).as_ref());
+    }
 }
 
 fn direction(page: &mut Page, name: &str, spi: u32, sa: Option<&SaStatus>) {

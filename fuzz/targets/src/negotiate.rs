@@ -21,7 +21,7 @@ fn rules(octet: u8) -> Rules {
         2 => LifetimeRule::Strict,
         _ => LifetimeRule::Exact,
     };
-    Rules { order, lifetime, shortest: Lifetime::default() }
+    Rules { order, lifetime, shortest: Lifetime::default(), longest: Lifetime::default() }
 }
 
 fn bounded(refusals: &Refusals) {

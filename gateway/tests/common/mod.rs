@@ -27,6 +27,7 @@ pub struct Side {
     pub remote_identity: Option<RemoteIdentity>,
     pub lifetime: Duration,
     pub ike_lifetime: Duration,
+    pub kilobytes: Option<u64>,
 }
 
 impl Side {
@@ -40,6 +41,7 @@ impl Side {
             remote_identity: None,
             lifetime: Duration::from_secs(3_600),
             ike_lifetime: Duration::from_secs(28_800),
+            kilobytes: None,
         }
     }
 
@@ -54,8 +56,11 @@ impl Side {
     }
 
     pub fn config(self) -> Config {
-        let child =
+        let mut child =
             PolicyConfig::new("net").local(subnet(self.lan)).remote(subnet(self.far_lan)).lifetime(self.lifetime);
+        if let Some(kilobytes) = self.kilobytes {
+            child = child.kilobytes(kilobytes);
+        }
         let mut connection = ConnectionConfig::new("office")
             .local(IpAddr::from(self.local))
             .peer(self.peer)
@@ -89,6 +94,8 @@ pub struct Lans {
     /// Whether nobody answers echo requests.
     pub silent: bool,
     pub bypassed: Vec<(NodeId, Vec<u8>)>,
+    /// Answers to senders on this side.
+    pub answers: Vec<(NodeId, Vec<u8>)>,
     pub events: Vec<(Instant, NodeId, Event)>,
     pub key_lines: usize,
 }
@@ -107,6 +114,7 @@ impl Handler<Gateway> for Lans {
             }
             Action::Bypass(packet) => self.bypassed.push((node, packet.to_vec())),
             Action::Event(event) => self.events.push((now, node, event)),
+            Action::Reply(packet) => self.answers.push((node, packet.to_vec())),
             Action::KeyLog(_) => self.key_lines += 1,
             other => panic!("{other:?}"),
         }

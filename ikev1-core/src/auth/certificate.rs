@@ -1,4 +1,6 @@
 use super::{KeyError, RsaVerifyingKey, pem};
+use crate::action::VerifyCertificate;
+use crate::command::Command;
 use crate::crypto::HashAlgorithm;
 use crate::identity::Identity;
 use alloc::boxed::Box;
@@ -13,8 +15,7 @@ use rustls_pki_types::{
 use thiserror::Error;
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter};
 use x509_cert::Certificate;
-use x509_cert::der::asn1::AnyRef;
-use x509_cert::der::{Decode, Encode, Tag, Tagged};
+use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{KeyUsage, SubjectAltName};
 
@@ -22,7 +23,7 @@ use x509_cert::ext::pkix::{KeyUsage, SubjectAltName};
 pub const MAX_CERTIFICATES: usize = 16;
 
 /// Octets of one certificate.
-pub const MAX_CERTIFICATE: usize = 16 * 1024;
+pub const MAX_CERTIFICATE: usize = crate::defaults::MAX_CERTIFICATE;
 
 /// Why a certificate does not prove an identity.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -165,11 +166,24 @@ impl TrustAnchors {
             allows(&authority, |usage| usage.key_cert_sign())?;
         }
         allows(&read, |usage| usage.digital_signature() || usage.non_repudiation())?;
-        if !names(&read, end_entity.subject(), identity)? {
+        if !names(&read, identity)? {
             return Err(CertificateError::Identity(identity.clone()));
         }
         let key = RsaVerifyingKey::from_der(&end_entity.subject_public_key_info())?;
         Ok(VerifiedCertificate { key, identity: identity.clone() })
+    }
+}
+
+impl TrustAnchors {
+    /// Answers the question of an endpoint at a time, in seconds since 1970: the command for it, and why if
+    /// the certificates are not trusted.
+    pub fn answer(&self, question: &VerifyCertificate, unix_seconds: u64) -> (Command, Option<CertificateError>) {
+        let certificates: Vec<&[u8]> = question.certificates.iter().map(Vec::as_slice).collect();
+        let (key, error) = match self.verify(&certificates, &question.identity, unix_seconds) {
+            Ok(verified) => (Some(verified.key), None),
+            Err(error) => (None, Some(error)),
+        };
+        (Command::CertificateVerdict { ticket: question.ticket, key }, error)
     }
 }
 
@@ -205,7 +219,8 @@ fn allows(certificate: &Certificate, fits: impl Fn(&KeyUsage) -> bool) -> Result
 
 /// Returns whether the certificate names the identity (RFC 4945 §5.1.3.6): a distinguished name as its
 /// subject, any other among its alternative names, without wildcards.
-fn names(certificate: &Certificate, subject: &[u8], identity: &Identity) -> Result<bool, CertificateError> {
+fn names(certificate: &Certificate, identity: &Identity) -> Result<bool, CertificateError> {
+    let subject = certificate.tbs_certificate().subject().to_der().ok().map(Identity::DistinguishedName);
     let alternative = certificate.tbs_certificate().get_extension::<SubjectAltName>();
     let alternative = alternative.map_err(|_| CertificateError::Malformed)?;
     let alternative = alternative.map(|(_, names)| names.0).unwrap_or_default();
@@ -223,9 +238,7 @@ fn names(certificate: &Certificate, subject: &[u8], identity: &Identity) -> Resu
         Identity::Address(IpAddr::V6(wanted)) => {
             any(&|name| matches!(name, GeneralName::IpAddress(octets) if octets.as_bytes() == wanted.octets()))
         }
-        Identity::DistinguishedName(wanted) => {
-            AnyRef::from_der(wanted).is_ok_and(|wanted| wanted.tag() == Tag::Sequence && wanted.value() == subject)
-        }
+        Identity::DistinguishedName(_) => subject.is_some_and(|subject| subject.matches(identity)),
         Identity::KeyId(_) => false,
     })
 }

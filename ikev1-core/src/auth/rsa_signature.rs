@@ -9,6 +9,9 @@ use rsa::traits::PublicKeyParts;
 use rsa::{Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
 use thiserror::Error;
 
+/// The shortest modulus in bits: below it a hash of 64 octets hardly fits.
+const LEAST_BITS: u32 = 1_024;
+
 /// Why a key could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -19,8 +22,8 @@ pub enum KeyError {
     /// The text holds other documents than the one looked for.
     #[error("no such document in the PEM text")]
     NoSuchDocument,
-    /// The octets are no RSA key that can be used: a modulus of 1024 to 8192 bits, two primes, a public
-    /// exponent below 2^33.
+    /// The octets are no RSA key that can be used: a modulus of 1024 to 8192 bits, two primes, an odd
+    /// public exponent from 3 to 2^33.
     #[error("not a usable RSA key")]
     NotRsa,
 }
@@ -57,6 +60,7 @@ impl RsaSigningKey {
         RsaPrivateKey::from_pkcs8_der(der)
             .ok()
             .or_else(|| RsaPrivateKey::from_pkcs1_der(der).ok())
+            .filter(|key| key.n().as_ref().bits_vartime() >= LEAST_BITS)
             .map(Self)
             .ok_or(KeyError::NotRsa)
     }
@@ -106,6 +110,7 @@ impl RsaVerifyingKey {
         RsaPublicKey::from_public_key_der(der)
             .ok()
             .or_else(|| RsaPublicKey::from_pkcs1_der(der).ok())
+            .filter(|key| key.n().as_ref().bits_vartime() >= LEAST_BITS)
             .map(Self)
             .ok_or(KeyError::NotRsa)
     }

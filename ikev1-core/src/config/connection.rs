@@ -1,8 +1,11 @@
 use crate::auth::{Authentication, PreSharedKey, RemoteKey};
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
+use crate::fragment::Fragmentation;
 use crate::identity::Identity;
-use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
+use crate::plan::{
+    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, PolicyPlan, RemoteIdentity, RetryAttempts,
+};
 use crate::proposal::Phase1Transform;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -11,7 +14,10 @@ use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Backoff, Schedule};
 
-use super::{LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, PolicyConfig, check_name, setters, within, wrong};
+use super::{
+    AddressSource, LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, ModeConfig, PolicyConfig, Xauth, check_name, setters,
+    within, wrong,
+};
 
 /// One connection: the peer, how both prove who they are, and the traffic to protect.
 #[derive(Debug)]
@@ -37,16 +43,24 @@ pub struct ConnectionConfig {
     dead_peer: DeadPeerAction,
     nat_traversal: bool,
     force_encapsulation: bool,
+    fragmentation: Fragmentation,
+    fragment_size: u16,
     keepalive: Duration,
     initial_contact: bool,
     send_deletes: bool,
     send_notifies: bool,
     trust_unprotected_errors: bool,
     children_end_with_ike: bool,
+    commit_bit: bool,
+    phase2_limit: Option<u32>,
+    retry_attempts: RetryAttempts,
+    extend_while_used: bool,
     soft_per_mille: (u32, u32),
     jitter_per_mille: u32,
     weak: bool,
     policies: Vec<PolicyConfig>,
+    xauth: Option<Xauth>,
+    mode_config: Option<ModeConfig>,
 }
 
 impl ConnectionConfig {
@@ -74,16 +88,24 @@ impl ConnectionConfig {
             dead_peer: DeadPeerAction::Clear,
             nat_traversal: true,
             force_encapsulation: false,
+            fragmentation: Fragmentation::default(),
+            fragment_size: defaults::FRAGMENT_SIZE,
             keepalive: defaults::NAT_KEEPALIVE,
             initial_contact: true,
             send_deletes: true,
             send_notifies: true,
             trust_unprotected_errors: false,
             children_end_with_ike: false,
+            commit_bit: false,
+            phase2_limit: None,
+            retry_attempts: RetryAttempts::Times(0),
+            extend_while_used: false,
             soft_per_mille: (defaults::INITIATOR_SOFT_PER_MILLE, defaults::RESPONDER_SOFT_PER_MILLE),
             jitter_per_mille: defaults::SOFT_JITTER_PER_MILLE,
             weak: false,
             policies: Vec::new(),
+            xauth: None,
+            mode_config: None,
         }
     }
 
@@ -131,6 +153,10 @@ impl ConnectionConfig {
         nat_traversal(nat_traversal: bool);
         /// Sets whether ESP goes in UDP even without a NAT.
         force_encapsulation(force_encapsulation: bool);
+        /// Sets how far this end takes part in IKE fragmentation.
+        fragmentation(fragmentation: Fragmentation);
+        /// Sets the longest IP datagram that an IKE message travels in whole, 128 to 65535 octets.
+        fragment_size(fragment_size: u16);
         /// Sets how often a NAT mapping is kept open, 1 to 3600 s.
         keepalive(keepalive: Duration);
         /// Sets whether INITIAL-CONTACT is sent with the first SA to a peer.
@@ -143,12 +169,27 @@ impl ConnectionConfig {
         dangerously_trust_unprotected_errors(trust_unprotected_errors: bool);
         /// Sets whether IPsec SAs end when the peer deletes their ISAKMP SA.
         children_end_with_ike(children_end_with_ike: bool);
+        /// Sets whether, as responder, this end has the initiator wait until it confirms a pair of IPsec SAs.
+        commit_bit(commit_bit: bool);
+        /// Sets how many quick modes one ISAKMP SA carries before it is renewed, 1 to 1024; without it any
+        /// number.
+        phase2_limit(phase2_limit: u32);
+        /// Sets how often an exchange that this end started is tried again after it failed, 0 to 16 times or
+        /// without end; the peer must be at one address.
+        retry_attempts(retry_attempts: RetryAttempts);
+        /// Sets whether the ISAKMP SA of a peer without a fixed address lives on while traffic comes under it,
+        /// a minute at a time, instead of being renewed by this end.
+        extend_while_used(extend_while_used: bool);
         /// Sets the parts of a life, in thousandths, after which its initiator and its responder renew it.
         soft_per_mille(soft_per_mille: (u32, u32));
         /// Sets the largest random part of a life, in thousandths, taken off the soft limit.
         jitter_per_mille(jitter_per_mille: u32);
         /// Allows weak algorithms (DES, MD5, MODP 768 and 1024), which old routers need.
         dangerously_allow_weak_algorithms(weak: bool);
+        /// Sets that a user must prove who he is after phase 1, and on which side he sits.
+        xauth(xauth: Xauth);
+        /// Sets that the client of the two ends is given its address, and which end that is.
+        mode_config(mode_config: ModeConfig);
     }
 
     /// Sets that both ends hold this key.
@@ -172,12 +213,34 @@ impl ConnectionConfig {
             return Err(wrong(&field("authentication"), ConfigProblem::Missing));
         };
         check_authentication(&authentication, self.weak, field)?;
+        // Hybrid authentication proves one end only; XAUTH proves the other, or nothing does.
+        let conflict = match (&authentication, &self.xauth) {
+            (Authentication::HybridGateway(_), None | Some(Xauth::Client(_))) => {
+                Some("the gateway of hybrid authentication must ask for the user")
+            }
+            (Authentication::HybridClient(_), None | Some(Xauth::Server(_))) => {
+                Some("the client of hybrid authentication must be the user")
+            }
+            (Authentication::HybridGateway(_), Some(Xauth::Server(_)))
+            | (Authentication::HybridClient(_), Some(Xauth::Client(_)))
+            | (Authentication::PreSharedKey(_) | Authentication::RsaSignature { .. }, _) => None,
+        };
+        if let Some(conflict) = conflict {
+            return Err(wrong(&field("xauth"), ConfigProblem::Conflict(conflict)));
+        }
         within(&field("peer_port"), self.peer_port.into(), 1..=65_535)?;
         within(&field("peer_nat_t_port"), self.peer_nat_t_port.into(), 1..=65_535)?;
         if let (Peer::Address(peer), Some(local)) = (self.peer, self.local)
             && peer.is_ipv4() != local.is_ipv4()
         {
             return Err(wrong(&field("local"), ConfigProblem::Family));
+        }
+        if let Peer::Subnet { address, prefix } = self.peer {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            within(&field("peer"), prefix.into(), 0..=bits)?;
+            if self.local.is_some_and(|local| local.is_ipv4() != address.is_ipv4()) {
+                return Err(wrong(&field("local"), ConfigProblem::Family));
+            }
         }
         within(&field("phase1"), self.phase1.len() as u64, 1..=MAX_TRANSFORMS)?;
         for transform in &self.phase1 {
@@ -210,9 +273,21 @@ impl ConnectionConfig {
         })?;
         within(&field("delete_delay"), self.delete_delay.as_secs(), 0..=30)?;
         within(&field("dpd_idle"), self.dpd_idle.as_secs(), 1..=86_400)?;
+        within(&field("fragment_size"), self.fragment_size.into(), 128..=65_535)?;
         within(&field("keepalive"), self.keepalive.as_secs(), 1..=3_600)?;
         for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
             within(&field("soft_per_mille"), part.into(), 100..=999)?;
+        }
+        if let RetryAttempts::Times(times) = self.retry_attempts {
+            within(&field("retry_attempts"), times.into(), 0..=16)?;
+        }
+        let retries = self.retry_attempts != RetryAttempts::Times(0);
+        if retries && !matches!(self.peer, Peer::Address(_)) {
+            let conflict = ConfigProblem::Conflict("only a peer at one address can be tried again");
+            return Err(wrong(&field("retry_attempts"), conflict));
+        }
+        if let Some(limit) = self.phase2_limit {
+            within(&field("phase2_limit"), limit.into(), 1..=1_024)?;
         }
         within(&field("jitter_per_mille"), self.jitter_per_mille.into(), 0..=99)?;
         if self.force_encapsulation && !self.nat_traversal {
@@ -221,15 +296,34 @@ impl ConnectionConfig {
         }
         let remote_identity = self.remote_identity.unwrap_or(match self.peer {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
-            Peer::Any => RemoteIdentity::Anyone,
+            Peer::Subnet { .. } | Peer::Any => RemoteIdentity::Anyone,
         });
+        if let Some(xauth) = &self.xauth {
+            xauth.check(&name)?;
+        }
+        if let Some(mode_config) = &self.mode_config {
+            mode_config.check(&name)?;
+        }
+        let client_side = match &self.mode_config {
+            None => None,
+            Some(ModeConfig::Client(_)) => Some(Dynamic::Local),
+            Some(ModeConfig::Server(server)) => {
+                Some(Dynamic::Remote).filter(|_| server.addresses != AddressSource::None)
+            }
+        };
         within(&field("policies"), self.policies.len() as u64, 0..=MAX_POLICIES)?;
         let mut policies: Vec<PolicyPlan> = Vec::new();
         for policy in self.policies {
             if policies.iter().any(|other| other.name == policy.name) {
                 return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
             }
-            policies.push(policy.build(&name, self.weak)?);
+            let peer = if let Peer::Address(peer) = self.peer { Some(peer) } else { None };
+            let policy = policy.build(&name, (self.local, peer), self.weak)?;
+            if policy.dynamic != Dynamic::Neither && Some(policy.dynamic) != client_side {
+                let problem = ConfigProblem::Conflict("no mode_config gives the address of that side");
+                return Err(wrong(&format!("{name}.{}.dynamic", policy.name), problem));
+            }
+            policies.push(policy);
         }
         Ok(ConnectionPlan {
             peer: self.peer,
@@ -251,16 +345,24 @@ impl ConnectionConfig {
             dead_peer: self.dead_peer,
             nat_traversal: self.nat_traversal,
             force_encapsulation: self.force_encapsulation,
+            fragmentation: self.fragmentation,
+            fragment_size: self.fragment_size,
             keepalive: self.keepalive,
             initial_contact: self.initial_contact,
             send_deletes: self.send_deletes,
             send_notifies: self.send_notifies,
             trust_unprotected_errors: self.trust_unprotected_errors,
             children_end_with_ike: self.children_end_with_ike,
+            commit_bit: self.commit_bit,
+            phase2_limit: self.phase2_limit,
+            retry_attempts: self.retry_attempts,
+            extend_while_used: self.extend_while_used,
             soft_per_mille: self.soft_per_mille,
             jitter_per_mille: self.jitter_per_mille,
             weak: self.weak,
             policies,
+            xauth: self.xauth,
+            mode_config: self.mode_config,
             name,
         })
     }
@@ -285,6 +387,8 @@ fn check_authentication(
             return Err(wrong(&field("authentication.key"), ConfigProblem::Weak("an RSA key below 2048 bits".into())));
         }
         within(&field("authentication.chain"), credential.chain.len() as u64, 0..=MAX_CHAIN)?;
+        let octets = credential.chain.iter().map(Vec::len).sum::<usize>();
+        within(&field("authentication.chain"), octets as u64, 0..=defaults::MAX_CHAIN_OCTETS as u64)?;
         for certificate in &credential.chain {
             within(&field("authentication.chain"), certificate.len() as u64, 1..=defaults::MAX_CERTIFICATE as u64)?;
         }

@@ -12,19 +12,30 @@ use ipsec_wire::registry::{Doi, NotifyType, ProtocolId};
 /// This is the one table of failures and notifications: RFC 2408 §3.14.1, RFC 2409 §5.
 pub(crate) const fn notify_of(failure: &Failure) -> Option<NotifyType> {
     Some(match failure {
-        Failure::NoProposalChosen | Failure::AnswerNotOffered(_) => NotifyType::NO_PROPOSAL_CHOSEN,
+        Failure::NoProposalChosen | Failure::AnswerNotOffered(_) | Failure::AhBehindNat | Failure::Lifetime(_) => {
+            NotifyType::NO_PROPOSAL_CHOSEN
+        }
         Failure::KeyExchange | Failure::Nonce => NotifyType::INVALID_KEY_INFORMATION,
-        Failure::ProbablyWrongKey | Failure::Malformed => NotifyType::PAYLOAD_MALFORMED,
+        Failure::ProbablyWrongKey | Failure::Malformed | Failure::OriginalAddress => NotifyType::PAYLOAD_MALFORMED,
         Failure::AuthenticationFailed | Failure::WrongIdentity | Failure::NoKey => NotifyType::AUTHENTICATION_FAILED,
-        Failure::BadIdentity | Failure::NoPolicy | Failure::SelectorsChanged => NotifyType::INVALID_ID_INFORMATION,
+        Failure::CertificateRefused | Failure::WrongSignature | Failure::WeakKey(_) | Failure::NoVerdict => {
+            NotifyType::AUTHENTICATION_FAILED
+        }
+        Failure::BadIdentity | Failure::NoPolicy | Failure::SelectorsChanged | Failure::NotTheEnds => {
+            NotifyType::INVALID_ID_INFORMATION
+        }
         Failure::Timeout { .. }
+        | Failure::Signing
         | Failure::HalfOpenTimeout
         | Failure::RefusedByPeer(_)
         | Failure::NoSpi
         | Failure::Limit
         | Failure::IkeSaGone
         | Failure::Closed
-        | Failure::PeerDead => return None,
+        | Failure::PeerDead
+        | Failure::UserRefused
+        | Failure::UserTimeout
+        | Failure::NoAddress => return None,
     })
 }
 
@@ -38,6 +49,11 @@ pub(crate) fn about_isakmp(notify_type: NotifyType, cookies: Cookies, data: Vec<
 pub(crate) fn about_child(notify_type: NotifyType, protocol: ProtocolId, spi: u32) -> Chain {
     let spi = spi.to_be_bytes().to_vec();
     one(Notification { doi: Doi::IPSEC, protocol, notify_type, spi, data: Vec::new() })
+}
+
+/// Returns the chain of CONNECTED: the pair with this inbound SPI is in force, RFC 2408 §3.1.
+pub(crate) fn connected(protocol: ProtocolId, inbound_spi: u32) -> Chain {
+    about_child(NotifyType::CONNECTED, protocol, inbound_spi)
 }
 
 fn one(notification: Notification<Vec<u8>>) -> Chain {

@@ -3,15 +3,16 @@ use crate::event::Event;
 use crate::flight::Answered;
 use crate::identity::Identity;
 use crate::machine::Endpoint;
-use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
-use crate::machine::receive::Incoming;
+use crate::machine::judge::{CameTo, Claimed};
+use crate::machine::phase1::{Taken, credential, found_nat, local_identity, suspect, wanted_identity};
+use crate::machine::receive::{Arrived, Incoming};
 use crate::machine::sa::{Core, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::negotiate::Refusals;
+use crate::phase1::proof::Proof;
 use crate::phase1::{self, aggressive::initiator};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use alloc::boxed::Box;
-use alloc::format;
 use drive::{Instant, Verdict};
 use ipsec_wire::isakmp::{Chain, Payloads};
 
@@ -40,7 +41,7 @@ impl Endpoint {
         let Some(connection) = self.plan.shared(core.connection) else {
             return (Some(core.with(Phase::SaKeSent(state))), Err(DropReason::NoConnection));
         };
-        let mut checked = match state.check(&connection, incoming.cookies, core.path, payloads) {
+        let (checked, proof) = match state.check(&connection, incoming.cookies, core.path, payloads) {
             Ok(checked) => checked,
             Err(why) => {
                 if why.drop == DropReason::WrongHash && core.suspicion.is_none() {
@@ -52,9 +53,33 @@ impl Endpoint {
                 return suspect(core, Phase::SaKeSent(state), why);
             }
         };
-        self.table.set_cookies(&mut core, incoming.cookies);
+        let (arrived, checked) = (incoming.arrived(), Box::new(checked));
+        match proof {
+            Proof::Known => self.aggressive_2_proven(now, core, state, &arrived, checked),
+            Proof::Claimed(claim) => {
+                let came_to = CameTo::SaKeSent(state, checked);
+                let connection = core.connection;
+                self.judge(now, core, Claimed { connection, arrived, claim, came_to })
+            }
+        }
+    }
+
+    /// The responder has proven who it is: message 3 goes out if that is whom this end wants.
+    pub(super) fn aggressive_2_proven(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        state: Box<initiator::SaKeSent>,
+        arrived: &Arrived,
+        mut checked: Box<initiator::Authenticated>,
+    ) -> (Option<IkeSa>, Taken) {
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return (Some(core.with(Phase::SaKeSent(state))), Err(DropReason::NoConnection));
+        };
+        self.table.set_cookies(&mut core, arrived.cookies);
         core.request = None;
         core.capabilities = checked.capabilities;
+        self.agree_on_parts(&core, &connection);
         core.nat = found_nat(checked.nat, &connection);
         self.event(Event::Phase1Negotiated {
             ike_sa: core.id,
@@ -66,19 +91,25 @@ impl Endpoint {
         if let Some(wanted) = wanted_identity(&connection, core.path)
             && !wanted.matches(&checked.peer)
         {
-            self.peer_not_wanted(&core, &connection, Some(checked.peer), Failure::WrongIdentity);
-            self.refuse_responder(&core, checked.keys.isakmp(), &checked.iv);
+            self.peer_not_wanted(&core, &connection, Some(checked.peer.clone()), Failure::WrongIdentity);
+            self.refuse_peer(&core, checked.keys.isakmp(), &checked.iv, true);
             self.fail_phase1(core.with(Phase::SaKeSent(state)), Failure::WrongIdentity);
             return (None, Err(DropReason::Refused));
         }
         self.move_to_nat_t(&mut core, &connection);
         let first_contact = self.is_first_contact(&core, &connection);
-        let chain = state.message_3(&checked, &connection, core.path, first_contact);
+        let chain = match state.message_3(&checked, &connection, core.path, first_contact, &mut *self.rng) {
+            Ok(chain) => chain,
+            Err(_) => {
+                self.fail_phase1(core.with(Phase::SaKeSent(state)), Failure::Signing);
+                return (None, Err(DropReason::Refused));
+            }
+        };
         self.tell_nat(&core);
         let name = Name::phase1(Phase1Mode::Aggressive, 3);
         let transmit = self.sealed(core.envelope(), name, &chain, checked.keys.isakmp(), &mut checked.iv);
         self.send(transmit.clone());
-        core.answered = Some(Answered::new(incoming.fingerprint, Some(transmit)));
+        core.answered = Some(Answered::new(arrived.fingerprint, Some(transmit)));
         (Some(self.establish(now, core, &connection, checked.commit())), Ok(Verdict::Accepted))
     }
 
@@ -96,7 +127,7 @@ impl Endpoint {
             path: core.path,
             peer,
             wanted: wanted_identity(connection, core.path),
-            credential: format!("pre-shared key of {}", connection.name),
+            credential: credential(connection),
             failure,
         });
     }

@@ -7,13 +7,15 @@ use crate::identity::Identity;
 use crate::ids::{ConnectionId, IkeSaId, Role};
 use crate::keys::NextIv;
 use crate::machine::Endpoint;
+use crate::machine::judge::{CameTo, Claimed};
 use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
-use crate::machine::receive::Incoming;
+use crate::machine::receive::{Arrived, Incoming};
 use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
+use crate::phase1::proof::Proof;
 use crate::phase1::{self, aggressive::responder};
-use crate::plan::{ConnectionPlan, Peer, Phase1Mode, RemoteIdentity};
+use crate::plan::{ConnectionPlan, Phase1Mode, RemoteIdentity};
 use crate::refused::Refused;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection, Row};
@@ -21,6 +23,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use drive::{Instant, Path, Verdict};
 use ipsec_wire::isakmp::{Body, Payloads};
 use nat_t::float::Ports;
@@ -58,6 +61,7 @@ impl Endpoint {
             Err(Some((id, why))) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
             Err(None) => return Err(DropReason::NoConnection),
         };
+        self.may_exponentiate(now, incoming.path, &connection)?;
         let agreed = match offer.agree(&connection, &mut *self.rng) {
             Ok(agreed) => agreed,
             Err(why) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
@@ -85,10 +89,11 @@ impl Endpoint {
         });
         let mut core = Core::new(now, (ike_sa, Role::Responder, Phase1Mode::Aggressive, id), cookies, path);
         core.capabilities = offer.capabilities;
+        self.agree_on_parts(&core, &connection);
         core.budget.received(incoming.length);
-        if takes_identity {
+        if takes_identity && psk.is_some() {
             self.event(Event::KeyHashExposed { ike_sa, connection: id, path, peer: peer.clone() });
-        } else {
+        } else if !takes_identity {
             core.suspicion = Some(Failure::NoKey);
             self.event(Event::AuthenticationFailed {
                 ike_sa,
@@ -101,13 +106,23 @@ impl Endpoint {
             });
         }
         let ours = local_identity(&connection, path);
-        let (state, chain) =
-            responder::SaKeAuthSent::start(offer, agreed, &connection, psk, (peer, &ours), (cookies, path));
+        let ends = (peer, &ours);
+        let made =
+            responder::SaKeAuthSent::start(offer, agreed, &connection, psk, ends, (cookies, path), &mut *self.rng);
+        let (state, chain) = match made {
+            Ok(made) => made,
+            Err(why) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
+        };
         self.log_isakmp_key(cookies, state.keys.isakmp());
         let transmit = self.clear(core.envelope(), Name::phase1(Phase1Mode::Aggressive, 2), &chain);
         let mut request = Request::new(transmit.clone(), connection.backoff);
         let gap = request.gap().unwrap_or_default().min(self.plan.half_open_timeout);
         core.request = Some(request);
+        // Certificates are longer than a small multiple of message 1; where the plan allows this mode with
+        // signatures, they are sent once for each message 1 that is new.
+        if psk.is_none() {
+            core.budget.grant(self.octets_on_wire(&transmit));
+        }
         let reply = self.reply(&mut core, transmit);
         core.answered = Some(Answered::new(incoming.fingerprint, reply));
         self.timers.set(TimerKey::Phase1(ike_sa), now + gap);
@@ -115,8 +130,8 @@ impl Endpoint {
         Ok(Verdict::Accepted)
     }
 
-    /// Finds the connection for an identity: fixed peers before any, and within each those that name
-    /// the identity before those that take anyone.
+    /// Finds the connection for an identity: those that name the peer's address most closely first, and
+    /// among those as close the ones that name the identity before those that take anyone.
     ///
     /// # Errors
     /// The first connection that would have answered and why it did not, `None` if there is none.
@@ -138,8 +153,8 @@ impl Endpoint {
         let names = |connection: &ConnectionPlan| connection.remote_identity != RemoteIdentity::Anyone;
         let mut ranked: Vec<(bool, ConnectionId, Arc<ConnectionPlan>)> =
             candidates.into_iter().map(|(id, connection)| (takes(&connection), id, connection)).collect();
-        // The sort is stable, so fixed peers stay before any.
-        ranked.sort_by_key(|(takes, _, connection)| (!*takes, connection.peer == Peer::Any, !names(connection)));
+        let closeness = |connection: &ConnectionPlan| Reverse(connection.peer.closeness(path.remote.ip()));
+        ranked.sort_by_key(|(takes, _, connection)| (!*takes, closeness(connection), !names(connection)));
         let mut refused = None;
         for (takes_identity, id, connection) in ranked {
             match responder::check_offer(&connection, payloads) {
@@ -161,35 +176,68 @@ impl Endpoint {
     pub(super) fn on_aggressive_3(
         &mut self,
         now: Instant,
-        mut core: Core,
-        mut state: Box<responder::SaKeAuthSent>,
+        core: Core,
+        state: Box<responder::SaKeAuthSent>,
         incoming: &Incoming<'_>,
         row: &Row,
     ) -> (Option<IkeSa>, Taken) {
         let Some(connection) = self.plan.shared(core.connection) else {
             return (Some(core.with(Phase::SaKeAuthSent(state))), Err(DropReason::NoConnection));
         };
-        let (authenticated, next_iv) = match self.read_aggressive_3(&core, &state, incoming, row) {
+        let arrived = incoming.arrived();
+        let ((authenticated, proof), next_iv) = match self.read_aggressive_3(&core, &connection, &state, incoming, row)
+        {
             Ok(checked) => checked,
             Err(why) if matches!(why.drop, DropReason::PayloadSet) => {
                 return suspect(core, Phase::SaKeAuthSent(state), why);
             }
             Err(why) => {
                 let peer = Some(state.peer.clone());
-                return self.refuse_proof(core, Phase::SaKeAuthSent(state), peer, incoming, why);
+                return self.refuse_proof(core, Phase::SaKeAuthSent(state), peer, &arrived, why);
             }
         };
-        // From here on the peer has proven that it knows the key.
+        match proof {
+            Proof::Known => self.aggressive_3_proven(now, core, state, &arrived, next_iv, authenticated),
+            Proof::Claimed(claim) => {
+                let came_to = CameTo::SaKeAuthSent(state, next_iv, authenticated);
+                let connection = core.connection;
+                self.judge(now, core, Claimed { connection, arrived, claim, came_to })
+            }
+        }
+    }
+
+    /// The initiator has proven who it is: phase 1 is done if the connection takes it.
+    pub(super) fn aggressive_3_proven(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        mut state: Box<responder::SaKeAuthSent>,
+        arrived: &Arrived,
+        next_iv: Option<NextIv>,
+        authenticated: responder::Authenticated,
+    ) -> (Option<IkeSa>, Taken) {
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return (Some(core.with(Phase::SaKeAuthSent(state))), Err(DropReason::NoConnection));
+        };
         if let Some(next_iv) = next_iv {
             state.iv.commit(next_iv);
         }
-        core.path = incoming.path;
+        core.path = arrived.path;
         core.nat = found_nat(authenticated.nat, &connection);
+        if let Some(wanted) = wanted_identity(&connection, core.path)
+            && !wanted.matches(&state.peer)
+        {
+            // Only signatures come here: without its key no peer proves the identity that nobody wants.
+            self.peer_not_wanted(&core, &connection, Some(state.peer.clone()), Failure::WrongIdentity);
+            self.refuse_peer(&core, state.keys.isakmp(), &state.iv, true);
+            self.fail_phase1(core.with(Phase::SaKeAuthSent(state)), Failure::WrongIdentity);
+            return (None, Err(DropReason::Refused));
+        }
         core.request = None;
         core.suspicion = None;
         self.table.no_longer_half_open(core.origin.ip());
         self.tell_nat(&core);
-        core.answered = Some(Answered::new(incoming.fingerprint, None));
+        core.answered = Some(Answered::new(arrived.fingerprint, None));
         let proven = state.commit(&authenticated);
         (Some(self.establish(now, core, &connection, proven)), Ok(Verdict::Accepted))
     }
@@ -198,10 +246,12 @@ impl Endpoint {
     fn read_aggressive_3(
         &mut self,
         core: &Core,
+        connection: &ConnectionPlan,
         state: &responder::SaKeAuthSent,
         incoming: &Incoming<'_>,
         row: &Row,
-    ) -> Result<(responder::Authenticated, Option<NextIv>), Refused> {
+    ) -> Result<((responder::Authenticated, Proof), Option<NextIv>), Refused> {
+        let authentication = &connection.authentication;
         let ports = Ports { ike: self.plan.ike_port, nat_t: self.plan.nat_t_port };
         let locals = ports.both(incoming.path.local);
         let remote = incoming.path.remote;
@@ -209,7 +259,7 @@ impl Endpoint {
         match incoming.body {
             Body::Clear(payloads) => {
                 transition::admit(row, Protection::Clear, payloads.iter().map(|payload| payload.payload_type()))?;
-                let authenticated = state.check(&locals, remote, &payloads, false)?;
+                let authenticated = state.check(authentication, &locals, remote, &payloads, false)?;
                 let from = core.envelope();
                 self.trace(Direction::Inbound, from, name, &payloads, Protection::Clear, incoming.length);
                 Ok((authenticated, None))
@@ -220,7 +270,7 @@ impl Endpoint {
                 // What decrypts to a wrong set of payloads decrypted to garbage.
                 transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
                     .map_err(|_| DropReason::DecryptFailed)?;
-                let authenticated = state.check(&locals, remote, &payloads, true)?;
+                let authenticated = state.check(authentication, &locals, remote, &payloads, true)?;
                 let from = core.envelope();
                 self.trace(Direction::Inbound, from, name, &payloads, Protection::Encrypted, incoming.length);
                 Ok((authenticated, Some(opened.next_iv())))
@@ -228,13 +278,13 @@ impl Endpoint {
         }
     }
 
-    /// The peer goes on to phase 2 while its message 3 is missing: that was lost, so message 2 goes out
+    /// The peer goes on while its message 3 is missing: that was lost, so message 2 goes out
     /// again and brings it back.
     pub(super) fn message_3_is_missing(&mut self, sa: &mut IkeSa, incoming: &Incoming<'_>) {
         if !matches!(sa.phase, Phase::SaKeAuthSent(_)) {
             return;
         }
-        sa.core.budget.received(incoming.length);
+        sa.core.budget.received(incoming.received);
         if let Some(transmit) = sa.core.request.as_ref().map(|request| request.transmit().clone()) {
             let _ = self.reply(&mut sa.core, transmit);
         }

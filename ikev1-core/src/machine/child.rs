@@ -1,9 +1,10 @@
-use crate::action::{Encapsulation, Lifetimes, RemoveReason, RemoveSa};
+use crate::action::{Encapsulation, Lifetimes, OriginalAddresses, RemoveReason, RemoveSa, SpiPair};
 use crate::crypto::DhGroup;
 use crate::ids::{ChildId, IkeSaId, PolicyId, Role};
 use crate::machine::sa::PeerKey;
-use crate::proposal::{Mode, Protection};
+use crate::proposal::Mode;
 use crate::selector::TrafficSelector;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use drive::Instant;
 
@@ -15,9 +16,9 @@ pub(crate) struct Child {
     pub(crate) policy: PolicyId,
     pub(crate) peer: PeerKey,
     pub(crate) role: Role,
-    pub(crate) inbound_spi: u32,
-    pub(crate) outbound_spi: u32,
-    pub(crate) protection: Protection,
+    /// Its protocols, in the order in which they are applied to an outbound packet.
+    pub(crate) sas: Vec<SpiPair>,
+    pub(crate) extended_sequence: bool,
     pub(crate) pfs: Option<DhGroup>,
     pub(crate) mode: Mode,
     pub(crate) encapsulation: Encapsulation,
@@ -25,6 +26,7 @@ pub(crate) struct Child {
     pub(crate) remote_end: IpAddr,
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
+    pub(crate) original: Option<OriginalAddresses>,
     pub(crate) lifetimes: Lifetimes,
     /// The places of the beginning and the end of its quick mode among everything that this end
     /// began and finished.
@@ -52,17 +54,16 @@ impl Child {
     /// The newer one is, unless their quick modes overlapped: then both ends started one at once, and
     /// the higher of the lower SPIs decides, which both ends know.
     pub(crate) fn prevails_over(&self, older: &Self) -> bool {
-        let low = |child: &Self| child.inbound_spi.min(child.outbound_spi);
+        let low = |child: &Self| child.sas.iter().map(|sa| sa.inbound.min(sa.outbound)).min();
         self.began > older.finished || low(self) > low(older)
     }
 
-    pub(crate) const fn removal(&self, reason: RemoveReason) -> RemoveSa {
+    pub(crate) fn removal(&self, reason: RemoveReason) -> RemoveSa {
         RemoveSa {
             child: self.id,
             connection: self.peer.connection,
             policy: self.policy,
-            inbound_spi: self.inbound_spi,
-            outbound_spi: self.outbound_spi,
+            sas: self.sas.clone(),
             reason,
         }
     }

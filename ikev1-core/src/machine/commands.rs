@@ -5,16 +5,17 @@ use crate::defaults;
 use crate::error::{CommandError, Failure};
 use crate::event::Event;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Role, Ticket};
-use crate::machine::Endpoint;
 use crate::machine::child::Child;
 use crate::machine::phase2::FIRST_SPI;
 use crate::machine::sa::{IkeSa, Quick, Waiting};
 use crate::machine::timers::TimerKey;
+use crate::machine::{Asked, Endpoint};
 use crate::plan::{ConnectionPlan, Peer};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use drive::{Instant, Path};
+use ipsec_wire::registry::ProtocolId;
 
 impl Endpoint {
     pub(super) fn command(&mut self, now: Instant, command: Command) -> Result<Handle, CommandError> {
@@ -67,6 +68,10 @@ impl Endpoint {
                 Ok(Handle::Done)
             }
             Command::ProvideSpi { ticket, spi } => self.provide_spi(now, ticket, spi),
+            Command::ProvideVerdict { ticket, verdict } => self.provide_verdict(now, ticket, verdict),
+            Command::ProvideAddress { ticket, address } => self.provide_address(now, ticket, address),
+            Command::ProvideAnswer { ticket, answer } => self.provide_answer(now, ticket, answer.as_deref()),
+            Command::CertificateVerdict { ticket, key } => self.certificate_verdict(now, ticket, key),
             Command::TrafficSeen { child } => {
                 let under = self.known_child(child)?;
                 if let Some(mut sa) = self.table.take(under) {
@@ -141,7 +146,7 @@ impl Endpoint {
     fn usable(&self, connection: ConnectionId) -> Option<IkeSaId> {
         let up = self.table.of_connection(connection).filter(|sa| sa.is_current()).last();
         let coming =
-            || self.table.of_connection(connection).find(|sa| sa.core.role == Role::Initiator && sa.up().is_none());
+            || self.table.of_connection(connection).find(|sa| sa.core.role == Role::Initiator && !sa.is_open());
         up.or_else(coming).map(|sa| sa.core.id)
     }
 
@@ -169,7 +174,12 @@ impl Endpoint {
     }
 
     /// Makes a pair of IPsec SAs for a policy, or returns the one that is being made.
-    fn acquire(&mut self, now: Instant, id: ConnectionId, policy: PolicyId) -> Result<ChildId, CommandError> {
+    pub(super) fn acquire(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        policy: PolicyId,
+    ) -> Result<ChildId, CommandError> {
         let waiting =
             |sa: &IkeSa| sa.core.waiting.iter().find(|waiting| waiting.policy == policy).map(|waiting| waiting.child);
         let found = self.table.of_connection(id).find_map(waiting);
@@ -195,7 +205,7 @@ impl Endpoint {
         self.quick_or_wait(now, ike_sa, policy, None)
     }
 
-    /// Starts a quick mode under an SA that is up, or lets it wait for one that is not.
+    /// Starts a quick mode under an SA that is open for it, or lets it wait for one that is not yet.
     pub(super) fn quick_or_wait(
         &mut self,
         now: Instant,
@@ -203,14 +213,16 @@ impl Endpoint {
         policy: PolicyId,
         replaces: Option<ChildId>,
     ) -> Result<ChildId, CommandError> {
-        let Some(mut sa) = self.table.take(ike_sa) else { return Err(CommandError::UnknownIkeSa(ike_sa)) };
-        if sa.up().is_none() && sa.core.waiting.len() >= defaults::MAX_WAITING_ACQUIRES {
+        let under = self.with_capacity(now, ike_sa).ok_or(CommandError::TooMany)?;
+        let Some(mut sa) = self.table.take(under) else { return Err(CommandError::UnknownIkeSa(ike_sa)) };
+        let is_open = sa.is_open();
+        if !is_open && sa.core.waiting.len() >= defaults::MAX_WAITING_ACQUIRES {
             self.table.put(sa);
             return Err(CommandError::TooMany);
         }
         let child = self.next_child_id();
         let waiting = Waiting { child, policy, replaces };
-        if sa.up().is_some() {
+        if is_open {
             self.start_quick(now, &mut sa, waiting);
         } else {
             count(&mut self.counters.acquire_queued);
@@ -223,13 +235,17 @@ impl Endpoint {
     }
 
     fn provide_spi(&mut self, now: Instant, ticket: Ticket, spi: Option<u32>) -> Result<Handle, CommandError> {
-        if let Some(reserved) = spi.filter(|spi| *spi < FIRST_SPI) {
+        let Some((ike_sa, Asked::Spi(message_id, protocol))) = self.tickets.get(&ticket).copied() else {
+            return Err(CommandError::UnknownTicket(ticket));
+        };
+        let last = if protocol == ProtocolId::IPCOMP { u32::from(u16::MAX) } else { u32::MAX };
+        if let Some(reserved) = spi.filter(|spi| !(FIRST_SPI..=last).contains(spi)) {
             return Err(CommandError::ReservedSpi(reserved));
         }
-        let (ike_sa, message_id) = self.tickets.remove(&ticket).ok_or(CommandError::UnknownTicket(ticket))?;
+        self.tickets.remove(&ticket);
         let Some(mut sa) = self.table.take(ike_sa) else { return Err(CommandError::UnknownTicket(ticket)) };
         match spi {
-            Some(spi) => self.with_spi(now, &mut sa, message_id, spi),
+            Some(spi) => self.with_spi(now, &mut sa, message_id, (protocol, spi)),
             None => self.fail_exchange(&mut sa, message_id, Failure::NoSpi),
         }
         self.table.put(sa);
@@ -244,6 +260,7 @@ impl Endpoint {
     }
 
     fn close_connection(&mut self, connection: ConnectionId) {
+        self.stop_retrying(connection);
         let children: Vec<ChildId> = self.table.children_of_connection(connection).map(|child| child.id).collect();
         for child in children {
             self.delete_child(child, RemoveReason::DeletedLocally);

@@ -8,7 +8,7 @@ use crate::keys::{IsakmpKeys, IvChain};
 use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
 use crate::machine::receive::Incoming;
-use crate::machine::sa::{Core, IkeSa, Phase, Quick};
+use crate::machine::sa::{Core, Exchange, IkeSa, Phase, Quick};
 use crate::machine::send::Name;
 use crate::message::{check_hash_1, hashed};
 use crate::state_name::StateName;
@@ -25,6 +25,8 @@ enum Item {
     AreYouThere(u32),
     Alive(u32),
     InitialContact,
+    /// CONNECTED under the message id of a quick mode.
+    Connected(u32),
     Notify(NotifyType, Option<u32>),
 }
 
@@ -52,7 +54,7 @@ impl Endpoint {
     pub(super) fn draw_message_id(&mut self, core: &Core) -> u32 {
         loop {
             let id = self.rng.next_u32();
-            if id != 0 && !core.exchanges.contains_key(&id) {
+            if id != 0 && !core.exchanges.contains_key(&id) && !core.transactions.contains_key(&id) {
                 return id;
             }
         }
@@ -112,7 +114,7 @@ impl Endpoint {
             Phase::SaSent(_) | Phase::KeSent(_) | Phase::SaRecv(_) | Phase::SaKeSent(_) => {
                 (Err(DropReason::NoKeys), false)
             }
-            Phase::KeRecv(_) => (Err(DropReason::Unexpected), false),
+            Phase::KeRecv(_) | Phase::Judging(..) => (Err(DropReason::Unexpected), false),
         };
         match checked {
             Ok(items) if up => self.act(now, sa, incoming, items),
@@ -124,6 +126,9 @@ impl Endpoint {
                 if matches!(sa.phase, Phase::AuthSent(_)) && reason == DropReason::DecryptFailed {
                     sa.core.suspicion = Some(Failure::ProbablyWrongKey);
                 }
+                // While message 3 of aggressive mode is awaited: a peer that sends more believes that phase 1
+                // is done, and the IV of what it sends is not known here.
+                self.message_3_is_missing(&mut sa, incoming);
                 self.table.put(sa);
                 Err(reason)
             }
@@ -144,7 +149,25 @@ impl Endpoint {
             return Err(DropReason::WrongSource);
         }
         let message_id = incoming.message_id();
-        let opened = self.open(incoming, body, keys, &phase1.for_message_id(message_id))?;
+        let read = self.read_items(sa, incoming, body, keys, &phase1.for_message_id(message_id));
+        // CONNECTED has the message id of its quick mode, and some peers go on with its IV chain too.
+        let waiting = |exchange: &&Exchange| matches!(exchange.state, Quick::WaitConnected(_));
+        match (&read, sa.core.exchanges.get(&message_id).filter(waiting)) {
+            (Err(_), Some(exchange)) => self.read_items(sa, incoming, body, keys, &exchange.iv),
+            _ => read,
+        }
+    }
+
+    fn read_items(
+        &mut self,
+        sa: &IkeSa,
+        incoming: &Incoming<'_>,
+        body: &[u8],
+        keys: &IsakmpKeys,
+        iv: &IvChain,
+    ) -> Result<Vec<Item>, DropReason> {
+        let message_id = incoming.message_id();
+        let opened = self.open(incoming, body, keys, iv)?;
         let payloads = opened.payloads()?;
         let row = transition::row(ExchangeType::INFORMATIONAL, Role::Responder, StateName::InfoIdle)
             .ok_or(DropReason::Unexpected)?;
@@ -164,7 +187,10 @@ impl Endpoint {
                 }
                 PayloadType::NOTIFICATION => {
                     let notification = Notification::parse(payload).map_err(|_| DropReason::Malformed)?;
-                    items.push(item_of(&notification));
+                    items.push(match notification.notify_type {
+                        NotifyType::CONNECTED => Item::Connected(message_id),
+                        _ => item_of(&notification),
+                    });
                 }
                 _ => {}
             }
@@ -176,7 +202,12 @@ impl Endpoint {
     fn act_in_phase1(&mut self, sa: IkeSa, items: Vec<Item>) -> Taken {
         let error = items.into_iter().find_map(|item| match item {
             Item::Notify(notify, _) if notify.0 < FIRST_STATUS => Some(notify),
-            Item::Notify(..) | Item::Delete(_) | Item::AreYouThere(_) | Item::Alive(_) | Item::InitialContact => None,
+            Item::Notify(..)
+            | Item::Connected(_)
+            | Item::Delete(_)
+            | Item::AreYouThere(_)
+            | Item::Alive(_)
+            | Item::InitialContact => None,
         });
         let Some(notify) = error else {
             self.table.put(sa);
@@ -214,7 +245,7 @@ impl Endpoint {
                 self.table.put(sa);
                 let mut removed = Vec::new();
                 for spi in spis {
-                    match peer.as_ref().and_then(|peer| self.table.with_outbound(spi, peer)) {
+                    match peer.as_ref().and_then(|peer| self.table.with_outbound(protocol, spi, peer)) {
                         Some(child) => {
                             removed.push(spi);
                             self.remove_child(child, RemoveReason::DeletedByPeer);
@@ -241,13 +272,24 @@ impl Endpoint {
                 self.table.put(sa);
             }
             Item::InitialContact => {
-                self.on_initial_contact(&sa);
+                match sa.up_mut() {
+                    // Who the peer is will be known when the user is; until then nothing of others ends.
+                    Some(up) if !up.session.is_open() => up.session.initial_contact = true,
+                    Some(_) | None => self.on_initial_contact(&sa),
+                }
+                self.table.put(sa);
+            }
+            Item::Connected(message_id) => {
+                let notify = NotifyType::CONNECTED;
+                self.event(Event::NotifyReceived { ike_sa: id, notify, protected: true, spi: None });
+                self.connected(now, &mut sa, message_id);
                 self.table.put(sa);
             }
             Item::Notify(notify, spi) => {
                 self.event(Event::NotifyReceived { ike_sa: id, notify, protected: true, spi });
                 if notify.0 < FIRST_STATUS {
                     self.on_refusal(&mut sa, notify, spi);
+                    self.start_waiting(now, &mut sa);
                 }
                 self.table.put(sa);
             }
@@ -280,18 +322,28 @@ impl Endpoint {
         }
     }
 
-    /// An error notification: it ends the quick mode it is about, if that is one this end started.
+    /// An error notification: it ends the quick mode it is about, or the pair that this end took for good.
     fn on_refusal(&mut self, sa: &mut IkeSa, notify: NotifyType, spi: Option<u32>) {
-        let waiting = |state: &Quick| if let Quick::WaitHashSaNonce(state) = state { Some(state.spi()) } else { None };
-        let ours: Vec<(u32, u32)> =
+        let waiting = |state: &Quick| match state {
+            Quick::WaitHashSaNonce(state) => Some(state.spis().iter().any(|(_, inbound)| spi == Some(inbound))), // Of message 2 the peer knows its own SPIs: those that this end would send to.
+            Quick::WaitHash(state) => Some(state.outbound.sas.iter().any(|(outbound, _)| spi == Some(*outbound))),
+            Quick::Starting(_) | Quick::SendingHashSaNonce(..) | Quick::WaitConnected(_) | Quick::Done => None,
+        };
+        let ours: Vec<(u32, bool)> =
             sa.core.exchanges.iter().filter_map(|(id, exchange)| Some((*id, waiting(&exchange.state)?))).collect();
-        let named = ours.iter().find(|(_, inbound)| spi == Some(*inbound));
+        let named = ours.iter().find(|(_, named)| *named);
         let found = match (named, ours.as_slice()) {
             (Some((id, _)), _) | (None, [(id, _)]) => Some(*id),
             (None, _) => None,
         };
         if let Some(message_id) = found {
             self.fail_exchange(sa, message_id, Failure::RefusedByPeer(notify.0));
+        } else if let (NotifyType::NO_PROPOSAL_CHOSEN, Some(spi), Some(peer)) = (notify, spi, sa.peer_key())
+            && let Some(child) = self.table.with_spi(spi, &peer)
+        {
+            // The peer could not install what both agreed on: it would drop all that is sent.
+            self.tell_child_end(sa, child);
+            self.remove_child(child, RemoveReason::Failed(Failure::RefusedByPeer(notify.0)));
         }
     }
 }

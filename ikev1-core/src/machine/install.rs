@@ -1,4 +1,4 @@
-use crate::action::{Action, Direction, Encapsulation, InstallSa, Lifetimes};
+use crate::action::{Action, Direction, Encapsulation, InstallSa, Lifetimes, ProtocolSa, SpiPair};
 use crate::counters::count;
 use crate::defaults;
 use crate::event::Event;
@@ -8,7 +8,7 @@ use crate::machine::child::Child;
 use crate::machine::sa::{Exchange, IkeSa};
 use crate::machine::timers::TimerKey;
 use crate::plan::ConnectionPlan;
-use crate::proposal::Lifetime;
+use crate::proposal::{Lifetime, Mode};
 use crate::quick::{Agreement, Half};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -24,7 +24,7 @@ impl Endpoint {
         connection: &ConnectionPlan,
         exchange: &mut Exchange,
         agreement: &Agreement,
-        (inbound_spi, outbound_spi): (u32, u32),
+        (inbound, outbound): (&Half, &Half),
     ) {
         let Some(peer) = sa.peer_key() else { return };
         let seconds = agreement.lifetime.seconds.unwrap_or(Lifetime::DEFAULT_SECONDS);
@@ -35,23 +35,29 @@ impl Endpoint {
             Role::Initiator => connection.soft_per_mille.0,
             Role::Responder => connection.soft_per_mille.1,
         };
-        let soft_kilobytes = kilobytes.map(|kilobytes| (kilobytes / 1_000).saturating_mul(part.into()).max(1));
+        let soft_kilobytes = kilobytes.map(|kilobytes| (kilobytes.saturating_mul(part.into()) / 1_000).max(1));
+        let spis = inbound.sas.iter().zip(&outbound.sas);
+        let sas = agreement.parts.iter().zip(spis).map(|(part, ((inbound, _), (outbound, _)))| SpiPair {
+            suite: part.transform.protection,
+            inbound: *inbound,
+            outbound: *outbound,
+        });
         let mut child = Child {
             id: exchange.child,
             ike_sa: sa.core.id,
             policy: exchange.policy,
             peer,
             role: exchange.role,
-            inbound_spi,
-            outbound_spi,
-            protection: agreement.transform.protection,
-            pfs: agreement.transform.pfs,
-            mode: agreement.transform.mode,
-            encapsulation: agreement.udp.map_or(Encapsulation::Native, |_| Encapsulation::Udp(sa.core.path)),
+            sas: sas.collect(),
+            extended_sequence: agreement.parts.iter().any(|part| part.transform.extended_sequence),
+            pfs: agreement.pfs(),
+            mode: agreement.mode(),
+            encapsulation: agreement.udp().map_or(Encapsulation::Native, |_| Encapsulation::Udp(sa.core.path)),
             local_end: sa.core.path.local.ip(),
             remote_end: sa.core.path.remote.ip(),
-            local: agreement.local,
-            remote: agreement.remote,
+            local: agreement.traffic.local,
+            remote: agreement.traffic.remote,
+            original: agreement.original,
             lifetimes: Lifetimes { soft, hard, soft_kilobytes, hard_kilobytes: kilobytes },
             began: exchange.began,
             finished: 0,
@@ -80,9 +86,15 @@ impl Endpoint {
     /// Hands one direction of a pair to the caller.
     pub(super) fn install(&mut self, id: ChildId, direction: Direction, half: Half) {
         let Some(child) = self.table.child(id) else { return };
-        let (encryption, _) = child.protection.keymat_lens();
         let empty = || (SecretBytes::new(Vec::new()), SecretBytes::new(Vec::new()));
-        let (encryption_key, integrity_key) = half.keymat.split(encryption).unwrap_or_else(empty);
+        let sas = child.sas.iter().zip(&half.sas).enumerate().map(|(at, (sa, (spi, keymat)))| {
+            let (encryption, _) = sa.suite.keymat_lens();
+            let (encryption_key, integrity_key) = keymat.split(encryption).unwrap_or_else(empty);
+            // What is applied first makes the tunnel; the rest goes around its packets.
+            let mode = if at == 0 { child.mode } else { Mode::Transport };
+            let extended_sequence = child.extended_sequence && sa.suite.has_sequence();
+            ProtocolSa { spi: *spi, suite: sa.suite, extended_sequence, encryption_key, integrity_key, mode }
+        });
         let install = InstallSa {
             child: id,
             replaces: child.replaces,
@@ -91,16 +103,14 @@ impl Endpoint {
             policy: child.policy,
             role: child.role,
             direction,
-            spi: half.spi,
-            suite: child.protection,
-            encryption_key,
-            integrity_key,
+            sas: sas.collect(),
             mode: child.mode,
             encapsulation: child.encapsulation,
             local: child.local_end,
             remote: child.remote_end,
             local_selector: child.local,
             remote_selector: child.remote,
+            original: child.original,
             lifetimes: child.lifetimes,
         };
         self.log_esp_keys(&install);
@@ -119,15 +129,15 @@ impl Endpoint {
         self.timers.set(TimerKey::ChildHard(id), hard);
         let Some(child) = self.table.child(id) else { return };
         count(&mut self.counters.done_good);
+        self.stop_retrying(child.peer.connection);
+        let Some(child) = self.table.child(id) else { return };
         let established = Event::SaEstablished {
             child: id,
             ike_sa: child.ike_sa,
             connection: child.peer.connection,
             policy: child.policy,
             role: child.role,
-            inbound_spi: child.inbound_spi,
-            outbound_spi: child.outbound_spi,
-            suite: child.protection,
+            sas: child.sas.clone(),
             pfs: child.pfs,
             local: child.local,
             remote: child.remote,

@@ -21,21 +21,23 @@ impl Endpoint {
         if !self.plan.key_log {
             return;
         }
-        let Protection::Esp { cipher, integrity } = install.suite else { return };
         let family = if install.local.is_ipv4() { "IPv4" } else { "IPv6" };
         let (source, destination) = match install.direction {
             Direction::Inbound => (install.remote, install.local),
             Direction::Outbound => (install.local, install.remote),
         };
-        let line = format!(
-            "\"{family}\",\"{source}\",\"{destination}\",\"0x{:08x}\",\"{}\",\"{}\",\"{}\",\"{}\"",
-            install.spi,
-            cipher_name(cipher),
-            key(install.encryption_key.expose()),
-            integrity_name(integrity),
-            key(install.integrity_key.expose()),
-        );
-        self.out.action(Action::KeyLog(KeyLogLine::Esp(line)));
+        for sa in &install.sas {
+            let Protection::Esp { cipher, integrity } = sa.suite else { continue };
+            let line = format!(
+                "\"{family}\",\"{source}\",\"{destination}\",\"0x{:08x}\",\"{}\",\"{}\",\"{}\",\"{}\"",
+                sa.spi,
+                cipher_name(cipher),
+                key(sa.encryption_key.expose()),
+                integrity_name(integrity),
+                key(sa.integrity_key.expose()),
+            );
+            self.out.action(Action::KeyLog(KeyLogLine::Esp(line)));
+        }
     }
 }
 

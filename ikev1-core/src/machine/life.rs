@@ -9,6 +9,7 @@ use crate::informational::dpd::Dpd;
 use crate::machine::Endpoint;
 use crate::machine::child::Child;
 use crate::machine::sa::{Core, Finished, IkeSa, Phase, Up, Waiting, failure_of};
+use crate::machine::session::Session;
 use crate::machine::timers::TimerKey;
 use crate::negotiate::Refusals;
 use crate::phase1::Proven;
@@ -19,7 +20,7 @@ use core::time::Duration;
 use drive::Instant;
 
 impl Endpoint {
-    /// Ends phase 1 well: the SA is up, older ones of the same peer step back, what waits begins.
+    /// Ends phase 1 well: the SA is up, and phase 1.5 begins.
     pub(super) fn establish(&mut self, now: Instant, core: Core, connection: &ConnectionPlan, proven: Proven) -> IkeSa {
         let Proven { keys, iv, transform, peer, initial_contact } = proven;
         let life = transform.lifetime.seconds.map_or(connection.lifetime, Duration::from_secs);
@@ -61,16 +62,10 @@ impl Endpoint {
             replaced_by: None,
             negotiations: 0,
             finished: Finished::default(),
+            session: Session::new(connection, initial_contact),
         };
         let mut sa = core.with(Phase::Up(Box::new(up)));
-        if initial_contact {
-            self.on_initial_contact(&sa);
-        } else {
-            self.adopt(now, &sa, connection.delete_delay);
-        }
-        for waiting in core::mem::take(&mut sa.core.waiting) {
-            self.start_quick(now, &mut sa, waiting);
-        }
+        self.begin_session(now, &mut sa, connection);
         sa
     }
 
@@ -138,6 +133,9 @@ impl Endpoint {
     /// Ends phase 1 badly: nothing of it stays, and what waited for it fails too.
     pub(super) fn fail_phase1(&mut self, sa: IkeSa, failure: Failure) {
         self.timers.cancel(&TimerKey::Phase1(sa.core.id));
+        if let Phase::Judging(ticket, _) = &sa.phase {
+            self.tickets.remove(ticket);
+        }
         count(&mut self.counters.done_phase1_failed);
         self.event(Event::Phase1Failed {
             ike_sa: sa.core.id,
@@ -151,6 +149,11 @@ impl Endpoint {
             self.phase2_failed(&sa.core, *waiting, failure.clone());
         }
         self.table.forget(&sa);
+        if sa.core.role == Role::Initiator {
+            // A renewal is tried again by its own timer.
+            let first = sa.core.waiting.iter().filter(|waiting| waiting.replaces.is_none());
+            self.try_later(sa.core.connection, first.map(|waiting| waiting.policy), &failure);
+        }
     }
 
     pub(super) fn phase2_failed(&mut self, core: &Core, waiting: Waiting, failure: Failure) {
@@ -176,6 +179,10 @@ impl Endpoint {
         for message_id in sa.core.exchanges.keys().copied().collect::<Vec<u32>>() {
             self.drop_exchange(&mut sa, message_id, failure_of(&reason));
         }
+        for waiting in core::mem::take(&mut sa.core.waiting) {
+            self.phase2_failed(&sa.core, waiting, failure_of(&reason));
+        }
+        self.end_session(&mut sa);
         for timer in [
             TimerKey::IkeSoft(id),
             TimerKey::IkeHard(id),
@@ -226,7 +233,7 @@ impl Endpoint {
     /// Tells the peer that one pair of IPsec SAs is gone.
     pub(super) fn tell_child_end(&mut self, sa: &IkeSa, child: ChildId) {
         if let Some(child) = self.table.child(child) {
-            let chain = delete::of_child(child.protection.protocol(), child.inbound_spi);
+            let chain = delete::of_child(&child.sas);
             self.inform_up(sa, &chain);
         }
     }

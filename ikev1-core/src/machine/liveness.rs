@@ -90,7 +90,7 @@ impl Endpoint {
     /// Removes everything that is shared with a dead peer, and starts again if the plan says so.
     pub(super) fn peer_dead(&mut self, now: Instant, sa: IkeSa, connection: &ConnectionPlan) {
         let (id, connection_id, path) = (sa.core.id, sa.core.connection, sa.core.path);
-        let Some(peer) = sa.peer_key() else { return self.table.put(sa) };
+        let Some(peer) = sa.peer_key() else { return self.end_ike(sa, RemoveReason::PeerDead, true) };
         self.table.put(sa);
         let (children, policies): (Vec<ChildId>, Vec<PolicyId>) = self
             .table

@@ -3,13 +3,16 @@ use crate::counters::count;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::Answered;
+use crate::keys::NextIv;
 use crate::machine::Endpoint;
+use crate::machine::judge::{CameTo, Claimed};
 use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
-use crate::machine::receive::Incoming;
+use crate::machine::receive::{Arrived, Incoming};
 use crate::machine::sa::{Core, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::negotiate::Refusals;
 use crate::phase1::main::initiator;
+use crate::phase1::proof::Proof;
 use crate::refused::Refused;
 use crate::transition::{self, Protection, Row};
 use alloc::boxed::Box;
@@ -35,6 +38,7 @@ impl Endpoint {
         };
         self.table.set_cookies(&mut core, incoming.cookies);
         core.capabilities = answer.capabilities;
+        self.agree_on_parts(&core, &connection);
         core.answered = Some(Answered::new(incoming.fingerprint, None));
         let (next, chain) = state.commit(&answer, &connection, core.cookies, core.path, &mut *self.rng);
         self.event(Event::Phase1Negotiated {
@@ -69,7 +73,13 @@ impl Endpoint {
         self.move_to_nat_t(&mut core, &connection);
         let first_contact = self.is_first_contact(&core, &connection);
         let identity = local_identity(&connection, core.path);
-        let (mut next, chain) = state.commit(exchanged, &connection, &identity, first_contact);
+        let (mut next, chain) = match state.prove(exchanged, &connection, &identity, first_contact, &mut *self.rng) {
+            Ok(proven) => proven,
+            Err(_) => {
+                self.fail_phase1(core.with(Phase::KeSent(state)), Failure::Signing);
+                return (None, Err(DropReason::Refused));
+            }
+        };
         self.log_isakmp_key(core.cookies, next.keys.isakmp());
         self.tell_nat(&core);
         let transmit = self.sealed(core.envelope(), Name::main(5), &chain, next.keys.isakmp(), &mut next.iv);
@@ -81,12 +91,15 @@ impl Endpoint {
     pub(super) fn on_main_6(
         &mut self,
         now: Instant,
-        mut core: Core,
-        mut state: Box<initiator::AuthSent>,
+        core: Core,
+        state: Box<initiator::AuthSent>,
         incoming: &Incoming<'_>,
         body: &[u8],
         row: &Row,
     ) -> (Option<IkeSa>, Taken) {
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return (Some(core.with(Phase::AuthSent(state))), Err(DropReason::NoConnection));
+        };
         let opened = match self.open(incoming, body, state.keys.isakmp(), &state.iv) {
             Ok(opened) => opened,
             Err(drop) => return suspect(core, Phase::AuthSent(state), drop.into()),
@@ -95,10 +108,10 @@ impl Endpoint {
             let types = payloads.iter().map(|payload| payload.payload_type());
             // What decrypts to a wrong set of payloads decrypted to garbage.
             transition::admit(row, Protection::Encrypted, types).map_err(|_| DropReason::DecryptFailed)?;
-            let authenticated = state.check(&payloads)?;
-            Ok((payloads, authenticated))
+            let read = state.check(&connection, &payloads)?;
+            Ok((payloads, read))
         });
-        let (payloads, authenticated) = match checked {
+        let (payloads, (authenticated, proof)) = match checked {
             Ok(checked) => checked,
             Err(why) => return suspect(core, Phase::AuthSent(state), why),
         };
@@ -111,8 +124,28 @@ impl Endpoint {
             incoming.length,
         );
         count(&mut self.counters.rx_decrypt_good);
-        // From here on the peer has proven that it knows the key.
-        state.iv.commit(opened.next_iv());
+        let (arrived, next_iv) = (incoming.arrived(), opened.next_iv());
+        match proof {
+            Proof::Known => self.main_6_proven(now, core, state, &arrived, next_iv, authenticated),
+            Proof::Claimed(claim) => {
+                let came_to = CameTo::AuthSent(state, next_iv, authenticated);
+                let connection = core.connection;
+                self.judge(now, core, Claimed { connection, arrived, claim, came_to })
+            }
+        }
+    }
+
+    /// The responder has proven who it is: phase 1 is done if that is whom this end wants.
+    pub(super) fn main_6_proven(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        mut state: Box<initiator::AuthSent>,
+        arrived: &Arrived,
+        next_iv: NextIv,
+        authenticated: initiator::Authenticated,
+    ) -> (Option<IkeSa>, Taken) {
+        state.iv.commit(next_iv);
         let Some(connection) = self.plan.shared(core.connection) else {
             return (None, Err(DropReason::NoConnection));
         };
@@ -120,12 +153,12 @@ impl Endpoint {
             && !wanted.matches(&authenticated.peer)
         {
             self.peer_not_wanted(&core, &connection, Some(authenticated.peer), Failure::WrongIdentity);
-            self.refuse_responder(&core, state.keys.isakmp(), &state.iv);
+            self.refuse_peer(&core, state.keys.isakmp(), &state.iv, true);
             self.fail_phase1(core.with(Phase::AuthSent(state)), Failure::WrongIdentity);
             return (None, Err(DropReason::Refused));
         }
         core.request = None;
-        core.answered = Some(Answered::new(incoming.fingerprint, None));
+        core.answered = Some(Answered::new(arrived.fingerprint, None));
         let proven = state.commit(authenticated);
         (Some(self.establish(now, core, &connection, proven)), Ok(Verdict::Accepted))
     }

@@ -1,4 +1,5 @@
 use crate::action::Direction;
+use crate::auth::ProofKind;
 use crate::counters::count;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
@@ -6,22 +7,26 @@ use crate::flight::{Answered, Budget};
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, IkeSaId, Role};
 use crate::informational::notify;
+use crate::keys::NextIv;
 use crate::machine::Endpoint;
-use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
-use crate::machine::receive::Incoming;
+use crate::machine::judge::{CameTo, Claimed};
+use crate::machine::phase1::{Taken, credential, found_nat, local_identity, suspect, wanted_identity};
+use crate::machine::receive::{Arrived, Incoming};
 use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
 use crate::phase1::main::responder;
+use crate::phase1::proof::Proof;
 use crate::plan::{ConnectionPlan, Peer, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::vendor;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection, Row};
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use drive::{Instant, Path, Verdict};
 use ipsec_wire::isakmp::{Body, Payloads};
 use ipsec_wire::registry::ExchangeType;
@@ -67,6 +72,7 @@ impl Endpoint {
         let connection = self.plan.shared(id).ok_or(DropReason::NoConnection)?;
         let mut core = Core::new(now, (ike_sa, Role::Responder, Phase1Mode::Main, id), cookies, path);
         core.capabilities = offer.capabilities;
+        self.agree_on_parts(&core, &connection);
         core.budget.received(incoming.length);
         let (state, chain) = responder::SaRecv::start(offer, &connection, cookies);
         let transmit = self.clear(core.envelope(), Name::main(2), &chain);
@@ -125,16 +131,31 @@ impl Endpoint {
         if full { Err(DropReason::HalfOpenLimit) } else { Ok(()) }
     }
 
-    /// Returns the connections a peer at this address may use: fixed ones before any.
+    /// Checks that a peer that has proven nothing may cause one more Diffie-Hellman exchange; what is
+    /// cheap to check is checked before.
+    pub(super) fn may_exponentiate(
+        &mut self,
+        now: Instant,
+        path: Path,
+        connection: &ConnectionPlan,
+    ) -> Result<(), DropReason> {
+        let is_named = connection.peer == Peer::Address(path.remote.ip());
+        if self.dh_budget.take(now, self.plan.max_unproven_dh, is_named) { Ok(()) } else { Err(DropReason::WorkLimit) }
+    }
+
+    /// Returns the connections a peer at this address may use: the one that names it most closely
+    /// first, and in the order of the plan those that name it as closely.
     pub(super) fn candidates(&self, path: Path) -> Vec<ConnectionId> {
         let local = |connection: &ConnectionPlan| connection.local.is_none_or(|local| local == path.local.ip());
-        let matching = |peer: Peer| {
-            self.plan
-                .connections()
-                .filter(move |(_, connection)| connection.peer == peer && local(connection))
-                .map(|(id, _)| id)
-        };
-        matching(Peer::Address(path.remote.ip())).chain(matching(Peer::Any)).collect()
+        let closeness = |connection: &ConnectionPlan| connection.peer.closeness(path.remote.ip());
+        let mut found: Vec<(Reverse<u16>, ConnectionId)> = self
+            .plan
+            .connections()
+            .filter(|(_, connection)| local(connection))
+            .filter_map(|(id, connection)| Some((Reverse(closeness(connection)?), id)))
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
     }
 
     /// Message 3: the initiator's half of the exchange.
@@ -150,6 +171,7 @@ impl Endpoint {
             return (Some(core.with(Phase::SaRecv(state))), Err(DropReason::NoConnection));
         };
         let checked = state.check(core.path, payloads).and_then(|received| {
+            self.may_exponentiate(now, core.path, &connection)?;
             let agreed = state.agree(&received, &connection, &mut *self.rng)?;
             Ok((received, agreed))
         });
@@ -160,6 +182,7 @@ impl Endpoint {
         // Each step of the exchange has the whole time for itself.
         self.timers.set(TimerKey::Phase1(core.id), now + self.plan.half_open_timeout);
         core.nat = found_nat(received.nat, &connection);
+        core.capabilities.unity |= vendor::knows_unity(payloads);
         let (next, chain) = state.commit(received, agreed, &connection, core.path);
         self.log_isakmp_key(core.cookies, next.keys.isakmp());
         self.tell_nat(&core);
@@ -173,45 +196,78 @@ impl Endpoint {
     pub(super) fn on_main_5(
         &mut self,
         now: Instant,
-        mut core: Core,
-        mut state: Box<responder::KeRecv>,
+        core: Core,
+        state: Box<responder::KeRecv>,
         incoming: &Incoming<'_>,
         body: &[u8],
         row: &Row,
     ) -> (Option<IkeSa>, Taken) {
+        let Some(connection) = self.plan.shared(core.connection) else {
+            return (Some(core.with(Phase::KeRecv(state))), Err(DropReason::NoConnection));
+        };
+        let arrived = incoming.arrived();
         let opened = match self.open(incoming, body, state.keys.isakmp(), &state.iv) {
             Ok(opened) => opened,
-            Err(drop) => return self.refuse_proof(core, Phase::KeRecv(state), None, incoming, drop.into()),
+            Err(drop) => return self.refuse_proof(core, Phase::KeRecv(state), None, &arrived, drop.into()),
         };
         let checked = opened.payloads().map_err(Refused::from).and_then(|payloads| {
             let types = payloads.iter().map(|payload| payload.payload_type());
             // What decrypts to a wrong set of payloads decrypted to garbage.
             transition::admit(row, Protection::Encrypted, types).map_err(|_| DropReason::DecryptFailed)?;
-            let authenticated = state.check(&payloads)?;
-            Ok((payloads, authenticated))
+            let read = state.check(&connection, &payloads)?;
+            Ok((payloads, read))
         });
-        let (payloads, authenticated) = match checked {
+        let (payloads, (authenticated, proof)) = match checked {
             Ok(checked) => checked,
-            Err(why) => return self.refuse_proof(core, Phase::KeRecv(state), None, incoming, why),
+            Err(why) => return self.refuse_proof(core, Phase::KeRecv(state), None, &arrived, why),
         };
         count(&mut self.counters.rx_decrypt_good);
-        // From here on the peer has proven that it knows the key.
-        state.iv.commit(opened.next_iv());
-        core.path = incoming.path;
-        let name = Name::main(5);
-        self.trace(Direction::Inbound, core.envelope(), name, &payloads, Protection::Encrypted, incoming.length);
-        let found = self.connection_of(&core, &state.transform, &authenticated.peer);
+        let from = Envelope { path: arrived.path, ..core.envelope() };
+        self.trace(Direction::Inbound, from, Name::main(5), &payloads, Protection::Encrypted, incoming.length);
+        let next_iv = opened.next_iv();
+        match proof {
+            Proof::Known => self.main_5_proven(now, core, state, &arrived, next_iv, authenticated),
+            Proof::Claimed(claim) => {
+                // If no connection takes the identity, the one at work lets the peer prove it before it is
+                // refused.
+                let found = self.connection_of(&core, arrived.path, &state.transform, &authenticated.peer);
+                let connection = found.map_or(core.connection, |(id, _)| id);
+                let came_to = CameTo::KeRecv(state, next_iv, authenticated);
+                self.judge(now, core, Claimed { connection, arrived, claim, came_to })
+            }
+        }
+    }
+
+    /// The initiator has proven who it is: phase 1 is done if a connection takes it.
+    pub(super) fn main_5_proven(
+        &mut self,
+        now: Instant,
+        mut core: Core,
+        mut state: Box<responder::KeRecv>,
+        arrived: &Arrived,
+        next_iv: NextIv,
+        authenticated: responder::Authenticated,
+    ) -> (Option<IkeSa>, Taken) {
+        state.iv.commit(next_iv);
+        core.path = arrived.path;
+        let found = self.connection_of(&core, core.path, &state.transform, &authenticated.peer);
         let Some((id, connection)) = found else {
             self.refuse_identity(core, state, authenticated.peer);
             return (None, Err(DropReason::Refused));
         };
         let identity = local_identity(&connection, core.path);
+        let chain = match state.answer(&connection, &identity, &mut *self.rng) {
+            Ok(chain) => chain,
+            Err(_) => {
+                self.fail_phase1(core.with(Phase::KeRecv(state)), Failure::Signing);
+                return (None, Err(DropReason::Refused));
+            }
+        };
         self.table.no_longer_half_open(core.origin.ip());
         self.table.set_connection(&mut core, id);
-        let chain = state.answer(&identity);
         let transmit = self.sealed(core.envelope(), Name::main(6), &chain, state.keys.isakmp(), &mut state.iv);
         self.send(transmit.clone());
-        core.answered = Some(Answered::new(incoming.fingerprint, Some(transmit)));
+        core.answered = Some(Answered::new(arrived.fingerprint, Some(transmit)));
         let proven = state.commit(authenticated);
         (Some(self.establish(now, core, &connection, proven)), Ok(Verdict::Accepted))
     }
@@ -221,26 +277,24 @@ impl Endpoint {
     fn connection_of(
         &self,
         core: &Core,
+        path: Path,
         transform: &Phase1Transform,
         peer: &Identity,
     ) -> Option<(ConnectionId, Arc<ConnectionPlan>)> {
         let current = self.plan.shared(core.connection)?;
-        let takes = |connection: &ConnectionPlan| {
-            wanted_identity(connection, core.path).is_none_or(|wanted| wanted.matches(peer))
-        };
+        let takes =
+            |connection: &ConnectionPlan| wanted_identity(connection, path).is_none_or(|wanted| wanted.matches(peer));
         if takes(&current) {
             return Some((core.connection, current));
         }
         let (lifetime, authentication) = (transform.lifetime, transform.authentication);
         let same = |ours: &Phase1Transform| Phase1Transform { lifetime, authentication, ..*ours } == *transform;
-        self.candidates(core.path)
-            .into_iter()
-            .filter_map(|id| Some((id, self.plan.shared(id)?)))
-            .find(|(_, other)| {
-                takes(other)
-                    && other.authentication.proves_like(&current.authentication)
-                    && other.phase1.iter().any(same)
-            })
+        self.candidates(path).into_iter().filter_map(|id| Some((id, self.plan.shared(id)?))).find(|(_, other)| {
+            takes(other)
+                && other.authentication.proves_like(&current.authentication)
+                && other.method(Role::Responder) == authentication
+                && other.phase1.iter().any(same)
+        })
     }
 
     /// Refuses a last message that proves nothing: the exchange waits on, for a forger may have sent it.
@@ -251,7 +305,7 @@ impl Endpoint {
         mut core: Core,
         phase: Phase,
         peer: Option<Identity>,
-        incoming: &Incoming<'_>,
+        arrived: &Arrived,
         why: Refused,
     ) -> (Option<IkeSa>, Taken) {
         let failure = why.failure().cloned().unwrap_or(Failure::ProbablyWrongKey);
@@ -263,47 +317,46 @@ impl Endpoint {
             self.event(Event::AuthenticationFailed {
                 ike_sa: core.id,
                 connection: core.connection,
-                path: incoming.path,
+                path: arrived.path,
                 peer,
                 wanted: wanted_identity(&connection, core.path),
-                credential: format!("pre-shared key of {}", connection.name),
+                credential: credential(&connection),
                 failure: failure.clone(),
             });
         }
         let mut sent = None;
-        if let Some(notify_type) = notify::notify_of(&Failure::ProbablyWrongKey).filter(|_| send) {
+        let told = match connection.authentication.peer_proof() {
+            ProofKind::Hash => Failure::ProbablyWrongKey,
+            ProofKind::Signature => Failure::AuthenticationFailed,
+        };
+        if let Some(notify_type) = notify::notify_of(&told).filter(|_| send) {
             let chain = notify::about_isakmp(notify_type, core.cookies, Vec::new());
-            let to = Envelope { path: incoming.path, ..core.envelope() };
+            let to = Envelope { path: arrived.path, ..core.envelope() };
             let message_id = self.rng.next_u32();
             let transmit = self.clear(to, Name::informational(message_id), &chain);
             sent = self.reply(&mut core, transmit);
             if sent.is_some() {
-                self.event(Event::NotifySent { path: incoming.path, notify: notify_type, protected: false });
+                self.event(Event::NotifySent { path: arrived.path, notify: notify_type, protected: false });
             }
         }
-        core.refused = Some(Answered::new(incoming.fingerprint, sent));
+        core.refused = Some(Answered::new(arrived.fingerprint, sent));
         suspect(core, phase, why)
     }
 
     /// Ends an exchange whose peer proved to be another than wanted.
     fn refuse_identity(&mut self, core: Core, state: Box<responder::KeRecv>, peer: Identity) {
         let Some(connection) = self.plan.shared(core.connection) else { return };
-        let (wanted, send) = (wanted_identity(&connection, core.path), connection.send_notifies);
-        let credential = format!("pre-shared key of {}", connection.name);
+        let wanted = wanted_identity(&connection, core.path);
         self.event(Event::AuthenticationFailed {
             ike_sa: core.id,
             connection: core.connection,
             path: core.path,
             peer: Some(peer),
             wanted,
-            credential,
+            credential: credential(&connection),
             failure: Failure::WrongIdentity,
         });
-        if let Some(notify_type) = notify::notify_of(&Failure::WrongIdentity).filter(|_| send) {
-            let chain = notify::about_isakmp(notify_type, core.cookies, Vec::new());
-            self.inform(&core, state.keys.isakmp(), &state.iv, &chain);
-            self.event(Event::NotifySent { path: core.path, notify: notify_type, protected: true });
-        }
+        self.refuse_peer(&core, state.keys.isakmp(), &state.iv, false);
         self.fail_phase1(core.with(Phase::KeRecv(state)), Failure::WrongIdentity);
     }
 }

@@ -1,8 +1,9 @@
 use crate::action::Direction;
+use crate::auth::{ProofKind, RemoteKey};
 use crate::counters::count;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
-use crate::flight::Request;
+use crate::flight::{Answered, Request};
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, Cookies, IkeSaId, Role};
 use crate::informational::{delete, notify};
@@ -17,6 +18,8 @@ use crate::phase1::main::initiator;
 use crate::plan::{ConnectionPlan, Phase1Mode, RemoteIdentity};
 use crate::refused::Refused;
 use crate::transition::{self, Protection, Row};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use drive::{Instant, Path, Transmit, Verdict};
 use ipsec_wire::isakmp::{Body, Cookie, Payloads};
@@ -80,7 +83,7 @@ impl Endpoint {
 
     /// Sends a message of phase 1 to a peer that has proven nothing, if what it sent allows as much.
     pub(super) fn reply(&mut self, core: &mut Core, transmit: Transmit) -> Option<Transmit> {
-        if !core.budget.spend(transmit.payload.len()) {
+        if !core.budget.spend(self.octets_on_wire(&transmit)) {
             count(&mut self.own.budget_refused);
             return None;
         }
@@ -93,6 +96,8 @@ impl Endpoint {
         let known = if incoming.cookies.responder.is_zero() {
             match self.table.with_first(incoming.cookies.initiator, incoming.path.remote) {
                 Some(id) => Some(id),
+                // A first message of this end's own came back.
+                None if self.table.began_with(incoming.cookies.initiator) => return Err(DropReason::Unexpected),
                 None => {
                     return match mode {
                         Phase1Mode::Main => self.on_main_1(now, incoming),
@@ -113,9 +118,13 @@ impl Endpoint {
             return Err(DropReason::Unexpected);
         }
         if sa.is_half_open_responder() {
-            sa.core.budget.received(incoming.length);
+            sa.core.budget.received(incoming.received);
         }
+        let is_answered = sa.core.answered.as_ref().is_some_and(Answered::would_resend);
         if let Some(repeat) = self.phase1_repeat(&mut sa, incoming) {
+            if is_answered {
+                self.repeat_questions(&sa);
+            }
             self.table.put(sa);
             return repeat;
         }
@@ -134,7 +143,8 @@ impl Endpoint {
             let Some(answered) = slot.as_mut().filter(|answered| answered.is_repeat(&incoming.fingerprint)) else {
                 continue;
             };
-            if half_open && !core.budget.spend(answered.reply_length()) {
+            let octets = answered.reply().map_or(0, |reply| self.octets_on_wire(reply));
+            if half_open && !core.budget.spend(octets) {
                 count(&mut self.own.budget_refused);
                 return Some(Err(DropReason::RepeatLimit));
             }
@@ -146,7 +156,12 @@ impl Endpoint {
     /// Takes in a message of phase 1 that is new to its SA. The SA comes back unless it ended.
     fn advance(&mut self, now: Instant, sa: IkeSa, incoming: &Incoming<'_>) -> (Option<IkeSa>, Taken) {
         let IkeSa { core, phase } = sa;
-        let Some(row) = transition::row(core.mode.exchange(), core.role, phase.state_name(core.mode)) else {
+        // Which of two rows it is follows from how the peer proves itself.
+        let proof = self
+            .plan
+            .connection(core.connection)
+            .map_or(ProofKind::Hash, |connection| connection.authentication.peer_proof());
+        let Some(row) = transition::row_for(core.mode.exchange(), core.role, phase.state_name(core.mode), proof) else {
             return (Some(core.with(phase)), Err(DropReason::Unexpected));
         };
         // Until both ends are proven the source is fixed, but for the move to the NAT-T port.
@@ -155,7 +170,7 @@ impl Endpoint {
             // Where NATs stand is said in the very message that comes from the new port.
             Phase::SaKeAuthSent(_) => core.capabilities.nat_t.is_some(),
             Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_) | Phase::SaRecv(_) => false,
-            Phase::SaKeSent(_) | Phase::Up(_) => false,
+            Phase::SaKeSent(_) | Phase::Judging(..) | Phase::Up(_) => false,
         };
         if incoming.path != core.path && !(moves && self.is_marked(incoming.path)) {
             return (Some(core.with(phase)), Err(DropReason::WrongSource));
@@ -198,7 +213,7 @@ impl Endpoint {
             Phase::SaRecv(state) => self.on_main_3(now, core, state, incoming, payloads),
             Phase::KeSent(state) => self.on_main_4(now, core, state, incoming, payloads),
             Phase::SaKeSent(state) => self.on_aggressive_2(now, core, state, incoming, payloads),
-            Phase::KeRecv(_) | Phase::AuthSent(_) | Phase::SaKeAuthSent(_) | Phase::Up(_) => {
+            Phase::KeRecv(_) | Phase::AuthSent(_) | Phase::SaKeAuthSent(_) | Phase::Judging(..) | Phase::Up(_) => {
                 (Some(core.with(phase)), Err(DropReason::Unexpected))
             }
         }
@@ -222,14 +237,17 @@ impl Endpoint {
             && self.table.of_connection(core.connection).all(|other| other.up().is_none())
     }
 
-    /// Tells a responder that is another than wanted, and that the SA it holds is gone.
-    pub(super) fn refuse_responder(&mut self, core: &Core, keys: &IsakmpKeys, iv: &IvChain) {
-        if let Some(notify_type) = notify::notify_of(&Failure::WrongIdentity) {
+    /// Tells a peer that is another than wanted, and if it holds the SA for made, that it is gone.
+    pub(super) fn refuse_peer(&mut self, core: &Core, keys: &IsakmpKeys, iv: &IvChain, made: bool) {
+        let send = self.plan.connection(core.connection).is_some_and(|connection| connection.send_notifies);
+        if let Some(notify_type) = notify::notify_of(&Failure::WrongIdentity).filter(|_| send || made) {
             let chain = notify::about_isakmp(notify_type, core.cookies, Vec::new());
             self.inform(core, keys, iv, &chain);
             self.event(Event::NotifySent { path: core.path, notify: notify_type, protected: true });
         }
-        self.inform(core, keys, iv, &delete::of_isakmp(core.cookies));
+        if made {
+            self.inform(core, keys, iv, &delete::of_isakmp(core.cookies));
+        }
     }
 
     /// Decrypts a message; its IV chain stays where it is.
@@ -280,5 +298,14 @@ pub(super) fn wanted_identity(connection: &ConnectionPlan, path: Path) -> Option
         RemoteIdentity::Anyone => None,
         RemoteIdentity::Exactly(identity) => Some(identity.clone()),
         RemoteIdentity::PeerAddress => Some(Identity::Address(path.remote.ip())),
+    }
+}
+
+/// Returns what the peer's proof is checked with, in words.
+pub(super) fn credential(connection: &ConnectionPlan) -> String {
+    match connection.authentication.remote_key() {
+        None => format!("pre-shared key of {}", connection.name),
+        Some(RemoteKey::Key(_)) => format!("public key of {}", connection.name),
+        Some(RemoteKey::Certificate { .. }) => format!("certificate for {}", connection.name),
     }
 }

@@ -5,25 +5,29 @@ use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::Request;
 use crate::ids::{ChildId, Role, Ticket};
-use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
 use crate::machine::receive::Incoming;
-use crate::machine::sa::{Core, Exchange, IkeSa, Phase, Quick, Up, Waiting};
+use crate::machine::sa::{Core, Exchange, IkeSa, Phase, Quick, SpiSearch, Up, Waiting};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
+use crate::machine::{Asked, Endpoint};
 use crate::message::Opened;
 use crate::negotiate::Refusals;
 use crate::plan::{ConnectionPlan, SpiSource};
+use crate::quick::initiator;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection};
+use alloc::vec::Vec;
 use drive::{Instant, Transmit};
 use ipsec_wire::isakmp::{Body, Payloads};
-use ipsec_wire::registry::ExchangeType;
+use ipsec_wire::registry::{ExchangeType, ProtocolId};
 
 /// How many SPIs are drawn before giving up: each is free but by a chance of one in thousands.
 const SPI_DRAWS: usize = 16;
-/// The lowest SPI that is not reserved, RFC 2406 §2.1.
+/// The lowest SPI that is not reserved, RFC 2406 §2.1; the lowest CPI that is negotiated, RFC 3173 §3.3.
 pub(super) const FIRST_SPI: u32 = 256;
+/// The CPIs that are negotiated, RFC 3173 §3.3: those above are for private use.
+const CPIS: u32 = 61_440 - FIRST_SPI;
 
 /// The parts of an SA that a quick mode works with.
 pub(super) struct Under<'a> {
@@ -40,33 +44,59 @@ pub(super) fn under(sa: &mut IkeSa) -> Option<Under<'_>> {
         | Phase::SaRecv(_)
         | Phase::KeRecv(_)
         | Phase::SaKeSent(_)
-        | Phase::SaKeAuthSent(_) => None,
+        | Phase::SaKeAuthSent(_)
+        | Phase::Judging(..) => None,
     }
 }
 
 impl Endpoint {
-    /// Starts a quick mode as initiator: an SPI is found, then message 1 goes out.
+    /// Starts a quick mode as initiator: SPIs are found, then message 1 goes out.
     pub(super) fn start_quick(&mut self, now: Instant, sa: &mut IkeSa, waiting: Waiting) {
-        if sa.core.exchanges.len() >= defaults::MAX_EXCHANGES_PER_SA {
-            count(&mut self.counters.acquire_phase2_start_failed);
-            return self.phase2_failed(&sa.core, waiting, Failure::Limit);
+        if sa.core.at_work() >= defaults::MAX_EXCHANGES_PER_SA {
+            if sa.core.waiting.len() >= defaults::MAX_WAITING_ACQUIRES {
+                count(&mut self.counters.acquire_phase2_start_failed);
+                return self.phase2_failed(&sa.core, waiting, Failure::Limit);
+            }
+            count(&mut self.counters.acquire_queued);
+            sa.core.waiting.push(waiting);
+            return;
+        }
+        let client = sa.up().and_then(|up| up.session.address);
+        let connection = self.plan.connection(sa.core.connection);
+        if connection.is_none_or(|connection| connection.policy_for(waiting.policy, client).is_none()) {
+            // The policy is for a client with another address, or with one at all.
+            return self.phase2_failed(&sa.core, waiting, Failure::NoAddress);
         }
         let message_id = self.draw_message_id(&sa.core);
-        let ticket = Ticket(self.next_id());
+        let Some(policy) = self.plan.policy(sa.core.connection, waiting.policy) else { return };
+        let wanted = match initiator::wanted(policy, &sa.core.ends()) {
+            Ok(wanted) => wanted,
+            Err(failure) => {
+                count(&mut self.counters.acquire_phase2_start_failed);
+                return self.phase2_failed(&sa.core, waiting, failure);
+            }
+        };
+        let search = self.search(&wanted);
+        let began = self.next_id();
         let Some(Under { core, up }) = under(sa) else { return };
         let exchange = Exchange {
             role: Role::Initiator,
             child: waiting.child,
             policy: waiting.policy,
             replaces: waiting.replaces,
-            state: Quick::Starting(ticket),
+            state: Quick::Starting(search),
             iv: up.iv.for_message_id(message_id),
             request: None,
             answered: None,
-            began: ticket.0,
+            began,
+            commit: false,
         };
         up.negotiations = up.negotiations.saturating_add(1);
+        let (id, connection, negotiations) = ((core.id, core.role), core.connection, up.negotiations);
         core.exchanges.insert(message_id, exchange);
+        if let Some(connection) = self.plan.shared(connection) {
+            self.renew_when_used_up(now, id, &connection, negotiations);
+        }
         self.event(Event::Phase2Started {
             child: waiting.child,
             ike_sa: sa.core.id,
@@ -75,50 +105,89 @@ impl Endpoint {
             message_id,
             replaces: waiting.replaces,
         });
-        self.find_spi(now, sa, message_id, ticket);
+        self.find_spis(now, sa, message_id);
     }
 
-    /// Finds the inbound SPI of an exchange: draws one, or asks the caller.
-    pub(super) fn find_spi(&mut self, now: Instant, sa: &mut IkeSa, message_id: u32, ticket: Ticket) {
+    /// Starts the quick modes that waited for a place under their SA.
+    pub(super) fn start_waiting(&mut self, now: Instant, sa: &mut IkeSa) {
+        while sa.up().is_some() && !sa.core.waiting.is_empty() && sa.core.at_work() < defaults::MAX_EXCHANGES_PER_SA {
+            let waiting = sa.core.waiting.remove(0);
+            self.start_quick(now, sa, waiting);
+        }
+    }
+
+    /// Returns the search for an SPI of each of the protocols.
+    pub(super) fn search(&mut self, protocols: &[ProtocolId]) -> SpiSearch {
+        let open = protocols.iter().map(|protocol| (Ticket(self.next_id()), *protocol)).collect();
+        SpiSearch { open, ..SpiSearch::default() }
+    }
+
+    /// Finds the inbound SPIs of an exchange: draws them, or asks the caller for each.
+    pub(super) fn find_spis(&mut self, now: Instant, sa: &mut IkeSa, message_id: u32) {
+        let Some(exchange) = sa.core.exchanges.get_mut(&message_id) else { return };
+        let Some(search) = exchange.state.search_mut() else { return };
         match self.plan.spi_source {
-            SpiSource::Endpoint => match self.draw_spi() {
-                Some(spi) => self.with_spi(now, sa, message_id, spi),
-                None => self.fail_exchange(sa, message_id, Failure::NoSpi),
-            },
+            SpiSource::Endpoint => {
+                let wanted: Vec<ProtocolId> = search.open.iter().map(|(_, protocol)| *protocol).collect();
+                for protocol in wanted {
+                    match self.draw_spi(protocol) {
+                        Some(spi) => self.with_spi(now, sa, message_id, (protocol, spi)),
+                        None => return self.fail_exchange(sa, message_id, Failure::NoSpi),
+                    }
+                }
+            }
             SpiSource::Caller => {
-                let Some(exchange) = sa.core.exchanges.get(&message_id) else { return };
-                self.tickets.insert(ticket, (sa.core.id, message_id));
                 self.timers.set(TimerKey::Exchange(sa.core.id, message_id), now + defaults::TICKET_TIMEOUT);
-                self.out.action(Action::AllocateSpi(AllocateSpi {
-                    ticket,
-                    child: exchange.child,
-                    connection: sa.core.connection,
-                    policy: exchange.policy,
-                    protocol: 50,
-                    local: sa.core.path.local.ip(),
-                    remote: sa.core.path.remote.ip(),
-                }));
+                for (ticket, protocol) in &search.open {
+                    self.tickets.insert(*ticket, (sa.core.id, Asked::Spi(message_id, *protocol)));
+                    self.out.action(Action::AllocateSpi(AllocateSpi {
+                        ticket: *ticket,
+                        child: exchange.child,
+                        connection: sa.core.connection,
+                        policy: exchange.policy,
+                        protocol: ip_protocol(*protocol),
+                        local: sa.core.path.local.ip(),
+                        remote: sa.core.path.remote.ip(),
+                    }));
+                }
             }
         }
     }
 
-    fn draw_spi(&mut self) -> Option<u32> {
-        (0..SPI_DRAWS).map(|_| self.rng.next_u32()).find(|spi| *spi >= FIRST_SPI && !self.table.inbound_in_use(*spi))
+    fn draw_spi(&mut self, protocol: ProtocolId) -> Option<u32> {
+        let in_range = |drawn: u32| match protocol {
+            ProtocolId::IPCOMP => FIRST_SPI + drawn % CPIS,
+            _ => drawn,
+        };
+        (0..SPI_DRAWS)
+            .map(|_| in_range(self.rng.next_u32()))
+            .find(|spi| *spi >= FIRST_SPI && !self.table.inbound_in_use(protocol, *spi))
     }
 
-    /// Goes on with an exchange whose inbound SPI is found.
-    pub(super) fn with_spi(&mut self, now: Instant, sa: &mut IkeSa, message_id: u32, spi: u32) {
-        let Some(exchange) = sa.core.exchanges.remove(&message_id) else { return };
+    /// Takes one inbound SPI; an exchange goes on when it has all.
+    pub(super) fn with_spi(&mut self, now: Instant, sa: &mut IkeSa, message_id: u32, found: (ProtocolId, u32)) {
+        let Some(mut exchange) = sa.core.exchanges.remove(&message_id) else { return };
+        let Some(search) = exchange.state.search_mut() else {
+            sa.core.exchanges.insert(message_id, exchange);
+            return;
+        };
+        search.found.add(found.0, found.1);
+        search.open.retain(|(_, protocol)| *protocol != found.0);
         match exchange.state {
-            Quick::Starting(_) => {
+            Quick::Starting(search) if search.open.is_empty() => {
                 let exchange = Exchange { state: Quick::Done, ..exchange };
-                self.quick_1(now, sa, message_id, exchange, spi);
+                self.quick_1(now, sa, message_id, exchange, search.found);
             }
-            Quick::SendingHashSaNonce(_, request) => {
+            Quick::SendingHashSaNonce(search, request) if search.open.is_empty() => {
                 let exchange = Exchange { state: Quick::Done, ..exchange };
-                self.quick_2(now, sa, message_id, exchange, *request, spi);
+                self.quick_2(now, sa, message_id, exchange, *request, &search.found);
             }
-            state @ (Quick::WaitHashSaNonce(_) | Quick::WaitHash(_) | Quick::Done) => {
+            state @ (Quick::Starting(_)
+            | Quick::SendingHashSaNonce(..)
+            | Quick::WaitHashSaNonce(_)
+            | Quick::WaitHash(_)
+            | Quick::WaitConnected(_)
+            | Quick::Done) => {
                 sa.core.exchanges.insert(message_id, Exchange { state, ..exchange });
             }
         }
@@ -149,6 +218,7 @@ impl Endpoint {
             return Err(DropReason::UnknownCookies);
         };
         let taken = self.quick(now, &mut sa, incoming);
+        self.start_waiting(now, &mut sa);
         self.table.put(sa);
         taken
     }
@@ -159,6 +229,10 @@ impl Endpoint {
             self.message_3_is_missing(sa, incoming);
             // Nothing of phase 2 is looked at before both ends have proven who they are.
             return Err(DropReason::Unexpected);
+        }
+        if !sa.is_open() {
+            // However authentic: the user has not been proven, or has no address.
+            return Err(DropReason::NotOpen);
         }
         let Body::Encrypted(body) = incoming.body else { return Err(DropReason::ClearText) };
         if incoming.path != sa.core.path && !(sa.core.nat.is_nat() && self.is_marked(incoming.path)) {
@@ -182,6 +256,7 @@ impl Endpoint {
                 exchange.state = Quick::Done;
                 self.on_quick_3(now, sa, incoming, body, exchange, state)
             }
+            Quick::WaitConnected(_) => self.on_quick_4(now, sa, incoming, body, exchange),
             state @ (Quick::Starting(_) | Quick::SendingHashSaNonce(..) | Quick::Done) => {
                 exchange.state = state;
                 sa.core.exchanges.insert(message_id, exchange);
@@ -226,12 +301,24 @@ impl Endpoint {
         count(&mut self.counters.delete_delay_started);
         self.timers.set(TimerKey::Exchange(sa.core.id, message_id), now + connection.delete_delay);
         sa.core.exchanges.insert(message_id, exchange);
+        if sa.core.exchanges.len() > defaults::MAX_EXCHANGES_KEPT
+            && let Some(oldest) = sa.core.oldest_done()
+        {
+            sa.core.exchanges.remove(&oldest);
+            self.timers.cancel(&TimerKey::Exchange(sa.core.id, oldest));
+            if let Some(up) = sa.up_mut() {
+                up.finished.insert(oldest);
+            }
+        }
     }
 
-    /// Gives back an SPI that the caller chose and no SA was made of.
-    pub(super) fn release_spi(&mut self, core: &Core, spi: u32) {
+    /// Gives back SPIs that the caller chose and no SA was made of.
+    pub(super) fn release_spis(&mut self, core: &Core, spis: impl IntoIterator<Item = (ProtocolId, u32)>) {
         if self.plan.spi_source == SpiSource::Caller {
-            self.out.action(Action::ReleaseSpi { spi, local: core.path.local.ip() });
+            for (protocol, spi) in spis {
+                let protocol = ip_protocol(protocol);
+                self.out.action(Action::ReleaseSpi { spi, protocol, local: core.path.local.ip() });
+            }
         }
     }
 
@@ -251,13 +338,21 @@ impl Endpoint {
         self.timers.cancel(&TimerKey::Exchange(sa.core.id, message_id));
         match exchange.state {
             Quick::Done => return None,
-            Quick::Starting(ticket) | Quick::SendingHashSaNonce(ticket, _) => {
-                self.tickets.remove(&ticket);
+            Quick::Starting(search) | Quick::SendingHashSaNonce(search, _) => {
+                for (ticket, _) in &search.open {
+                    self.tickets.remove(ticket);
+                }
+                self.release_spis(&sa.core, search.found.iter());
             }
-            Quick::WaitHashSaNonce(state) => self.release_spi(&sa.core, state.spi()),
-            Quick::WaitHash(_) => self.remove_child(exchange.child, RemoveReason::Failed(failure.clone())),
+            Quick::WaitHashSaNonce(state) => self.release_spis(&sa.core, state.spis().iter()),
+            Quick::WaitHash(_) | Quick::WaitConnected(_) => {
+                self.remove_child(exchange.child, RemoveReason::Failed(failure.clone()));
+            }
         }
         count(&mut self.own.exchanges_failed);
+        if exchange.role == Role::Initiator && exchange.replaces.is_none() {
+            self.try_later(sa.core.connection, core::iter::once(exchange.policy), &failure);
+        }
         self.event(Event::Phase2Failed {
             child: exchange.child,
             ike_sa: Some(sa.core.id),
@@ -282,6 +377,7 @@ impl Endpoint {
                     up.finished.insert(message_id);
                 }
             }
+            (Quick::WaitConnected(_), _) => self.held_due(now, &mut sa, message_id),
             (Quick::WaitHashSaNonce(_) | Quick::WaitHash(_), Some(request)) => match request.gap() {
                 Some(gap) => {
                     let (transmit, sendings, left) =
@@ -308,6 +404,16 @@ impl Endpoint {
                 self.fail_exchange(&mut sa, message_id, Failure::NoSpi);
             }
         }
+        self.start_waiting(now, &mut sa);
         self.table.put(sa);
+    }
+}
+
+/// Returns the number that a protocol of a proposal has in the IP header.
+const fn ip_protocol(protocol: ProtocolId) -> u8 {
+    match protocol {
+        ProtocolId::AH => 51,
+        ProtocolId::IPCOMP => 108,
+        _ => 50,
     }
 }

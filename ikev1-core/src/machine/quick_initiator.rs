@@ -6,24 +6,42 @@ use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
 use crate::machine::phase2::{Under, under};
 use crate::machine::receive::Incoming;
-use crate::machine::sa::{Exchange, IkeSa, Quick};
+use crate::machine::sa::{Exchange, IkeSa, Quick, Waiting};
 use crate::machine::send::Name;
 use crate::negotiate::Refusals;
-use crate::quick::initiator;
+use crate::quick::{Spis, initiator};
 use crate::refused::Refused;
 use crate::state_name::StateName;
 use alloc::boxed::Box;
 use drive::{Instant, Verdict};
+use ipsec_wire::isakmp::Flags;
+use ipsec_wire::registry::ProtocolId;
 
 impl Endpoint {
     /// Sends message 1.
-    pub(super) fn quick_1(&mut self, now: Instant, sa: &mut IkeSa, message_id: u32, mut exchange: Exchange, spi: u32) {
-        let udp = sa.core.udp();
+    pub(super) fn quick_1(
+        &mut self,
+        now: Instant,
+        sa: &mut IkeSa,
+        message_id: u32,
+        mut exchange: Exchange,
+        spis: Spis,
+    ) {
+        let ends = sa.core.ends();
         let Some(Under { core, up }) = under(sa) else { return };
         let Some(connection) = self.plan.shared(core.connection) else { return };
-        let Some(policy) = connection.policy(exchange.policy) else { return };
-        let plan = (&*connection, policy);
-        let (state, chain) = initiator::WaitHashSaNonce::start(plan, spi, udp, &up.keys, message_id, &mut *self.rng);
+        let Some(policy) = connection.policy_for(exchange.policy, up.session.address) else { return };
+        let plan = (&*connection, &*policy);
+        let released = spis.clone();
+        let started = initiator::WaitHashSaNonce::start(plan, spis, ends, &up.keys, message_id, &mut *self.rng);
+        let (state, chain) = match started {
+            Ok(started) => started,
+            Err(failure) => {
+                self.release_spis(core, released.iter());
+                let waiting = Waiting { child: exchange.child, policy: exchange.policy, replaces: exchange.replaces };
+                return self.phase2_failed(core, waiting, failure);
+            }
+        };
         let name = Name::quick(1, message_id);
         let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);
         exchange.state = Quick::WaitHashSaNonce(Box::new(state));
@@ -57,7 +75,7 @@ impl Endpoint {
             Ok(checked) => checked,
             Err(why) if why.is_proven() => {
                 let drop = why.drop;
-                self.release_spi(core, state.spi());
+                self.release_spis(core, state.spis().iter());
                 self.proved_alive(now, sa, incoming.path);
                 exchange.answered = Some(Answered::new(incoming.fingerprint, None));
                 self.refuse_quick(now, sa, message_id, exchange, why);
@@ -72,22 +90,34 @@ impl Endpoint {
         exchange.iv.commit(next_iv);
         self.event(Event::Phase2Negotiated {
             child: exchange.child,
-            chosen: answer.agreement.transform.protection,
+            chosen: answer.agreement.bundle(),
             number: answer.agreement.number,
             passed_over: Refusals::default(),
         });
+        // What was offered besides what was chosen needs its SPIs no longer.
+        let chosen = |wanted: ProtocolId| {
+            answer.agreement.parts.iter().any(|part| part.transform.protection.protocol() == wanted)
+        };
+        self.release_spis(core, state.spis().iter().filter(|(protocol, _)| !chosen(*protocol)));
         let chain = state.commit(&answer, &up.keys, message_id);
         let name = Name::quick(3, message_id);
         let path = incoming.path;
         let to = crate::machine::sa::Envelope { path, ..core.envelope() };
         let transmit = self.sealed(to, name, &chain, &up.keys, &mut exchange.iv);
         self.send(transmit.clone());
-        exchange.answered = Some(Answered::new(incoming.fingerprint, Some(transmit)));
+        exchange.answered = Some(Answered::new(incoming.fingerprint, Some(transmit.clone())));
         exchange.request = None;
+        exchange.commit = incoming.header.flags.contains(Flags::COMMIT);
         self.proved_alive(now, sa, path);
-        let spis = (answer.inbound.spi, answer.outbound.spi);
-        self.add_child(now, sa, &connection, &mut exchange, &answer.agreement, spis);
+        let halves = (&answer.inbound, &answer.outbound);
+        self.add_child(now, sa, &connection, &mut exchange, &answer.agreement, halves);
         self.install(exchange.child, Direction::Inbound, answer.inbound);
+        if exchange.commit {
+            let last = Some((&*connection, transmit));
+            self.hold(now, &sa.core, (message_id, &mut exchange), answer.outbound, last);
+            sa.core.exchanges.insert(message_id, exchange);
+            return Ok(Verdict::Accepted);
+        }
         self.install(exchange.child, Direction::Outbound, answer.outbound);
         self.complete(now, exchange.child);
         self.linger(now, sa, &connection, message_id, exchange);

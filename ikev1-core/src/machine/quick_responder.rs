@@ -1,38 +1,40 @@
 use crate::action::Direction;
 use crate::counters::count;
 use crate::defaults;
-use crate::error::DropReason;
+use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::Answered;
-use crate::ids::{PolicyId, Role, Ticket};
+use crate::ids::{PolicyId, Role};
 use crate::informational::notify;
 use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
 use crate::machine::phase2::{Under, under};
 use crate::machine::receive::Incoming;
-use crate::machine::sa::{Exchange, IkeSa, Quick};
+use crate::machine::sa::{Exchange, IkeSa, PeerKey, Quick};
 use crate::machine::send::Name;
-use crate::quick::responder;
+use crate::plan::ConnectionPlan;
+use crate::quick::{Spis, responder};
 use crate::refused::Refused;
 use crate::state_name::StateName;
 use alloc::boxed::Box;
 use drive::{Instant, Verdict};
+use ipsec_wire::isakmp::Flags;
 use ipsec_wire::registry::ProtocolId;
 
 impl Endpoint {
     /// Message 1: the peer wants a pair of SAs.
     pub(super) fn on_quick_1(&mut self, now: Instant, sa: &mut IkeSa, incoming: &Incoming<'_>, body: &[u8]) -> Taken {
         let message_id = incoming.message_id();
-        let udp = sa.core.udp();
-        let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
-        if up.finished.contains(message_id) {
+        let ends = sa.core.ends();
+        if sa.up().is_some_and(|up| up.finished.contains(message_id)) {
             return Err(DropReason::Replay);
         }
-        if core.exchanges.len() >= defaults::MAX_EXCHANGES_PER_SA {
+        if sa.core.at_work() >= defaults::MAX_EXCHANGES_PER_SA {
             return Err(DropReason::Limit);
         }
-        let connection = self.plan.shared(core.connection).ok_or(DropReason::NoConnection)?;
-        let ticket = Ticket(self.next_id());
+        let connection = self.plan.shared(sa.core.connection).ok_or(DropReason::NoConnection)?;
+        let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
+        let began = self.next_id();
         let mut exchange = Exchange {
             role: Role::Responder,
             child: self.next_child_id(),
@@ -42,12 +44,13 @@ impl Endpoint {
             iv: up.iv.for_message_id(message_id),
             request: None,
             answered: Some(Answered::new(incoming.fingerprint, None)),
-            began: ticket.0,
+            began,
+            commit: incoming.header.flags.contains(Flags::COMMIT),
         };
         let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
-        let ends = (core.path.local.ip(), core.path.remote.ip());
-        let checked = responder::check_request(&connection, ends, udp, &up.keys, message_id, &payloads);
+        let client = up.session.address;
+        let checked = responder::check_request(&connection, ends, client, &up.keys, message_id, &payloads);
         // A wrong HASH proves nothing, and nothing changes.
         if let Err(why) = &checked
             && why.drop == DropReason::WrongHash
@@ -56,6 +59,7 @@ impl Endpoint {
         }
         exchange.iv.commit(opened.next_iv());
         up.negotiations = up.negotiations.saturating_add(1);
+        self.renew_when_used_up(now, (core.id, core.role), &connection, up.negotiations);
         self.trace_quick(core, 1, incoming, &payloads);
         let child = exchange.child;
         let policy = checked.as_ref().map_or(PolicyId(0), |request| request.policy);
@@ -66,6 +70,11 @@ impl Endpoint {
             role: Role::Responder,
             message_id,
             replaces: None,
+        });
+        let peer = PeerKey::of(core, up);
+        let checked = checked.and_then(|request| match self.has_enough(&peer, &connection) {
+            true => Err(Refused::because(Failure::Limit)),
+            false => Ok(request),
         });
         let request = match checked {
             Ok(request) => request,
@@ -79,15 +88,22 @@ impl Endpoint {
         exchange.policy = request.policy;
         self.event(Event::Phase2Negotiated {
             child,
-            chosen: request.transform().protection,
+            chosen: request.bundle(),
             number: request.choice.agreement.proposal_number,
             passed_over: request.choice.refusals.clone(),
         });
-        exchange.state = Quick::SendingHashSaNonce(ticket, Box::new(request));
+        let search = self.search(&request.wanted());
+        exchange.state = Quick::SendingHashSaNonce(search, Box::new(request));
         core.exchanges.insert(message_id, exchange);
         self.proved_alive(now, sa, incoming.path);
-        self.find_spi(now, sa, message_id, ticket);
+        self.find_spis(now, sa, message_id);
         Ok(Verdict::Accepted)
+    }
+
+    /// Returns whether a peer has as many pairs of IPsec SAs as it may have.
+    fn has_enough(&self, peer: &PeerKey, connection: &ConnectionPlan) -> bool {
+        let most = defaults::MAX_CHILDREN_PER_PEER.max(connection.policies.len().saturating_mul(4));
+        self.table.children_of_connection(peer.connection).filter(|child| child.peer == *peer).count() >= most
     }
 
     /// Refuses a lawful message of quick mode: a protected notification, which is kept for repeats.
@@ -113,6 +129,9 @@ impl Endpoint {
             }
         }
         count(&mut self.own.exchanges_failed);
+        if exchange.role == Role::Initiator && exchange.replaces.is_none() {
+            self.try_later(sa.core.connection, core::iter::once(exchange.policy), &failure);
+        }
         self.event(Event::Phase2Failed {
             child: exchange.child,
             ike_sa: Some(sa.core.id),
@@ -136,28 +155,27 @@ impl Endpoint {
         message_id: u32,
         mut exchange: Exchange,
         request: responder::Request,
-        spi: u32,
+        spis: &Spis,
     ) {
         let Some(Under { core, up }) = under(sa) else { return };
         let Some(connection) = self.plan.shared(core.connection) else { return };
-        let started = responder::WaitHash::start(request, &connection, spi, &up.keys, message_id, &mut *self.rng);
+        let started = responder::WaitHash::start(request, &connection, spis, &up.keys, message_id, &mut *self.rng);
         let (state, inbound, chain) = match started {
             Ok(started) => started,
             Err(failure) => {
-                self.release_spi(core, spi);
+                self.release_spis(core, spis.iter());
                 return self.refuse_quick(now, sa, message_id, exchange, Refused::because(failure));
             }
         };
-        let name = Name::quick(2, message_id);
+        let name = Name { commit: connection.commit_bit, ..Name::quick(2, message_id) };
         let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);
         if let Some(answered) = &mut exchange.answered {
             answered.set_reply(transmit.clone());
         }
-        let (agreement, outbound_spi) = (state.agreement, state.outbound.spi);
-        exchange.state = Quick::WaitHash(Box::new(state));
         self.request_phase2(now, core, &connection, message_id, &mut exchange, transmit);
-        let spis = (spi, outbound_spi);
-        self.add_child(now, sa, &connection, &mut exchange, &agreement, spis);
+        let halves = (&inbound, &state.outbound);
+        self.add_child(now, sa, &connection, &mut exchange, &state.agreement, halves);
+        exchange.state = Quick::WaitHash(Box::new(state));
         self.install(exchange.child, Direction::Inbound, inbound);
         sa.core.exchanges.insert(message_id, exchange);
     }
@@ -194,7 +212,19 @@ impl Endpoint {
         exchange.answered = Some(Answered::new(incoming.fingerprint, None));
         exchange.request = None;
         self.proved_alive(now, sa, incoming.path);
+        if exchange.commit {
+            self.hold(now, &sa.core, (message_id, &mut exchange), state.outbound, None);
+            sa.core.exchanges.insert(message_id, exchange);
+            return Ok(Verdict::Accepted);
+        }
         self.install(exchange.child, Direction::Outbound, state.outbound);
+        if connection.commit_bit
+            && let Some(Under { core, up }) = under(sa)
+            && let Some(transmit) = self.confirm(core, up, message_id, &exchange)
+        {
+            self.send(transmit.clone());
+            exchange.answered = Some(Answered::new(incoming.fingerprint, Some(transmit)));
+        }
         self.complete(now, exchange.child);
         self.linger(now, sa, &connection, message_id, exchange);
         Ok(Verdict::Accepted)

@@ -1,4 +1,5 @@
 use crate::action::{Encapsulation, RemoveReason};
+use crate::defaults;
 use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, Role};
 use crate::machine::Endpoint;
@@ -25,9 +26,45 @@ impl Endpoint {
         Duration::from_micros(soft.saturating_sub(jitter))
     }
 
+    /// Renews an ISAKMP SA when it has carried as many quick modes as it may: the end that made it at once, the
+    /// other one only if that does not.
+    pub(super) fn renew_when_used_up(
+        &mut self,
+        now: Instant,
+        (id, role): (IkeSaId, Role),
+        connection: &ConnectionPlan,
+        carried: u64,
+    ) {
+        if connection.phase2_limit.is_some_and(|limit| carried >= limit.into()) {
+            let late = match role {
+                Role::Initiator => Duration::ZERO,
+                Role::Responder => defaults::MESSAGE_TIMEOUT,
+            };
+            self.timers.set(TimerKey::IkeSoft(id), now + late);
+        }
+    }
+
+    /// Returns the SA under which a quick mode begins where `id` was meant: its successor if it may carry no
+    /// more, started if it is not at work.
+    pub(super) fn with_capacity(&mut self, now: Instant, id: IkeSaId) -> Option<IkeSaId> {
+        let sa = self.table.get(id)?;
+        let limit = self.plan.connection(sa.core.connection)?.phase2_limit;
+        let carried = sa.up().map_or(0, |up| up.negotiations);
+        if limit.is_none_or(|limit| carried < limit.into()) {
+            return Some(id);
+        }
+        let (connection, path) = (sa.core.connection, sa.core.path);
+        let successor = |other: &&IkeSa| other.core.replaces == Some(id);
+        let at_work = self.table.of_connection(connection).find(successor).map(|other| other.core.id);
+        at_work.or_else(|| self.start_phase1(now, connection, path, Some(id)))
+    }
+
     pub(super) fn ike_soft_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(sa) = self.table.get(id) else { return };
-        let Some(up) = sa.up() else { return };
+        let Some(up) = sa.up().filter(|up| up.replaced_by.is_none()) else { return };
+        if self.is_extended(sa) {
+            return;
+        }
         let (connection, path, hard) = (sa.core.connection, sa.core.path, up.hard);
         let at_work = |other: &IkeSa| other.core.replaces == Some(id);
         if !self.table.of_connection(connection).any(at_work) {
@@ -46,8 +83,11 @@ impl Endpoint {
     }
 
     /// An SA came to its end without a successor: it ends with all that it carries.
-    pub(super) fn ike_hard_due(&mut self, id: IkeSaId) {
-        let Some(sa) = self.table.take(id) else { return };
+    pub(super) fn ike_hard_due(&mut self, now: Instant, id: IkeSaId) {
+        let Some(mut sa) = self.table.take(id) else { return };
+        if self.extend(now, &mut sa) {
+            return self.table.put(sa);
+        }
         let with_children = sa.is_current();
         self.tell_ike_end(&sa, with_children);
         self.end_ike(sa, RemoveReason::Expired, with_children);
@@ -110,7 +150,7 @@ impl Endpoint {
                 let coming = self
                     .table
                     .of_connection(connection)
-                    .find(|sa| sa.core.role == Role::Initiator && sa.up().is_none())
+                    .find(|sa| sa.core.role == Role::Initiator && !sa.is_open())
                     .map(|sa| sa.core.id);
                 coming.or_else(|| self.start_phase1(now, connection, path, None))?
             }

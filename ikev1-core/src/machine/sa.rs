@@ -5,20 +5,26 @@ use crate::flight::{Answered, Budget, Request};
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 use crate::informational::dpd::Dpd;
-use crate::keys::{IsakmpKeys, IvChain};
+use crate::keys::{IsakmpKeys, IvChain, NextIv};
+use crate::machine::connected::Held;
+use crate::machine::judge::Claimed;
+use crate::machine::session::Session;
+use crate::machine::transaction::Transaction;
 use crate::phase1::aggressive;
 use crate::phase1::main::{initiator, responder};
 use crate::plan::Phase1Mode;
-use crate::proposal::{Phase1Transform, UdpEncapsulation};
+use crate::proposal::Phase1Transform;
 use crate::quick;
 use crate::ride_along::vendor::Capabilities;
 use crate::state_name::{IkeSaState, StateName};
+use crate::transaction::UserName;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use drive::{Instant, Path};
+use ipsec_wire::registry::ProtocolId;
 use nat_t::Location;
 
 /// An ISAKMP SA, from its first message to its end.
@@ -55,9 +61,15 @@ pub(crate) struct Core {
     /// The last unprotected notification.
     pub(crate) hint: Option<u16>,
     pub(crate) budget: Budget,
+    /// How many signatures of the peer were looked at.
+    pub(crate) signature_checks: u8,
+    /// The IV past the last message whose signature was refused.
+    pub(crate) refused_iv: Option<NextIv>,
     pub(crate) exchanges: BTreeMap<u32, Exchange>,
     /// Requests that wait for phase 1.
     pub(crate) waiting: Vec<Waiting>,
+    /// The transactions of phase 1.5, by message id.
+    pub(crate) transactions: BTreeMap<u32, Transaction>,
 }
 
 impl Core {
@@ -85,8 +97,11 @@ impl Core {
             suspicion: None,
             hint: None,
             budget: Budget::default(),
+            signature_checks: 0,
+            refused_iv: None,
             exchanges: BTreeMap::new(),
             waiting: Vec::new(),
+            transactions: BTreeMap::new(),
         }
     }
 
@@ -98,10 +113,21 @@ impl Core {
         IkeSa { core: self, phase }
     }
 
-    /// Returns how ESP is put in UDP, if a NAT or the plan asks for it.
-    pub(crate) fn udp(&self) -> Option<UdpEncapsulation> {
-        let version = self.capabilities.nat_t.filter(|_| self.nat.is_nat())?;
-        Some(if version.udp_tunnel_mode() == 3 { UdpEncapsulation::Rfc3947 } else { UdpEncapsulation::Drafts })
+    /// Returns how many quick modes are at work; those that are kept to answer repeats are not.
+    pub(crate) fn at_work(&self) -> usize {
+        self.exchanges.values().filter(|exchange| !matches!(exchange.state, Quick::Done)).count()
+    }
+
+    /// Returns the oldest quick mode that is kept to answer repeats only.
+    pub(crate) fn oldest_done(&self) -> Option<u32> {
+        let done = self.exchanges.iter().filter(|(_, exchange)| matches!(exchange.state, Quick::Done));
+        done.min_by_key(|(_, exchange)| exchange.began).map(|(id, _)| *id)
+    }
+
+    /// Returns the two ends, for the quick modes under this SA.
+    pub(crate) fn ends(&self) -> quick::Ends {
+        let nat = self.capabilities.nat_t.filter(|_| self.nat.is_nat());
+        quick::Ends { local: self.path.local.ip(), remote: self.path.remote.ip(), nat }
     }
 }
 
@@ -122,6 +148,8 @@ pub(crate) enum Phase {
     SaKeSent(Box<aggressive::initiator::SaKeSent>),
     /// Aggressive mode, responder, message 2 is sent.
     SaKeAuthSent(Box<aggressive::responder::SaKeAuthSent>),
+    /// The caller is asked whether it trusts the peer's certificates.
+    Judging(Ticket, Box<Claimed>),
     /// Both ends have proven who they are.
     Up(Box<Up>),
 }
@@ -136,6 +164,7 @@ impl Phase {
             Self::AuthSent(_) => StateName::MainAuthSent,
             Self::SaRecv(_) => StateName::MainSaRecv,
             Self::KeRecv(_) => StateName::MainKeRecv,
+            Self::Judging(_, claimed) => claimed.came_to.state_name(),
             Self::Up(_) => match mode {
                 Phase1Mode::Main => StateName::MainUp,
                 Phase1Mode::Aggressive => StateName::AggressiveUp,
@@ -160,6 +189,8 @@ pub(crate) struct Up {
     pub(crate) replaced_by: Option<IkeSaId>,
     pub(crate) negotiations: u64,
     pub(crate) finished: Finished,
+    /// Phase 1.5: what stands between phase 1 and phase 2.
+    pub(crate) session: Session,
 }
 
 /// The message ids that were used up: a replay under one of them does nothing.
@@ -201,30 +232,50 @@ pub(crate) struct Exchange {
     pub(crate) answered: Option<Answered>,
     /// Its place among everything that this end began and finished.
     pub(crate) began: u64,
+    /// Whether the peer asks this end to wait for CONNECTED.
+    pub(crate) commit: bool,
+}
+
+/// The inbound SPIs of a quick mode while they are being found.
+#[derive(Debug, Default)]
+pub(crate) struct SpiSearch {
+    /// The protocols without one, each with the question that the caller has not answered.
+    pub(crate) open: Vec<(Ticket, ProtocolId)>,
+    pub(crate) found: quick::Spis,
 }
 
 /// Where a quick mode stands, with what is known then.
 #[derive(Debug)]
 pub(crate) enum Quick {
-    /// Initiator, the caller is asked for an SPI.
-    Starting(Ticket),
+    /// Initiator, the caller is asked for SPIs.
+    Starting(SpiSearch),
     /// Initiator, message 1 is sent.
     WaitHashSaNonce(Box<quick::initiator::WaitHashSaNonce>),
-    /// Responder, the caller is asked for an SPI.
-    SendingHashSaNonce(Ticket, Box<quick::responder::Request>),
+    /// Responder, the caller is asked for SPIs.
+    SendingHashSaNonce(SpiSearch, Box<quick::responder::Request>),
     /// Responder, message 2 is sent and the inbound half is in force.
     WaitHash(Box<quick::responder::WaitHash>),
+    /// All messages are sent and taken in; the peer, which set the commit bit, has not confirmed yet.
+    WaitConnected(Box<Held>),
     /// Kept to answer repeats.
     Done,
 }
 
 impl Quick {
+    pub(crate) fn search_mut(&mut self) -> Option<&mut SpiSearch> {
+        match self {
+            Self::Starting(search) | Self::SendingHashSaNonce(search, _) => Some(search),
+            Self::WaitHashSaNonce(_) | Self::WaitHash(_) | Self::WaitConnected(_) | Self::Done => None,
+        }
+    }
+
     pub(crate) const fn state_name(&self) -> StateName {
         match self {
             Self::Starting(_) => StateName::QuickStarting,
             Self::WaitHashSaNonce(_) => StateName::QuickWaitHashSaNonce,
             Self::SendingHashSaNonce(..) => StateName::QuickSendingHashSaNonce,
             Self::WaitHash(_) => StateName::QuickWaitHash,
+            Self::WaitConnected(_) => StateName::QuickSendingHash,
             Self::Done => StateName::DeleteDelay,
         }
     }
@@ -238,12 +289,25 @@ pub(crate) struct Envelope {
     pub(crate) path: Path,
 }
 
-/// A peer, as far as one may be taken for another: connection, proven identity and address.
+/// A peer, as far as one may be taken for another: connection, proven identity, user and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerKey {
     pub(crate) connection: ConnectionId,
     pub(crate) identity: Identity,
+    /// Who XAUTH proved: clients of one group behind one NAT differ in nothing else.
+    pub(crate) user: Option<UserName>,
     pub(crate) address: IpAddr,
+}
+
+impl PeerKey {
+    pub(crate) fn of(core: &Core, up: &Up) -> Self {
+        Self {
+            connection: core.connection,
+            identity: up.peer.clone(),
+            user: up.session.user().cloned(),
+            address: core.path.remote.ip(),
+        }
+    }
 }
 
 impl IkeSa {
@@ -255,32 +319,43 @@ impl IkeSa {
         if let Phase::Up(up) = &mut self.phase { Some(up) } else { None }
     }
 
+    /// Returns whether phase 2 may run under it: phase 1 is proven, and phase 1.5 is done.
+    pub(crate) fn is_open(&self) -> bool {
+        self.up().is_some_and(|up| up.session.is_open())
+    }
+
     /// Returns whether it can carry new exchanges and no newer one took its place.
     pub(crate) fn is_current(&self) -> bool {
-        self.up().is_some_and(|up| up.replaced_by.is_none())
+        self.is_open() && self.up().is_some_and(|up| up.replaced_by.is_none())
     }
 
     pub(crate) fn peer_key(&self) -> Option<PeerKey> {
-        let identity = self.up()?.peer.clone();
-        Some(PeerKey { connection: self.core.connection, identity, address: self.core.path.remote.ip() })
+        // Until XAUTH has said which user it is, the peer is nobody in particular.
+        let up = self.up().filter(|up| !up.session.is_about_the_user())?;
+        Some(PeerKey::of(&self.core, up))
     }
 
     pub(crate) fn state(&self) -> IkeSaState {
         match self.up() {
             None => IkeSaState::Embryonic,
             Some(up) if up.replaced_by.is_some() => IkeSaState::Expired,
+            Some(up) if up.session.is_about_the_user() => IkeSaState::DoingXauth,
             Some(_) => IkeSaState::Active,
         }
     }
 
     /// Returns whether its peer has proven nothing and this end answers only.
     pub(crate) const fn is_half_open_responder(&self) -> bool {
-        matches!(self.phase, Phase::SaRecv(_) | Phase::KeRecv(_) | Phase::SaKeAuthSent(_))
+        match &self.phase {
+            Phase::SaRecv(_) | Phase::KeRecv(_) | Phase::SaKeAuthSent(_) => true,
+            Phase::Judging(_, claimed) => claimed.came_to.is_half_open_responder(),
+            Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_) | Phase::SaKeSent(_) | Phase::Up(_) => false,
+        }
     }
 }
 
 /// Returns the failure that a removal means for exchanges that it cuts short.
-pub(crate) const fn failure_of(reason: &RemoveReason) -> Failure {
+pub(crate) fn failure_of(reason: &RemoveReason) -> Failure {
     match reason {
         RemoveReason::PeerDead => Failure::PeerDead,
         RemoveReason::DeletedLocally => Failure::Closed,
@@ -288,7 +363,7 @@ pub(crate) const fn failure_of(reason: &RemoveReason) -> Failure {
         | RemoveReason::Replaced
         | RemoveReason::DeletedByPeer
         | RemoveReason::InitialContact
-        | RemoveReason::IkeSaGone
-        | RemoveReason::Failed(_) => Failure::IkeSaGone,
+        | RemoveReason::IkeSaGone => Failure::IkeSaGone,
+        RemoveReason::Failed(failure) => failure.clone(),
     }
 }

@@ -8,10 +8,11 @@ use crate::machine::Endpoint;
 use crate::machine::sa::Envelope;
 use crate::message::{self, NON_ESP_MARKER};
 use crate::plan::Phase1Mode;
+use crate::transaction::concealed;
 use crate::transition::Protection;
 use alloc::boxed::Box;
 use drive::{Path, Transmit, Verdict};
-use ipsec_wire::isakmp::{Chain, Header, MessageId, Payloads};
+use ipsec_wire::isakmp::{Chain, Flags, Header, MessageId, Payloads};
 use ipsec_wire::registry::ExchangeType;
 
 /// Which message of which exchange.
@@ -21,27 +22,34 @@ pub(crate) struct Name {
     /// From 1; 0 if the exchange has no numbers.
     pub(crate) number: u8,
     pub(crate) message_id: u32,
+    /// Whether the peer is asked to wait for CONNECTED.
+    pub(crate) commit: bool,
 }
 
 impl Name {
     pub(crate) const fn main(number: u8) -> Self {
-        Self { exchange: ExchangeType::MAIN, number, message_id: 0 }
+        Self { exchange: ExchangeType::MAIN, number, message_id: 0, commit: false }
     }
 
     pub(crate) const fn phase1(mode: Phase1Mode, number: u8) -> Self {
-        Self { exchange: mode.exchange(), number, message_id: 0 }
+        Self { exchange: mode.exchange(), number, message_id: 0, commit: false }
     }
 
     pub(crate) const fn quick(number: u8, message_id: u32) -> Self {
-        Self { exchange: ExchangeType::QUICK, number, message_id }
+        Self { exchange: ExchangeType::QUICK, number, message_id, commit: false }
+    }
+
+    pub(crate) const fn transaction(number: u8, message_id: u32) -> Self {
+        Self { exchange: ExchangeType::TRANSACTION, number, message_id, commit: false }
     }
 
     pub(crate) const fn informational(message_id: u32) -> Self {
-        Self { exchange: ExchangeType::INFORMATIONAL, number: 0, message_id }
+        Self { exchange: ExchangeType::INFORMATIONAL, number: 0, message_id, commit: false }
     }
 
     const fn header(self, cookies: Cookies) -> Header {
-        Header::new(cookies.initiator, cookies.responder, self.exchange, MessageId(self.message_id))
+        let header = Header::new(cookies.initiator, cookies.responder, self.exchange, MessageId(self.message_id));
+        if self.commit { header.with_flags(header.flags.with(Flags::COMMIT)) } else { header }
     }
 }
 
@@ -76,9 +84,14 @@ impl Endpoint {
         Transmit { path: to.path, payload }
     }
 
-    /// Sends a message.
+    /// Sends a message: in parts, if it is too long for a peer that takes them.
     pub(crate) fn send(&mut self, transmit: Transmit) {
-        self.out.send(&mut self.counters, transmit);
+        let Some(parts) = self.parts_of(&transmit) else { return self.out.send(&mut self.counters, transmit) };
+        count(&mut self.own.fragmented_sent);
+        for payload in parts {
+            count(&mut self.own.fragments_sent);
+            self.out.send(&mut self.counters, Transmit { path: transmit.path, payload });
+        }
     }
 
     /// Answers a repeat from store.
@@ -132,7 +145,11 @@ impl Endpoint {
             payloads: payloads.iter().map(|payload| payload.payload_type()).collect(),
             length,
             first: payloads.first_type(),
-            clear: payloads.octets().to_vec(),
+            clear: if name.exchange == ExchangeType::TRANSACTION {
+                concealed(payloads)
+            } else {
+                payloads.octets().to_vec()
+            },
         };
         self.event(Event::Message(Box::new(trace)));
     }

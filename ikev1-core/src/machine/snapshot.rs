@@ -14,6 +14,7 @@ impl Endpoint {
             ike_sas: self.table.sas().map(|sa| self.ike_status(sa)).collect(),
             children: self.table.children().map(|child| self.child_status(child)).collect(),
             embryonic: self.table.sas().filter(|sa| sa.up().is_none()).count(),
+            in_parts: self.table.assembly.load(),
             counters: self.counters,
             own_counters: self.own,
         }
@@ -58,6 +59,8 @@ impl Endpoint {
             exchanges: core.exchanges.iter().map(|(id, exchange)| exchange_status(*id, exchange)).collect(),
             queued: core.waiting.len(),
             resends_left: core.request.as_ref().map(|request| request.resends_left()),
+            user: up.and_then(|up| up.session.user().cloned()),
+            client_address: up.and_then(|up| up.session.address),
         }
     }
 
@@ -70,9 +73,7 @@ impl Endpoint {
             policy: child.policy,
             name: policy.map(|policy| policy.name.to_string()).unwrap_or_default(),
             role: child.role,
-            inbound_spi: child.inbound_spi,
-            outbound_spi: child.outbound_spi,
-            protection: child.protection,
+            sas: child.sas.clone(),
             mode: child.mode,
             encapsulation: child.encapsulation,
             local: child.local,
@@ -92,6 +93,7 @@ fn exchange_status(message_id: u32, exchange: &Exchange) -> ExchangeStatus {
         role: exchange.role,
         state: exchange.state.state_name(),
         child: exchange.child,
+        commit_received: exchange.commit,
         resends_left: exchange.request.as_ref().map(|request| request.resends_left()),
     }
 }

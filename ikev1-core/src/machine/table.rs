@@ -1,9 +1,11 @@
-use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId};
+use crate::fragment::{Assembly, Cut};
+use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, Role};
 use crate::machine::child::Child;
 use crate::machine::sa::{Core, IkeSa, PeerKey};
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::{IpAddr, SocketAddr};
 use ipsec_wire::isakmp::Cookie;
+use ipsec_wire::registry::ProtocolId;
 
 /// All SAs, and the ways to find them.
 ///
@@ -18,9 +20,13 @@ pub(crate) struct Table {
     half_open: BTreeMap<IpAddr, usize>,
     half_open_total: usize,
     children: BTreeMap<ChildId, Child>,
-    by_inbound: BTreeMap<u32, ChildId>,
-    by_outbound: BTreeSet<(u32, ChildId)>,
+    by_inbound: BTreeMap<(ProtocolId, u32), ChildId>,
+    by_outbound: BTreeSet<(ProtocolId, u32, ChildId)>,
     children_of: BTreeSet<(ConnectionId, ChildId)>,
+    /// How messages to peers that take parts are cut.
+    cuts: BTreeMap<Cookies, Cut>,
+    /// The parts that wait for the rest of their message.
+    pub(crate) assembly: Assembly,
 }
 
 impl Table {
@@ -50,6 +56,8 @@ impl Table {
     /// Forgets an SA that was taken out, everywhere.
     pub(crate) fn forget(&mut self, sa: &IkeSa) {
         self.by_cookies.remove(&sa.core.cookies);
+        self.cuts.remove(&sa.core.cookies);
+        self.assembly.forget(sa.core.id);
         self.by_connection.remove(&(sa.core.connection, sa.core.id));
         self.by_first.remove(&(sa.core.cookies.initiator, sa.core.origin));
         if sa.is_half_open_responder() {
@@ -82,6 +90,15 @@ impl Table {
         core.connection = connection;
     }
 
+    /// Learns how messages under these cookies are cut.
+    pub(crate) fn set_cut(&mut self, cookies: Cookies, cut: Cut) {
+        self.cuts.insert(cookies, cut);
+    }
+
+    pub(crate) fn cut(&self, cookies: Cookies) -> Option<Cut> {
+        self.cuts.get(&cookies).copied()
+    }
+
     pub(crate) fn get(&self, id: IkeSaId) -> Option<&IkeSa> {
         self.sas.get(&id)
     }
@@ -92,6 +109,13 @@ impl Table {
 
     pub(crate) fn with_first(&self, cookie: Cookie, remote: SocketAddr) -> Option<IkeSaId> {
         self.by_first.get(&(cookie, remote)).copied()
+    }
+
+    /// Returns whether a cookie is one of this end's own, as initiator.
+    pub(crate) fn began_with(&self, cookie: Cookie) -> bool {
+        let with = |responder| Cookies { initiator: cookie, responder: Cookie([responder; 8]) };
+        let mut found = self.by_cookies.range(with(0)..=with(0xff));
+        found.any(|(_, id)| self.sas.get(id).is_some_and(|sa| sa.core.role == Role::Initiator))
     }
 
     pub(crate) fn half_open(&self) -> usize {
@@ -123,9 +147,10 @@ impl Table {
     }
 
     pub(crate) fn add_child(&mut self, child: Child) {
-        self.by_inbound.insert(child.inbound_spi, child.id);
-        if child.outbound_spi != 0 {
-            self.by_outbound.insert((child.outbound_spi, child.id));
+        for sa in &child.sas {
+            let protocol = sa.suite.protocol();
+            self.by_inbound.insert((protocol, sa.inbound), child.id);
+            self.by_outbound.insert((protocol, sa.outbound, child.id));
         }
         self.children_of.insert((child.peer.connection, child.id));
         self.children.insert(child.id, child);
@@ -133,8 +158,11 @@ impl Table {
 
     pub(crate) fn remove_child(&mut self, id: ChildId) -> Option<Child> {
         let child = self.children.remove(&id)?;
-        self.by_inbound.remove(&child.inbound_spi);
-        self.by_outbound.remove(&(child.outbound_spi, id));
+        for sa in &child.sas {
+            let protocol = sa.suite.protocol();
+            self.by_inbound.remove(&(protocol, sa.inbound));
+            self.by_outbound.remove(&(protocol, sa.outbound, id));
+        }
         self.children_of.remove(&(child.peer.connection, id));
         Some(child)
     }
@@ -157,14 +185,23 @@ impl Table {
         self.children_of.range(range).filter_map(|(_, id)| self.children.get(id))
     }
 
-    /// Returns the pairs with a peer that carry an SPI of the peer's choosing.
-    pub(crate) fn with_outbound(&self, spi: u32, peer: &PeerKey) -> Option<ChildId> {
-        let range = (spi, ChildId(0))..=(spi, ChildId(u64::MAX));
+    /// Returns the pair with a peer that has an SPI of the peer's choosing in one of its protocols.
+    pub(crate) fn with_outbound(&self, protocol: ProtocolId, spi: u32, peer: &PeerKey) -> Option<ChildId> {
+        let range = (protocol, spi, ChildId(0))..=(protocol, spi, ChildId(u64::MAX));
         let mine = |id: &ChildId| self.children.get(id).is_some_and(|child| child.peer == *peer);
-        self.by_outbound.range(range).map(|(_, id)| *id).find(mine)
+        self.by_outbound.range(range).map(|(_, _, id)| *id).find(mine)
     }
 
-    pub(crate) fn inbound_in_use(&self, spi: u32) -> bool {
-        self.by_inbound.contains_key(&spi)
+    /// Returns the pair with a peer that has an SPI of ESP or AH in either direction.
+    pub(crate) fn with_spi(&self, spi: u32, peer: &PeerKey) -> Option<ChildId> {
+        [ProtocolId::ESP, ProtocolId::AH].into_iter().find_map(|protocol| {
+            let inbound = self.by_inbound.get(&(protocol, spi)).copied();
+            let of_peer = |id: &ChildId| self.children.get(id).is_some_and(|child| child.peer == *peer);
+            inbound.filter(of_peer).or_else(|| self.with_outbound(protocol, spi, peer))
+        })
+    }
+
+    pub(crate) fn inbound_in_use(&self, protocol: ProtocolId, spi: u32) -> bool {
+        self.by_inbound.contains_key(&(protocol, spi))
     }
 }

@@ -1,7 +1,7 @@
 use crate::counters::count;
 use crate::error::Failure;
 use crate::event::Event;
-use crate::ids::{ChildId, IkeSaId, Role};
+use crate::ids::{ChildId, ConnectionId, IkeSaId, Role};
 use crate::machine::Endpoint;
 use crate::machine::sa::{IkeSa, Phase};
 use drive::Instant;
@@ -21,6 +21,8 @@ pub(crate) enum TimerKey {
     IkeRetire(IkeSaId),
     /// A silent peer is asked whether it lives.
     Dpd(IkeSaId),
+    /// Parts of messages have waited too long for the rest.
+    Fragments,
     /// A NAT mapping is kept open.
     Keepalive(IkeSaId),
     /// A pair of IPsec SAs is renewed.
@@ -29,6 +31,12 @@ pub(crate) enum TimerKey {
     ChildHard(ChildId),
     /// A pair of IPsec SAs that was replaced is deleted.
     ChildRetire(ChildId),
+    /// What failed is tried again.
+    Retry(ConnectionId),
+    /// A message of a transaction is sent again, or the transaction ends.
+    Transaction(IkeSaId, u32),
+    /// Phase 1.5 takes too long.
+    Session(IkeSaId),
 }
 
 impl TimerKey {
@@ -39,11 +47,15 @@ impl TimerKey {
             Self::IkeSoft(_) => "ISAKMP SA soft limit",
             Self::IkeHard(_) => "ISAKMP SA hard limit",
             Self::IkeRetire(_) => "replaced ISAKMP SA",
+            Self::Fragments => "parts of messages",
             Self::Dpd(_) => "dead peer detection",
             Self::Keepalive(_) => "NAT keepalive",
             Self::ChildSoft(_) => "IPsec SA soft limit",
             Self::ChildHard(_) => "IPsec SA hard limit",
             Self::ChildRetire(_) => "replaced IPsec SA",
+            Self::Retry(_) => "another attempt",
+            Self::Transaction(..) => "transaction resend or end",
+            Self::Session(_) => "phase 1.5 limit",
         }
     }
 }
@@ -57,13 +69,17 @@ impl Endpoint {
                 TimerKey::Phase1(id) => self.phase1_due(now, id),
                 TimerKey::Exchange(id, message_id) => self.exchange_due(now, id, message_id),
                 TimerKey::IkeSoft(id) => self.ike_soft_due(now, id),
-                TimerKey::IkeHard(id) => self.ike_hard_due(id),
+                TimerKey::IkeHard(id) => self.ike_hard_due(now, id),
                 TimerKey::IkeRetire(id) => self.ike_retire_due(id),
+                TimerKey::Fragments => self.parts_due(now),
                 TimerKey::Dpd(id) => self.dpd_due(now, id),
                 TimerKey::Keepalive(id) => self.keepalive_due(now, id),
                 TimerKey::ChildSoft(id) => self.child_soft_due(now, id),
                 TimerKey::ChildHard(id) => self.child_hard_due(id),
                 TimerKey::ChildRetire(id) => self.child_retire_due(id),
+                TimerKey::Retry(id) => self.retry_due(now, id),
+                TimerKey::Transaction(id, message_id) => self.transaction_due(now, id, message_id),
+                TimerKey::Session(id) => self.session_due(now, id),
             }
         }
     }
@@ -71,6 +87,12 @@ impl Endpoint {
     /// Sends the last message of phase 1 again, or gives up.
     fn phase1_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(mut sa) = self.table.take(id) else { return };
+        if matches!(sa.phase, Phase::Judging(..)) {
+            return self.end_unproven(sa, Failure::NoVerdict);
+        }
+        if let Some(failure) = sa.core.suspicion.clone().filter(is_about_signature) {
+            return self.end_unproven(sa, failure);
+        }
         if sa.core.role == Role::Responder {
             return self.half_open_due(now, sa);
         }
@@ -109,6 +131,11 @@ impl Endpoint {
     }
 }
 
+/// Returns whether the peer holds the keys of the exchange and yet did not prove who it is.
+const fn is_about_signature(failure: &Failure) -> bool {
+    matches!(failure, Failure::CertificateRefused | Failure::WrongSignature | Failure::WeakKey(_))
+}
+
 /// Returns why an initiator got no answer it could take: what was refused last, else silence.
 ///
 /// Silence after message 5 is what a responder with another key looks like.
@@ -116,7 +143,9 @@ fn timeout_failure(sa: &IkeSa, sendings: u32) -> Failure {
     if let Some(suspicion) = &sa.core.suspicion {
         return suspicion.clone();
     }
-    if matches!(sa.phase, Phase::AuthSent(_)) {
+    if let Phase::AuthSent(state) = &sa.phase
+        && state.transform.authentication.is_pre_shared_key()
+    {
         return Failure::ProbablyWrongKey;
     }
     Failure::Timeout { sendings, hint: sa.core.hint }

@@ -48,9 +48,15 @@ pub struct Phase2Choice {
     /// What was refused before.
     pub refusals: Refusals,
     transforms: Vec<OfferedTransform>,
+    lifetimes: Vec<Lifetime>,
 }
 
 impl Phase2Choice {
+    /// Returns the lifetimes that were offered, one for each part of the agreement.
+    pub(crate) fn offered_lifetimes(&self) -> impl Iterator<Item = Lifetime> {
+        self.lifetimes.iter().copied()
+    }
+
     /// Builds the SA payload to answer with: the chosen transforms unchanged, with SPIs of our own.
     pub fn answer(&self, our_spi: impl Fn(ProtocolId) -> u32) -> Offer {
         let parts = self.agreement.parts.iter().zip(&self.transforms);
@@ -115,9 +121,19 @@ pub fn choose_phase2(
     };
     for (one, (index, suite)) in pairs {
         let mut fitting = Fitting { suite, udp, rules, refusals: &mut refusals };
-        if let Some((parts, transforms)) = fitting.fit(one) {
-            let agreement = Agreement { suite: index, proposal_number: one.first.number, parts };
-            return Ok(Phase2Choice { agreement, refusals, transforms });
+        if let Some(fitted) = fitting.fit(one) {
+            let mut choice = Phase2Choice {
+                agreement: Agreement { suite: index, proposal_number: one.first.number, parts: Vec::new() },
+                refusals,
+                transforms: Vec::new(),
+                lifetimes: Vec::new(),
+            };
+            for Fitted { part, transform, lifetime } in fitted {
+                choice.agreement.parts.push(part);
+                choice.transforms.push(transform);
+                choice.lifetimes.push(lifetime);
+            }
+            return Ok(choice);
         }
     }
     Err(refusals)
@@ -153,6 +169,14 @@ pub(super) fn bundles<'a>(offer: &SecurityAssociation<'a>) -> Vec<Vec<Proposal<'
     bundles
 }
 
+/// One part of a suite, with the transform that fits it.
+struct Fitted {
+    part: AgreedPart,
+    transform: OfferedTransform,
+    /// The lifetime that was offered.
+    lifetime: Lifetime,
+}
+
 /// Fits what was offered to one suite, and keeps the reasons why it does not.
 struct Fitting<'s> {
     suite: &'s Suite,
@@ -162,7 +186,7 @@ struct Fitting<'s> {
 }
 
 impl Fitting<'_> {
-    fn fit(&mut self, one: &Try<'_, '_>) -> Option<(Vec<AgreedPart>, Vec<OfferedTransform>)> {
+    fn fit(&mut self, one: &Try<'_, '_>) -> Option<Vec<Fitted>> {
         let mut wanted: Vec<&IpsecTransform> = self.suite.parts.iter().collect();
         let mut fitted = Vec::new();
         let mut left = one.companions.iter();
@@ -187,7 +211,7 @@ impl Fitting<'_> {
             self.refuse(one.first, None, Reason::NoCompanion(missing.protection.protocol()));
             return None;
         }
-        Some(fitted.into_iter().unzip())
+        Some(fitted)
     }
 
     /// Finds the first of the transforms that the suite's part for this protocol takes.
@@ -197,7 +221,7 @@ impl Fitting<'_> {
         wanted: &mut Vec<&IpsecTransform>,
         transforms: impl Iterator<Item = Transform<'a>>,
         companion: bool,
-    ) -> Option<(AgreedPart, OfferedTransform)> {
+    ) -> Option<Fitted> {
         let (protocol, spi_len) = (proposal.protocol, proposal.spi.len());
         let Some(at) = wanted.iter().position(|part| part.protection.protocol() == protocol) else {
             let reason = match companion {
@@ -208,6 +232,10 @@ impl Fitting<'_> {
             return None;
         };
         let part = wanted.remove(at);
+        if protocol == ProtocolId::AH && self.udp.is_some() {
+            self.refuse(proposal, None, Reason::AhBehindNat);
+            return None;
+        }
         let peer_spi = spi(proposal.spi);
         if reserved(protocol, peer_spi) {
             self.refuse(proposal, None, Reason::ReservedSpi(peer_spi));
@@ -215,9 +243,9 @@ impl Fitting<'_> {
         }
         for transform in transforms {
             match self.judge(protocol, &transform, part) {
-                Ok((transform_agreed, udp)) => {
-                    let agreed = AgreedPart { transform: transform_agreed, udp, peer_spi };
-                    return Some((agreed, transform.to_offered()));
+                Ok((agreed, udp, lifetime)) => {
+                    let part = AgreedPart { transform: agreed, udp, peer_spi };
+                    return Some(Fitted { part, transform: transform.to_offered(), lifetime });
                 }
                 Err(reason) => self.refuse(proposal, Some(transform.number), reason),
             }
@@ -230,15 +258,15 @@ impl Fitting<'_> {
         protocol: ProtocolId,
         transform: &Transform<'_>,
         part: &IpsecTransform,
-    ) -> Result<(IpsecTransform, Option<UdpEncapsulation>), Reason> {
+    ) -> Result<(IpsecTransform, Option<UdpEncapsulation>, Lifetime), Reason> {
         let offered = OfferedIpsec::read(protocol, transform)?;
         offered.compare(part, self.udp)?;
         // A lifetime that is not said has a default (RFC 2407 §4.5).
         let unsaid = offered.lifetime == Lifetime::default();
-        let lifetime = if unsaid { Lifetime::seconds(Lifetime::DEFAULT_SECONDS) } else { offered.lifetime };
-        let lifetime = self.rules.settle(lifetime, part.lifetime)?;
+        let said = if unsaid { Lifetime::seconds(Lifetime::DEFAULT_SECONDS) } else { offered.lifetime };
+        let lifetime = self.rules.settle(said, part.lifetime)?;
         let udp = offered.encapsulation.and_then(UdpEncapsulation::of);
-        Ok((IpsecTransform { lifetime, ..*part }, udp))
+        Ok((IpsecTransform { lifetime, ..*part }, udp, said))
     }
 
     fn refuse(&mut self, proposal: &Proposal<'_>, transform: Option<u8>, reason: Reason) {
@@ -258,7 +286,7 @@ pub(super) fn reserved(protocol: ProtocolId, spi: u32) -> bool {
 }
 
 /// Writes an SPI: four octets, of IPComp two (RFC 3173 §4.1).
-fn spi_octets(protocol: ProtocolId, spi: u32) -> Vec<u8> {
+pub(crate) fn spi_octets(protocol: ProtocolId, spi: u32) -> Vec<u8> {
     let [_, _, high, low] = spi.to_be_bytes();
     match protocol {
         ProtocolId::IPCOMP => vec![high, low],

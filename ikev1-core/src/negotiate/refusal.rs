@@ -45,6 +45,9 @@ pub enum Reason {
     /// The policy has a protocol more.
     #[error("no ANDed {}, which is wanted", named(*.0))]
     NoCompanion(ProtocolId),
+    /// AH covers the addresses that the NAT between the ends changes (RFC 3947 §5).
+    #[error("AH cannot pass the NAT between the ends")]
+    AhBehindNat,
     /// The SPI is one of the 256 that are reserved (RFC 4303 §2.1).
     #[error("SPI {0:#010x} is reserved")]
     ReservedSpi(u32),

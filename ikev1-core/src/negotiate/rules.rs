@@ -19,16 +19,27 @@ pub struct Rules {
     pub lifetime: LifetimeRule,
     /// The shortest lifetime that is taken, in the units that are said.
     pub shortest: Lifetime,
+    /// The longest lifetime that is taken, in the units that are said.
+    pub longest: Lifetime,
 }
 
 impl Rules {
-    /// Settles on a lifetime, or refuses the one that is offered.
-    pub(super) fn settle(&self, offered: Lifetime, ours: Lifetime) -> Result<Lifetime, Mismatch> {
+    /// Checks that a lifetime is neither shorter nor longer than what is taken.
+    pub(crate) fn takes(&self, offered: Lifetime) -> Result<(), Mismatch> {
         let refused = |wanted| Mismatch { offered: Term::Lifetime(offered), wanted: Term::Lifetime(wanted) };
-        let below = |offered: Option<u64>, limit: Option<u64>| matches!((offered, limit), (Some(a), Some(b)) if a < b);
         if below(offered.seconds, self.shortest.seconds) || below(offered.kilobytes, self.shortest.kilobytes) {
             return Err(refused(self.shortest));
         }
+        if below(self.longest.seconds, offered.seconds) || below(self.longest.kilobytes, offered.kilobytes) {
+            return Err(refused(self.longest));
+        }
+        Ok(())
+    }
+
+    /// Settles on a lifetime, or refuses the one that is offered.
+    pub(super) fn settle(&self, offered: Lifetime, ours: Lifetime) -> Result<Lifetime, Mismatch> {
+        self.takes(offered)?;
+        let refused = |wanted| Mismatch { offered: Term::Lifetime(offered), wanted: Term::Lifetime(wanted) };
         let longer = below(ours.seconds, offered.seconds) || below(ours.kilobytes, offered.kilobytes);
         match self.lifetime {
             LifetimeRule::Strict if longer => Err(refused(ours)),
@@ -40,4 +51,9 @@ impl Rules {
             }),
         }
     }
+}
+
+/// Returns whether one is less than the other, where both are said.
+fn below(one: Option<u64>, other: Option<u64>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one < other)
 }

@@ -49,6 +49,31 @@ impl Protection {
         }
     }
 
+    /// Returns where it stands among several that are applied to one outbound packet: 0 first.
+    ///
+    /// A packet is compressed before it is encrypted, and AH goes around ESP (RFC 3173 §2.1, RFC 2401 §4.3).
+    pub const fn layer(&self) -> u8 {
+        match self {
+            Self::Ipcomp { .. } => 0,
+            Self::Esp { .. } => 1,
+            Self::Ah { .. } => 2,
+        }
+    }
+
+    /// Returns the number of the protocol in the IP header: 50, 51 or 108.
+    pub const fn ip_protocol(&self) -> u8 {
+        match self {
+            Self::Esp { .. } => 50,
+            Self::Ah { .. } => 51,
+            Self::Ipcomp { .. } => 108,
+        }
+    }
+
+    /// Returns whether its packets are numbered.
+    pub const fn has_sequence(&self) -> bool {
+        !matches!(self, Self::Ipcomp { .. })
+    }
+
     /// Returns the octets of KEYMAT that the cipher takes, and those that the integrity algorithm takes.
     pub fn keymat_lens(&self) -> (usize, usize) {
         match self {

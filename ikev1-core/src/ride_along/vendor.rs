@@ -1,13 +1,20 @@
+use crate::config::ModeConfig;
+use crate::fragment::Fragmentation;
 use crate::plan::{ConnectionPlan, DpdMode};
 use ipsec_wire::isakmp::payload::VendorId;
+use ipsec_wire::isakmp::vendor::ours;
 use ipsec_wire::isakmp::{ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::{Support, Version};
 
 /// The vendor id of dead peer detection: 14 octets that name it, then major and minor version, RFC 3706 §5.1.
 const DPD: [u8; 16] = *b"\xaf\xca\xd7\x13\x68\xa1\xf1\xc9\x6b\x86\x96\xfc\x77\x57\x01\x00";
-/// The octets of it that are compared: a later minor version is the same to us.
-const DPD_NAME: usize = 14;
+/// The vendor id of XAUTH: the first octets of MD5 of `draft-ietf-ipsra-isakmp-xauth-06.txt`.
+const XAUTH: [u8; 8] = *b"\x09\x00\x26\x89\xdf\xd6\xb7\x12";
+/// The vendor id of Cisco Unity: 14 octets that name it, then major and minor version.
+const UNITY: [u8; 16] = *b"\x12\xf5\xf2\x8c\x45\x71\x68\xa9\x70\x2d\x9f\xe2\x74\xcc\x01\x00";
+/// The octets of either that are compared: a later minor version is the same to us.
+const NAME: usize = 14;
 
 /// What the peer's vendor ids say it knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +23,10 @@ pub(crate) struct Capabilities {
     pub(crate) dpd: bool,
     /// The version of NAT traversal in common.
     pub(crate) nat_t: Option<Version>,
+    /// It speaks the attributes of Cisco's Unity clients.
+    pub(crate) unity: bool,
+    /// It joins messages from parts.
+    pub(crate) fragmentation: bool,
 }
 
 /// Returns the versions of NAT traversal a connection knows.
@@ -28,6 +39,10 @@ pub(crate) fn contribute_offer(connection: &ConnectionPlan, chain: &mut ChainBui
     if connection.dpd != DpdMode::Off {
         chain.push(&VendorId { data: DPD });
     }
+    contribute_user(connection, true, chain);
+    if connection.fragmentation != Fragmentation::Off {
+        chain.push(&VendorId { data: ours::FRAGMENTATION });
+    }
     for version in support(connection).offers() {
         chain.push(&VendorId { data: version.vendor_id() });
     }
@@ -38,19 +53,54 @@ pub(crate) fn contribute_answer(connection: &ConnectionPlan, chosen: Capabilitie
     if connection.dpd != DpdMode::Off {
         chain.push(&VendorId { data: DPD });
     }
+    contribute_user(connection, chosen.unity, chain);
+    if chosen.fragmentation || connection.fragmentation == Fragmentation::Force {
+        chain.push(&VendorId { data: ours::FRAGMENTATION });
+    }
     if let Some(version) = chosen.nat_t {
         chain.push(&VendorId { data: version.vendor_id() });
     }
 }
 
+/// Adds the vendor ids of phase 1.5, where it follows; that of Unity to a peer that knows it, or may.
+fn contribute_user(connection: &ConnectionPlan, unity: bool, chain: &mut ChainBuilder) {
+    if connection.xauth.is_some() {
+        chain.push(&VendorId { data: XAUTH });
+    }
+    if unity && speaks_unity(connection) {
+        chain.push(&VendorId { data: UNITY });
+    }
+}
+
+/// Returns whether a connection has attributes of Unity to give or to ask for.
+const fn speaks_unity(connection: &ConnectionPlan) -> bool {
+    match &connection.mode_config {
+        Some(ModeConfig::Client(client)) => client.unity,
+        Some(ModeConfig::Server(_)) => true,
+        None => false,
+    }
+}
+
 /// Reads the vendor ids of message 1.
 pub(crate) fn absorb_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
-    Capabilities { dpd: knows_dpd(payloads), nat_t: support(connection).choose_as_responder(versions(payloads)) }
+    let nat_t = support(connection).choose_as_responder(versions(payloads));
+    Capabilities { nat_t, ..absorb(connection, payloads) }
 }
 
 /// Reads the vendor ids of message 2.
 pub(crate) fn absorb_answer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
-    Capabilities { dpd: knows_dpd(payloads), nat_t: support(connection).choose_as_initiator(versions(payloads)) }
+    let nat_t = support(connection).choose_as_initiator(versions(payloads));
+    Capabilities { nat_t, ..absorb(connection, payloads) }
+}
+
+/// Reads what stands in either message alike.
+fn absorb(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
+    Capabilities {
+        dpd: knows(payloads, &DPD),
+        nat_t: None,
+        unity: knows_unity(payloads),
+        fragmentation: connection.fragmentation != Fragmentation::Off && knows_fragments(payloads),
+    }
 }
 
 fn vendor_ids<'a>(payloads: &Payloads<'a>) -> impl Iterator<Item = &'a [u8]> {
@@ -61,6 +111,26 @@ fn versions<'a>(payloads: &Payloads<'a>) -> impl Iterator<Item = Version> {
     vendor_ids(payloads).filter_map(Version::recognise)
 }
 
-fn knows_dpd(payloads: &Payloads<'_>) -> bool {
-    vendor_ids(payloads).any(|id| id.len() == DPD.len() && id.get(..DPD_NAME) == DPD.get(..DPD_NAME))
+/// Returns whether the peer speaks Unity: some say it in messages 3 and 4 only.
+pub(crate) fn knows_unity(payloads: &Payloads<'_>) -> bool {
+    knows(payloads, &UNITY)
+}
+
+fn knows(payloads: &Payloads<'_>, wanted: &[u8; 16]) -> bool {
+    vendor_ids(payloads).any(|id| id.len() == wanted.len() && id.get(..NAME) == wanted.get(..NAME))
+}
+
+/// The octets of the id of fragmentation that are compared; a word of capabilities may follow.
+const FRAGMENTATION_NAME: usize = 16;
+/// The bit of that word that stands for main and aggressive mode.
+const FRAGMENTATION_MAIN: u8 = 0x80;
+
+/// Returns whether the peer takes parts: without a word of capabilities it does, as Windows does; with
+/// one, if the word says so.
+fn knows_fragments(payloads: &Payloads<'_>) -> bool {
+    vendor_ids(payloads).any(|id| {
+        id.get(..FRAGMENTATION_NAME) == ours::FRAGMENTATION.get(..FRAGMENTATION_NAME)
+            && (id.len() != ours::FRAGMENTATION.len()
+                || id.get(FRAGMENTATION_NAME).is_some_and(|word| word & FRAGMENTATION_MAIN != 0))
+    })
 }

@@ -1,14 +1,16 @@
 //! Two endpoints and the queue between them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod signing;
+
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, SecretBytes, Transmit, Verdict};
-use ikev1_core::auth::PreSharedKey;
+use ikev1_core::auth::{PreSharedKey, RsaVerifyingKey};
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
     Action, ChildId, Command, Config, ConnectionConfig, ConnectionId, Direction, DropReason, Endpoint, Event,
-    InstallSa, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector,
+    InstallSa, OriginalAddresses, Peer, Plan, PolicyConfig, RemoveSa, TrafficSelector, Users, VerifyCertificate,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -80,16 +82,17 @@ pub struct Installed {
 }
 
 impl Installed {
-    fn of(install: &InstallSa) -> Self {
+    /// One for each protocol.
+    fn of(install: &InstallSa) -> impl Iterator<Item = Self> {
         let open = |key: &SecretBytes| key.expose().to_vec();
-        Self {
+        install.sas.iter().map(move |sa| Self {
             child: install.child,
             direction: install.direction,
-            spi: install.spi,
-            suite: install.suite,
-            keys: (open(&install.encryption_key), open(&install.integrity_key)),
+            spi: sa.spi,
+            suite: sa.suite,
+            keys: (open(&sa.encryption_key), open(&sa.integrity_key)),
             replaces: install.replaces,
-        }
+        })
     }
 }
 
@@ -101,7 +104,21 @@ pub struct End {
     pub removed: Vec<RemoveSa>,
     pub log: Vec<String>,
     pub next_spi: u32,
+    /// Who answers for the users, if anyone does.
+    pub users: Option<Users>,
+    /// Questions of phase 1.5 that the test answers itself.
+    pub asked: Vec<Action>,
+    /// What the installed SAs say of the addresses before a NAT, one for each direction.
+    pub originals: Vec<Option<OriginalAddresses>>,
+    /// The IP protocol for which no SPI is given.
+    pub refuse_spi_of: Option<u8>,
+    /// Judges certificates; without it the questions stay open.
+    pub trust: Option<Trust>,
+    pub questions: Vec<VerifyCertificate>,
 }
+
+/// Returns the key of certificates that are trusted.
+pub type Trust = fn(&VerifyCertificate) -> Option<RsaVerifyingKey>;
 
 impl End {
     pub fn new(endpoint: Endpoint) -> Self {
@@ -112,6 +129,12 @@ impl End {
             removed: Vec::new(),
             log: Vec::new(),
             next_spi: 0x1000,
+            users: None,
+            originals: Vec::new(),
+            refuse_spi_of: None,
+            trust: None,
+            questions: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -123,17 +146,33 @@ impl End {
             match action {
                 Action::Transmit(transmit) => datagrams.push(transmit),
                 Action::Event(event) => self.events.push(event),
-                Action::InstallSa(install) => self.installed.push(Installed::of(&install)),
+                Action::InstallSa(install) => {
+                    self.originals.push(install.original);
+                    self.installed.extend(Installed::of(&install));
+                }
                 Action::RemoveSa(removal) => {
                     self.installed.retain(|installed| installed.child != removal.child);
                     self.removed.push(removal);
                 }
                 Action::AllocateSpi(ask) => {
                     self.next_spi += 1;
-                    let answer = Command::ProvideSpi { ticket: ask.ticket, spi: Some(self.next_spi) };
+                    let spi = Some(self.next_spi).filter(|_| self.refuse_spi_of != Some(ask.protocol));
+                    let answer = Command::ProvideSpi { ticket: ask.ticket, spi };
                     self.endpoint.handle_command(now, answer).unwrap();
                 }
-                _ => {}
+                Action::VerifyUser(ask) if self.users.is_some() => {
+                    let verdict = self.users.as_ref().unwrap().verify(&ask);
+                    let answer = Command::ProvideVerdict { ticket: ask.ticket, verdict };
+                    self.endpoint.handle_command(now, answer).unwrap();
+                }
+                Action::VerifyCertificate(question) => {
+                    if let Some(trust) = self.trust {
+                        let answer = Command::CertificateVerdict { ticket: question.ticket, key: trust(&question) };
+                        self.endpoint.handle_command(now, answer).unwrap();
+                    }
+                    self.questions.push(*question);
+                }
+                other => self.asked.push(other),
             }
         }
         datagrams
@@ -259,10 +298,12 @@ impl Pair {
         };
         assert_eq!(self.left.installed.len(), self.right.installed.len());
         for ours in &self.left.installed {
-            let theirs = self.right.installed.iter().find(|theirs| theirs.spi == ours.spi).unwrap();
+            let same = |theirs: &&Installed| theirs.spi == ours.spi && theirs.suite == ours.suite;
+            let theirs = self.right.installed.iter().find(same).unwrap();
             assert_eq!(theirs.direction, mirror(ours));
-            assert_eq!((&theirs.keys, theirs.suite), (&ours.keys, ours.suite));
-            assert!(!ours.keys.0.is_empty() || !ours.keys.1.is_empty());
+            assert_eq!(theirs.keys, ours.keys);
+            let keyless = matches!(ours.suite, Protection::Ipcomp { .. });
+            assert_eq!(ours.keys.0.is_empty() && ours.keys.1.is_empty(), keyless);
         }
     }
 }

@@ -5,15 +5,16 @@ use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
 use crate::negotiate::{check_phase1_answer, offer_phase1};
+use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::ConnectionPlan;
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::ride_along::vendor::Capabilities;
-use crate::ride_along::{initial_contact, nat_detection, vendor};
+use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{Emit, Hash, KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce, SecurityAssociation};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -29,7 +30,7 @@ pub(crate) struct SaKeSent {
     idii_b: Vec<u8>,
 }
 
-/// Message 2 is lawful: the peer knows the key.
+/// Message 2 is lawful.
 #[derive(Debug)]
 pub(crate) struct Authenticated {
     pub(crate) transform: Phase1Transform,
@@ -44,7 +45,7 @@ pub(crate) struct Authenticated {
 }
 
 impl SaKeSent {
-    /// Builds message 1: `HDR, SA, KE, Ni, IDii`. Draws the private exponent, then the nonce.
+    /// Builds message 1: `HDR, SA, KE, Ni, IDii, [CERTREQ..]`. Draws the private exponent, then the nonce.
     ///
     /// Only the transforms of one group are offered, since the public value travels along.
     pub(crate) fn start(
@@ -64,19 +65,21 @@ impl SaKeSent {
         chain.push(&KeyExchange { data: pair.public() });
         chain.push(&Nonce { data: &ni_b });
         chain.push(&identification);
+        certificate::request(&connection.authentication, &mut chain);
         vendor::contribute_offer(connection, &mut chain);
         let idii_b = phase1::identification_body(&identification);
         (Self { offered, sai_b, pair, ni_b, idii_b }, built(chain))
     }
 
-    /// Checks message 2: the answer first, then g^xy and HASH_R, then whether the identity can be read.
+    /// Checks message 2: the answer first, then g^xy and HASH_R, then whether the identity can be read. A
+    /// signature is left to be checked.
     pub(crate) fn check(
         &self,
         connection: &ConnectionPlan,
         cookies: Cookies,
         path: Path,
         payloads: &Payloads<'_>,
-    ) -> Result<Authenticated, Refused> {
+    ) -> Result<(Authenticated, Proof), Refused> {
         let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
         let answer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
         let index = check_phase1_answer(&self.offered, &answer)
@@ -84,14 +87,13 @@ impl SaKeSent {
         let transform = *self.offered.get(index).ok_or(DropReason::Malformed)?;
         let nr_b = phase1::peer_nonce(payloads, &self.ni_b)?;
         let idir_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?;
-        let hash_r = phase1::body(payloads, PayloadType::HASH)?;
         let (g_xr, shared) = phase1::agree(payloads, &self.pair)?;
         let g_xi = self.pair.public().to_vec();
         let said = Said { cookies, sai_b: self.sai_b.clone(), g_xi, g_xr: g_xr.to_vec() };
-        let keys = phase1::keys(&transform, connection.authentication.pre_shared_key(), (&self.ni_b, nr_b), &shared, cookies);
-        if !keys.hash_r(&said.transcript(), idir_b).matches(hash_r) {
-            return Err(DropReason::WrongHash.into());
-        }
+        let keys =
+            phase1::keys(&transform, connection.authentication.pre_shared_key(), (&self.ni_b, nr_b), &shared, cookies);
+        let hash_r = keys.hash_r(&said.transcript(), idir_b);
+        let proof = proof::read(&connection.authentication, hash_r, payloads)?;
         let peer = phase1::peer_identity(payloads)?;
         let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
         let capabilities = vendor::absorb_answer(connection, payloads);
@@ -99,22 +101,26 @@ impl SaKeSent {
             nat_detection::absorb(version, transform.hash, cookies, &[path.local], path.remote, payloads)
         });
         let number = index.saturating_add(1);
-        Ok(Authenticated { transform, number, capabilities, nat, peer, keys, iv, said })
+        Ok((Authenticated { transform, number, capabilities, nat, peer, keys, iv, said }, proof))
     }
 
-    /// Builds message 3: `HDR*, HASH_I, [NAT-D..], [INITIAL-CONTACT]`, to be encrypted. The path is the
-    /// one that it takes, NAT-T ports included.
+    /// Builds message 3: `HDR*, HASH_I, [NAT-D..], [INITIAL-CONTACT]`, or with `[CERT..], SIG_I` in place of
+    /// the hash, to be encrypted. The path is the one that it takes, NAT-T ports included.
+    ///
+    /// # Errors
+    /// A key of this end that cannot sign.
     pub(crate) fn message_3(
         &self,
         authenticated: &Authenticated,
         connection: &ConnectionPlan,
         path: Path,
         first_contact: bool,
-    ) -> Chain {
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Chain, Refused> {
         let Authenticated { transform, capabilities, keys, said, .. } = authenticated;
         let hash_i = keys.hash_i(&said.transcript(), &self.idii_b);
         let mut chain = ChainBuilder::new();
-        chain.push(&Hash { data: hash_i.as_bytes() });
+        proof::contribute(&connection.authentication, &hash_i, rng, &mut chain)?;
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, said.cookies, path, force, &mut chain);
@@ -122,7 +128,7 @@ impl SaKeSent {
         if first_contact {
             initial_contact::contribute(said.cookies, &mut chain);
         }
-        built(chain)
+        Ok(built(chain))
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::auth::PreSharedKey;
+use crate::auth::{Authentication, PreSharedKey};
 use crate::crypto::{DhKeyPair, DhShared};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
@@ -6,16 +6,17 @@ use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
 use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
+use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::ConnectionPlan;
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::ride_along::vendor::Capabilities;
-use crate::ride_along::{initial_contact, nat_detection, vendor};
+use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{Hash, KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{KeyExchange, Nonce, SecurityAssociation};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -96,7 +97,11 @@ pub(crate) struct SaKeAuthSent {
 }
 
 impl SaKeAuthSent {
-    /// Builds message 2: `HDR, SA, KE, Nr, IDir, HASH_R, [NAT-D..]`, proven with `psk`.
+    /// Builds message 2: `HDR, SA, KE, Nr, IDir, HASH_R, [NAT-D..]`, proven with `psk`, or with
+    /// `[CERT..], SIG_R, [CERTREQ..]` in place of the hash.
+    ///
+    /// # Errors
+    /// A key of this end that cannot sign.
     pub(crate) fn start(
         offer: Offer,
         agreed: Agreed,
@@ -104,7 +109,8 @@ impl SaKeAuthSent {
         psk: Option<&PreSharedKey>,
         (peer, ours): (Identity, &Identity),
         (cookies, path): (Cookies, Path),
-    ) -> (Self, Chain) {
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(Self, Chain), Refused> {
         let Offer { choice, capabilities, sai_b, g_xi, ni_b, idii_b } = offer;
         let Agreed { pair, nr_b, shared } = agreed;
         let transform = choice.transform;
@@ -118,35 +124,36 @@ impl SaKeAuthSent {
         chain.push(&KeyExchange { data: pair.public() });
         chain.push(&Nonce { data: &nr_b });
         chain.push(&identification);
-        chain.push(&Hash { data: hash_r.as_bytes() });
+        proof::contribute(&connection.authentication, &hash_r, rng, &mut chain)?;
+        certificate::request(&connection.authentication, &mut chain);
         vendor::contribute_answer(connection, capabilities, &mut chain);
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, cookies, path, force, &mut chain);
         }
-        (Self { said, idii_b, transform, capabilities, peer, keys, iv }, built(chain))
+        Ok((Self { said, idii_b, transform, capabilities, peer, keys, iv }, built(chain)))
     }
 
-    /// Checks message 3: HASH_I.
+    /// Checks message 3: HASH_I. A signature is left to be checked.
     ///
     /// The initiator's first NAT-D covers the port it used before or after it moved: `locals` holds
     /// both. INITIAL-CONTACT counts only if it came encrypted.
     pub(crate) fn check(
         &self,
+        authentication: &Authentication,
         locals: &[SocketAddr],
         remote: SocketAddr,
         payloads: &Payloads<'_>,
         encrypted: bool,
-    ) -> Result<Authenticated, Refused> {
-        let hash = phase1::body(payloads, PayloadType::HASH)?;
-        if !self.keys.hash_i(&self.said.transcript(), &self.idii_b).matches(hash) {
-            return Err(DropReason::WrongHash.into());
-        }
+    ) -> Result<(Authenticated, Proof), Refused> {
+        let hash_i = self.keys.hash_i(&self.said.transcript(), &self.idii_b);
+        let proof = proof::read(authentication, hash_i, payloads)?;
         let cookies = self.said.cookies;
         let nat = self.capabilities.nat_t.map_or(Location::Unknown, |version| {
             nat_detection::absorb(version, self.transform.hash, cookies, locals, remote, payloads)
         });
-        Ok(Authenticated { nat, initial_contact: encrypted && initial_contact::absorb(cookies, payloads) })
+        let initial_contact = encrypted && initial_contact::absorb(cookies, payloads);
+        Ok((Authenticated { nat, initial_contact }, proof))
     }
 
     /// Ends phase 1; the IV chain must be past message 3 if that came encrypted.
@@ -161,7 +168,7 @@ impl SaKeAuthSent {
     }
 }
 
-/// Message 3 is lawful: the peer knows the key.
+/// Message 3 is lawful.
 #[derive(Debug)]
 pub(crate) struct Authenticated {
     pub(crate) nat: Location,

@@ -5,15 +5,16 @@ use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
 use crate::negotiate::{check_phase1_answer, offer_phase1};
+use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::ConnectionPlan;
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::ride_along::vendor::Capabilities;
-use crate::ride_along::{initial_contact, nat_detection, vendor};
+use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{Emit, Hash, KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce, SecurityAssociation};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -113,28 +114,36 @@ impl KeSent {
         Ok(Exchanged { shared, g_xr: g_xr.to_vec(), nr_b, nat })
     }
 
-    /// Builds message 5: `HDR*, IDii, HASH_I, [INITIAL-CONTACT]`, to be encrypted.
-    pub(crate) fn commit(
-        self,
+    /// Builds message 5: `HDR*, IDii, HASH_I, [INITIAL-CONTACT]`, or with a signature
+    /// `HDR*, IDii, [CERT..], SIG_I, [CERTREQ..], [INITIAL-CONTACT]`, to be encrypted.
+    ///
+    /// # Errors
+    /// A key of this end that cannot sign.
+    pub(crate) fn prove(
+        &self,
         exchanged: Exchanged,
         connection: &ConnectionPlan,
         identity: &Identity,
         first_contact: bool,
-    ) -> (AuthSent, Chain) {
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(AuthSent, Chain), Refused> {
         let Self { cookies, transform, sai_b, pair, ni_b, .. } = self;
+        let (cookies, transform) = (*cookies, *transform);
         let Exchanged { shared, g_xr, nr_b, .. } = exchanged;
-        let said = Said { cookies, sai_b, g_xi: pair.public().to_vec(), g_xr };
-        let keys = phase1::keys(&transform, connection.authentication.pre_shared_key(), (&ni_b, &nr_b), &shared, cookies);
+        let said = Said { cookies, sai_b: sai_b.clone(), g_xi: pair.public().to_vec(), g_xr };
+        let keys =
+            phase1::keys(&transform, connection.authentication.pre_shared_key(), (ni_b, &nr_b), &shared, cookies);
         let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
         let identification = phase1::identification(identity);
         let hash_i = keys.hash_i(&said.transcript(), &phase1::identification_body(&identification));
         let mut chain = ChainBuilder::new();
         chain.push(&identification);
-        chain.push(&Hash { data: hash_i.as_bytes() });
+        proof::contribute(&connection.authentication, &hash_i, rng, &mut chain)?;
+        certificate::request(&connection.authentication, &mut chain);
         if first_contact {
             initial_contact::contribute(cookies, &mut chain);
         }
-        (AuthSent { said, transform, keys, iv }, built(chain))
+        Ok((AuthSent { said, transform, keys, iv }, built(chain)))
     }
 }
 
@@ -142,13 +151,13 @@ impl KeSent {
 #[derive(Debug)]
 pub(crate) struct AuthSent {
     said: Said,
-    transform: Phase1Transform,
+    pub(crate) transform: Phase1Transform,
     pub(crate) keys: Phase1Keys,
     /// The IV chain of phase 1, past message 5.
     pub(crate) iv: IvChain,
 }
 
-/// Message 6 is lawful: the peer knows the key.
+/// Message 6 is lawful.
 #[derive(Debug)]
 pub(crate) struct Authenticated {
     pub(crate) peer: Identity,
@@ -156,15 +165,19 @@ pub(crate) struct Authenticated {
 }
 
 impl AuthSent {
-    /// Checks message 6, decrypted: first HASH_R, then whether the identity can be read.
-    pub(crate) fn check(&self, payloads: &Payloads<'_>) -> Result<Authenticated, Refused> {
+    /// Checks message 6, decrypted: first HASH_R, then whether the identity can be read. A signature is
+    /// left to be checked.
+    pub(crate) fn check(
+        &self,
+        connection: &ConnectionPlan,
+        payloads: &Payloads<'_>,
+    ) -> Result<(Authenticated, Proof), Refused> {
         let idir_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?;
-        let hash = phase1::body(payloads, PayloadType::HASH)?;
-        if !self.keys.hash_r(&self.said.transcript(), idir_b).matches(hash) {
-            return Err(DropReason::WrongHash.into());
-        }
+        let hash_r = self.keys.hash_r(&self.said.transcript(), idir_b);
+        let proof = proof::read(&connection.authentication, hash_r, payloads)?;
         let peer = phase1::peer_identity(payloads)?;
-        Ok(Authenticated { peer, initial_contact: initial_contact::absorb(self.said.cookies, payloads) })
+        let initial_contact = initial_contact::absorb(self.said.cookies, payloads);
+        Ok((Authenticated { peer, initial_contact }, proof))
     }
 
     /// Ends phase 1; the IV chain must be past message 6.

@@ -5,15 +5,16 @@ use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
 use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
+use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::ConnectionPlan;
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::ride_along::vendor::Capabilities;
-use crate::ride_along::{initial_contact, nat_detection, vendor};
+use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{Hash, KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{KeyExchange, Nonce, SecurityAssociation};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -31,8 +32,10 @@ pub(crate) struct Offer {
 pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Offer, Refused> {
     let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
     let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-    let policies: Vec<Phase1Policy> =
-        (1u32..).zip(connection.phase1_offer(Role::Responder)).map(|(number, transform)| Phase1Policy { number, transform }).collect();
+    let policies: Vec<Phase1Policy> = (1u32..)
+        .zip(connection.phase1_offer(Role::Responder))
+        .map(|(number, transform)| Phase1Policy { number, transform })
+        .collect();
     let choice = choose_phase1(&offer, &policies, &Rules::default())
         .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
     Ok(Offer { choice, capabilities: vendor::absorb_offer(connection, payloads), sai_b: payload.body().to_vec() })
@@ -85,7 +88,7 @@ impl SaRecv {
         Ok(Agreed { pair, nr_b, shared })
     }
 
-    /// Builds message 4: `HDR, KE, Nr, [NAT-D..]`.
+    /// Builds message 4: `HDR, KE, Nr, [CERTREQ..], [NAT-D..]`.
     pub(crate) fn commit(
         self,
         received: Received,
@@ -99,12 +102,14 @@ impl SaRecv {
         let mut chain = ChainBuilder::new();
         chain.push(&KeyExchange { data: pair.public() });
         chain.push(&Nonce { data: &nr_b });
+        certificate::request(&connection.authentication, &mut chain);
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, cookies, path, force, &mut chain);
         }
         let said = Said { cookies, sai_b, g_xi, g_xr: pair.public().to_vec() };
-        let keys = phase1::keys(&transform, connection.authentication.pre_shared_key(), (&ni_b, &nr_b), &shared, cookies);
+        let keys =
+            phase1::keys(&transform, connection.authentication.pre_shared_key(), (&ni_b, &nr_b), &shared, cookies);
         let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
         (KeRecv { said, transform, keys, iv }, built(chain))
     }
@@ -136,7 +141,7 @@ pub(crate) struct KeRecv {
     pub(crate) iv: IvChain,
 }
 
-/// Message 5 is lawful: the peer knows the key.
+/// Message 5 is lawful.
 #[derive(Debug)]
 pub(crate) struct Authenticated {
     pub(crate) peer: Identity,
@@ -144,25 +149,38 @@ pub(crate) struct Authenticated {
 }
 
 impl KeRecv {
-    /// Checks message 5, decrypted: first HASH_I, then whether the identity can be read.
-    pub(crate) fn check(&self, payloads: &Payloads<'_>) -> Result<Authenticated, Refused> {
+    /// Checks message 5, decrypted: first HASH_I, then whether the identity can be read. A signature is
+    /// left to be checked.
+    pub(crate) fn check(
+        &self,
+        connection: &ConnectionPlan,
+        payloads: &Payloads<'_>,
+    ) -> Result<(Authenticated, Proof), Refused> {
         let idii_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?;
-        let hash = phase1::body(payloads, PayloadType::HASH)?;
-        if !self.keys.hash_i(&self.said.transcript(), idii_b).matches(hash) {
-            return Err(DropReason::WrongHash.into());
-        }
+        let hash_i = self.keys.hash_i(&self.said.transcript(), idii_b);
+        let proof = proof::read(&connection.authentication, hash_i, payloads)?;
         let peer = phase1::peer_identity(payloads)?;
-        Ok(Authenticated { peer, initial_contact: initial_contact::absorb(self.said.cookies, payloads) })
+        let initial_contact = initial_contact::absorb(self.said.cookies, payloads);
+        Ok((Authenticated { peer, initial_contact }, proof))
     }
 
-    /// Builds message 6: `HDR*, IDir, HASH_R`, to be encrypted with the chain past message 5.
-    pub(crate) fn answer(&self, identity: &Identity) -> Chain {
+    /// Builds message 6: `HDR*, IDir, HASH_R`, or `HDR*, IDir, [CERT..], SIG_R`, to be encrypted with the
+    /// chain past message 5.
+    ///
+    /// # Errors
+    /// A key of this end that cannot sign.
+    pub(crate) fn answer(
+        &self,
+        connection: &ConnectionPlan,
+        identity: &Identity,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Chain, Refused> {
         let identification = phase1::identification(identity);
         let hash_r = self.keys.hash_r(&self.said.transcript(), &phase1::identification_body(&identification));
         let mut chain = ChainBuilder::new();
         chain.push(&identification);
-        chain.push(&Hash { data: hash_r.as_bytes() });
-        built(chain)
+        proof::contribute(&connection.authentication, &hash_r, rng, &mut chain)?;
+        Ok(built(chain))
     }
 
     /// Ends phase 1; the IV chain must be past message 6.

@@ -121,6 +121,12 @@ pub const KNOWN: &[KnownVendorId] = &[
     known("f4ed19e0c114eb516faaac0ee37daf2807b4381f", "Check Point", Is(Product::CheckPoint), Tail::CheckPoint),
     known("defb99e69a9f1f6e06f15006b1f166ae", "Check Point SNX", Is(Product::CheckPoint), Tail::None),
     known("434953434f2d44454c4554452d524541534f4e", "Cisco delete reason", Is(Product::Cisco), Tail::Version),
+    known(
+        "126e1f577291153b20485f7f155b4bc8",
+        "Cisco VPN client, as vpnc sends it",
+        Is(Product::CiscoClient),
+        Tail::None,
+    ),
     known("800100018002000180030002", "Cisco firewall type", Is(Product::CiscoClient), Tail::None),
     known("f6f7efc7f5aeb8cb158cb9d094ba69e7", "ALTIGA NETWORKS", Is(Product::CiscoConcentrator), Tail::None),
     known("1f07f70eaa6514d3b0fa96542a50", "Cisco VPN 3000 concentrator", Is(Product::CiscoConcentrator), Tail::Nibbles),
