@@ -213,8 +213,7 @@ fn refused_initiators_do_not_use_up_the_half_open_places() {
         pair.advance(Duration::from_secs(60));
         assert_eq!(pair.right.endpoint.status().embryonic, 0);
     }
-    let refused =
-        |event: &Event| matches!(event, Event::Phase1Failed { failure: Failure::CertificateRefused, .. });
+    let refused = |event: &Event| matches!(event, Event::Phase1Failed { failure: Failure::CertificateRefused, .. });
     assert_eq!(pair.right.count(refused), 20);
 }
 
