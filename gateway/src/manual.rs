@@ -36,6 +36,7 @@ pub struct Manual {
     pub(crate) outer: OuterRules,
     inbound: Vec<ManualSa>,
     outbound: Vec<ManualSa>,
+    weak: bool,
 }
 
 /// One association with manual keys.
@@ -89,6 +90,9 @@ pub enum ManualProblem {
     /// The suite is unsafe with keys that may be used twice.
     #[error("{0} must not be used with manual keys")]
     Suite(Suite),
+    /// An algorithm is weak, and weak ones are not allowed.
+    #[error("weak algorithms are not allowed")]
+    Weak,
     /// The ends are of two families, or AH is to go in UDP.
     #[error("the ends do not fit each other or the protocols")]
     Ends,
@@ -107,6 +111,7 @@ impl Manual {
             outer: OuterRules::default(),
             inbound: Vec::new(),
             outbound: Vec::new(),
+            weak: false,
         }
     }
 
@@ -128,6 +133,13 @@ impl Manual {
     #[must_use]
     pub fn outer(mut self, rules: OuterRules) -> Self {
         self.outer = rules;
+        self
+    }
+
+    /// Allows weak algorithms (DES, MD5), which old peers need, and encryption without integrity.
+    #[must_use]
+    pub fn dangerously_allow_weak_algorithms(mut self) -> Self {
+        self.weak = true;
         self
     }
 
@@ -160,6 +172,9 @@ impl Manual {
         if !inbound.is_sorted_by(|a, b| a < b) || inbound.last().is_none_or(|last| *last == 0) {
             return Err(ManualProblem::Order);
         }
+        if !self.weak && self.inbound.iter().chain(&self.outbound).any(ManualSa::is_weak) {
+            return Err(ManualProblem::Weak);
+        }
         let ah = inbound.contains(&2);
         let families = self.local.is_ipv4() != self.remote.is_ipv4();
         if families || (ah && self.udp.is_some()) {
@@ -185,6 +200,14 @@ impl ManualSa {
             Self::Ipcomp { .. } => 0,
             Self::Esp { .. } => 1,
             Self::Ah { .. } => 2,
+        }
+    }
+
+    const fn is_weak(&self) -> bool {
+        match self {
+            Self::Ipcomp { .. } => false,
+            Self::Esp { suite, .. } => suite.is_dangerous(),
+            Self::Ah { integrity, .. } => integrity.is_dangerous(),
         }
     }
 

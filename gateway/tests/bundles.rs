@@ -276,6 +276,9 @@ fn manual_keys_that_are_unsafe_or_contradict_each_other_are_refused() {
     assert_eq!(problem(reversed), ManualProblem::Order);
     assert_eq!(problem(pair().sends(esp(300)).receives(esp(255))), ManualProblem::ReservedSpi(255));
     assert_eq!(problem(pair().sends(counter(300)).receives(counter(301))), ManualProblem::Suite(gcm));
+    let md5 = |spi: u32| ManualSa::Ah { spi, integrity: IntegrityAlgorithm::HmacMd5_96, key: keys(16, 1) };
+    assert_eq!(problem(pair().sends(md5(300)).receives(md5(301))), ManualProblem::Weak);
+    assert!(build(pair().sends(md5(300)).receives(md5(301)).dangerously_allow_weak_algorithms()).is_ok());
     let twice = Config::new(ikev1_core::Config::new())
         .manual(pair().sends(esp(300)).receives(esp(301)))
         .manual(Manual::new("other", Mode::Transport, LEFT.into(), RIGHT.into()).sends(esp(300)).receives(esp(301)));

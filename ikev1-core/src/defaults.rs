@@ -47,6 +47,10 @@ pub const DELETE_DELAY: Duration = Duration::from_secs(30);
 pub const HALF_OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an end waits for CONNECTED after a peer set the commit bit.
 pub const CONNECTED_TIMEOUT: Duration = Duration::from_secs(20);
+/// When attempts without end come to an end, as routers have it.
+pub const RETRY_END: Duration = Duration::from_secs(86_400);
+/// By how much a life is extended while it is used, as routers have it.
+pub const EXTENSION: Duration = Duration::from_secs(60);
 /// How long a question to the caller may stay without answer.
 pub const TICKET_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -108,13 +112,14 @@ pub const MAX_HALF_OPEN: usize = 1_000;
 pub const MAX_HALF_OPEN_PER_ADDRESS: usize = 8;
 /// The most ISAKMP SAs kept in all.
 pub const MAX_IKE_SAS: usize = 100_000;
-/// The most IPsec SAs kept under one connection and peer: rekeys and collisions included.
+/// The most pairs of IPsec SAs that one peer gets, renewals and collisions included, or four for each policy
+/// if that is more.
 pub const MAX_CHILDREN_PER_PEER: usize = 256;
 /// The most quick modes at work under one ISAKMP SA.
 pub const MAX_EXCHANGES_PER_SA: usize = 32;
 /// The most quick modes kept under one ISAKMP SA, finished ones that answer repeats included: the oldest
 /// finished one is forgotten first.
-pub const MAX_EXCHANGES_KEPT: usize = 256;
+pub const MAX_EXCHANGES_KEPT: usize = 128;
 /// The most finished message ids remembered per ISAKMP SA, so that a replay makes no new SA.
 pub const MAX_FINISHED_IDS: usize = 256;
 /// The most acquires that wait for one ISAKMP SA, or for a place under it: one for each policy.
@@ -123,8 +128,8 @@ pub const MAX_WAITING_ACQUIRES: usize = 1_024;
 pub const MAX_REPLY_RESENDS: u32 = 16;
 /// How many octets go to an address that has proven nothing, for each octet it sent.
 pub const AMPLIFICATION_FACTOR: u64 = 3;
-/// How long XAUTH and mode-config may take together: a person types in it.
-pub const SESSION_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long XAUTH and mode-config may take each: a person types in it, and a message lives 292 s.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a client waits for settings to come unasked before it asks.
 pub const PUSH_WAIT: Duration = Duration::from_secs(10);
 /// After how many wrong answers a user is refused: one, so that a guess costs a whole phase 1.

@@ -173,6 +173,25 @@ pub enum Event {
         /// As responder, why those before it were passed over.
         passed_over: Refusals,
     },
+    /// What failed before is tried again.
+    Retrying {
+        /// The connection.
+        connection: ConnectionId,
+        /// How often it was tried again by now.
+        attempt: u32,
+    },
+    /// An ISAKMP SA lives on because traffic came under it lately.
+    LifeExtended {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// How much longer it lives.
+        by: Duration,
+    },
+    /// An ISAKMP SA was to live on while it is used, but its IPsec SAs live shorter than it does.
+    ExtensionInactive {
+        /// The SA.
+        ike_sa: IkeSaId,
+    },
     /// A pair of IPsec SAs is there, in both directions.
     SaEstablished {
         /// The pair.

@@ -104,6 +104,11 @@ impl Answered {
         self.reply.as_ref()
     }
 
+    /// Returns whether a repeat would be answered.
+    pub(crate) const fn would_resend(&self) -> bool {
+        self.reply.is_some() && self.resends < defaults::MAX_REPLY_RESENDS
+    }
+
     /// Counts a repeat and returns what to do.
     pub(crate) fn repeat(&mut self) -> Repeat {
         let Some(reply) = &self.reply else { return Repeat::Nothing };

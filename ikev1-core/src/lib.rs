@@ -67,11 +67,12 @@ pub use identity::{Identity, IdentityError, MAX_IDENTITY};
 pub use ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 pub use machine::Endpoint;
 pub use plan::{
-    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, Plan, PolicyPlan, RemoteIdentity, SpiSource,
+    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, Plan, PolicyPlan, RemoteIdentity,
+    RetryAttempts, SpiSource,
 };
 pub use selector::{SelectorError, TrafficSelector};
 pub use state_name::{DpdState, IkeSaState, StateName};
-pub use status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status};
+pub use status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status, TransactionStatus};
 pub use transaction::{
     AskUser, ClientSettings, Network, Unity, UserName, UserVerdict, Users, VerifyUser, XauthAnswer, XauthField,
     XauthKind, XauthQuestion,

@@ -5,6 +5,7 @@ mod aggressive_responder;
 mod child;
 mod commands;
 mod connected;
+mod extension;
 mod fragments;
 mod inform;
 mod install;
@@ -23,6 +24,7 @@ mod quick_initiator;
 mod quick_responder;
 mod receive;
 mod renewal;
+mod retry;
 mod sa;
 mod send;
 mod session;
@@ -39,8 +41,9 @@ use crate::counters::{Counters, OwnCounters};
 use crate::dh_budget::DhBudget;
 use crate::error::{CommandError, DropReason};
 use crate::event::Event;
-use crate::ids::{ChildId, IkeSaId, Ticket};
+use crate::ids::{ChildId, ConnectionId, IkeSaId, Ticket};
 use crate::machine::outbox::Outbox;
+use crate::machine::retry::Retrying;
 use crate::machine::table::Table;
 use crate::machine::timers::TimerKey;
 use crate::plan::Plan;
@@ -83,6 +86,7 @@ pub struct Endpoint {
     questions: BTreeMap<Ticket, (IkeSaId, u32)>,
     /// The addresses for clients, in the order of the plan's pools.
     pools: Vec<AddressPool>,
+    retries: BTreeMap<ConnectionId, Retrying>,
     out: Outbox,
     counters: Counters,
     own: OwnCounters,
@@ -107,6 +111,7 @@ impl Endpoint {
             tickets: BTreeMap::new(),
             questions: BTreeMap::new(),
             pools,
+            retries: BTreeMap::new(),
             out: Outbox::default(),
             counters: Counters::default(),
             own: OwnCounters::default(),

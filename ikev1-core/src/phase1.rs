@@ -118,10 +118,15 @@ pub(crate) fn identification_body(identification: &Identification<Vec<u8>>) -> V
 /// Reads the identification payload of the peer.
 ///
 /// Protocol and port are 0 and 0, or UDP and the port of ISAKMP (RFC 2407 §4.6.2); behind a NAT the
-/// port may be any, so it is not compared.
+/// port may be any, so it is not compared. An identity of no type and no octets is a key id of none: no
+/// certificate proves it.
 pub(crate) fn peer_identity(payloads: &Payloads<'_>) -> Result<Identity, Refused> {
     let payload = payloads.find(PayloadType::IDENTIFICATION).ok_or(DropReason::PayloadSet)?;
     let id = Identification::parse(payload).map_err(|_| DropReason::Malformed)?;
+    // The client of hybrid authentication need not say who it is; XAUTH will.
+    if id.id_type == IdType(0) && id.data.is_empty() {
+        return Ok(Identity::KeyId(Vec::new()));
+    }
     if !matches!((id.protocol, id.port), (0, 0) | (17, _)) {
         return Err(Refused::because(Failure::BadIdentity));
     }

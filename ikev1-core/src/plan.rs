@@ -100,6 +100,15 @@ pub enum DeadPeerAction {
     Restart,
 }
 
+/// How often an exchange that this end started, and that failed, is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAttempts {
+    /// So many times, 0 to 16.
+    Times(u8),
+    /// Until it succeeds, for a day at most.
+    Continuous,
+}
+
 /// Who chooses inbound SPIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpiSource {
@@ -205,6 +214,8 @@ pub struct ConnectionPlan {
     pub(crate) children_end_with_ike: bool,
     pub(crate) commit_bit: bool,
     pub(crate) phase2_limit: Option<u32>,
+    pub(crate) retry_attempts: RetryAttempts,
+    pub(crate) extend_while_used: bool,
     pub(crate) soft_per_mille: (u32, u32),
     pub(crate) jitter_per_mille: u32,
     /// Whether weak algorithms and keys are allowed.

@@ -89,6 +89,8 @@ pub struct IkeSaStatus {
     pub queued: usize,
     /// Resends left for the message of phase 1 that waits for an answer: `Packet Retry Counter`.
     pub resends_left: Option<u32>,
+    /// The transactions of phase 1.5 at work, or kept to answer repeats.
+    pub transactions: Vec<TransactionStatus>,
     /// The user that XAUTH proved.
     pub user: Option<UserName>,
     /// The address that mode-config gave to the client: `dynamic allocated peer ip`.
@@ -110,6 +112,19 @@ pub struct ExchangeStatus {
     pub child: ChildId,
     /// Whether the peer set the commit bit: `Commit bit received`.
     pub commit_received: bool,
+    /// Resends left for the message that waits for an answer: `Packet Retry Counter`.
+    pub resends_left: Option<u32>,
+}
+
+/// A transaction of XAUTH or mode-config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionStatus {
+    /// Its message id.
+    pub message_id: u32,
+    /// Which end sent the first message.
+    pub role: Role,
+    /// Its state.
+    pub state: StateName,
     /// Resends left for the message that waits for an answer: `Packet Retry Counter`.
     pub resends_left: Option<u32>,
 }

@@ -240,4 +240,17 @@ fn algorithms_that_nobody_has_are_refused_by_their_names() {
     let mut attributes = strong_attributes();
     attributes[4] = Attribute::basic(3_u16, AuthMethod::RSA_ENCRYPTION);
     assert_eq!(judge(attributes).unwrap_err().to_string(), "auth Encryption with RSA, wanted pre-shared key");
+    for (method, name) in [
+        (AuthMethod::DSS_SIGNATURES, "DSS signatures"),
+        (AuthMethod::RSA_REVISED_ENCRYPTION, "Revised encryption with RSA"),
+        (AuthMethod::ECDSA_P256, "ECDSA SHA-256 P-256"),
+        (AuthMethod::ECDSA_P384, "ECDSA SHA-384 P-384"),
+        (AuthMethod::ECDSA_P521, "ECDSA SHA-512 P-521"),
+        (AuthMethod::HYBRID_INIT_DSS, "HybridInitDSS"),
+        (AuthMethod::XAUTH_INIT_DSS, "XAUTHInitDSS"),
+    ] {
+        let mut attributes = strong_attributes();
+        attributes[4] = Attribute::basic(3_u16, method);
+        assert_eq!(judge(attributes).unwrap_err().to_string(), format!("auth {name}, wanted pre-shared key"));
+    }
 }

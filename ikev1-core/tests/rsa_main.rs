@@ -203,6 +203,20 @@ fn a_certificate_that_is_not_trusted_ends_in_nothing_on_both_ends() {
     }
 }
 
+/// What was refused leaves no half-open SA behind that would count against the next.
+#[test]
+fn refused_initiators_do_not_use_up_the_half_open_places() {
+    let mut pair = pair(signing(left(), "left", "right", &[b"forged"]), signing_right());
+    for _ in 0..20 {
+        pair.initiate();
+        pair.settle();
+        pair.advance(Duration::from_secs(60));
+        assert_eq!(pair.right.endpoint.status().embryonic, 0);
+    }
+    let refused = |event: &Event| matches!(event, Event::Phase1Failed { failure: Failure::CertificateRefused, .. });
+    assert_eq!(pair.right.count(refused), 20);
+}
+
 /// CVE-2004-0155 and CVE-2004-0607: the certificate is good, the signature is another's.
 #[test]
 fn a_good_certificate_with_a_signature_by_another_key_proves_nothing() {

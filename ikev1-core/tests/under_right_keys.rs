@@ -334,7 +334,7 @@ fn row_54_spoofed_datagrams_from_the_peers_address_do_not_keep_it_alive() {
     while !pair.right.has(|event| matches!(event, Event::PeerDead { .. })) {
         second += 1;
         assert!(second <= 340, "the dead peer lives on");
-        pair.now = pair.now + Duration::from_secs(1);
+        pair.now += Duration::from_secs(1);
         for (exchange, id) in [(ExchangeType::INFORMATIONAL, second), (ExchangeType::QUICK, second + 1_000)] {
             let payload = spoofed(exchange, id);
             let verdict = pair.right.endpoint.handle_datagram(pair.now, drive::Datagram { path, payload: &payload });

@@ -331,7 +331,7 @@ fn a_repeated_question_gets_the_stored_answer() {
     let reply = pair.seen.last().unwrap().clone();
     assert_eq!(pair.deliver(&request), Verdict::Duplicate);
     let now = pair.now;
-    assert_eq!(pair.left.drain(now), [reply.clone()]);
+    assert_eq!(pair.left.drain(now), std::slice::from_ref(&reply));
     assert!(pair.left.asked.is_empty());
     assert_eq!(pair.deliver(&reply), Verdict::Duplicate);
     assert_eq!(pair.right.asked.len(), 1);

@@ -50,8 +50,8 @@
 //! # }
 //! ```
 //!
-//! A session costs 360 octets in the data plane and two index entries of 8, and about 400 more in the
-//! endpoint that negotiated it.
+//! A session costs 360 octets in the data plane and two index entries of 8; one that was negotiated costs
+//! about 870 in all, measured at 100,000 sessions by `ratios -- l2tp`.
 #![no_std]
 #![deny(
     clippy::unwrap_used,

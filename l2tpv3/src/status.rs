@@ -246,9 +246,23 @@ impl fmt::Display for ConnectionStatus {
     }
 }
 
+impl SessionStatus {
+    /// Returns the state of the interface in the words of routers: whether frames pass, and whether this
+    /// end's circuit is wanted up.
+    pub fn interface(&self) -> &'static str {
+        let (ours, theirs) = self.circuits;
+        match (self.state == "established" && ours && theirs, ours) {
+            (true, _) => "link up, administratively up",
+            (false, true) => "link down, administratively up",
+            (false, false) => "link down, administratively down",
+        }
+    }
+}
+
 /// The session part of a SEIL's `show status interface.l2tp`, and the counters of the interface.
 impl fmt::Display for SessionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  Status               : {}", self.interface())?;
         writeln!(f, "  L2TP Session Status")?;
         writeln!(f, "    State              : {}", self.state)?;
         writeln!(f, "    Local Session ID   : {}", self.session)?;

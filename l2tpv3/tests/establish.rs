@@ -241,6 +241,10 @@ fn a_circuit_that_goes_down_stops_the_peers_frames_until_it_is_up_again() {
     assert_eq!(pair.send_frame(r, theirs, &frame(3)), Err(EncapsulateError::CircuitDown));
     assert!(pair.events(r).contains(&Event::PeerCircuit { session: theirs, active: false }));
     assert_eq!(pair.endpoint(r).session_status(pair.net.now(), theirs).unwrap().circuits, (true, false));
+    let interface =
+        |pair: &Pair, node, session| pair.endpoint(node).session_status(pair.net.now(), session).unwrap().interface();
+    assert_eq!(interface(&pair, l, ours), "link down, administratively down");
+    assert_eq!(interface(&pair, r, theirs), "link down, administratively up");
     pair.command(l, Command::SetCircuit { session: ours, active: true }).unwrap();
     pair.run(1);
     assert_eq!(pair.send_frame(r, theirs, &frame(3)), Ok(()));
@@ -327,6 +331,7 @@ fn a_status_shows_every_field_of_the_router_manual() {
     let status = endpoint.session_status(now, pair.session(pair.left)).unwrap();
     let session = status.to_string();
     for field in [
+        "Status               : link up, administratively up",
         "State              : established",
         "Serial No          : 1",
         "Local Cookie       : ",

@@ -2,13 +2,11 @@
 
 use super::aes::{AesEnc, Block};
 use cipher::consts::U16;
-use cipher::typenum::Unsigned;
-use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, ParBlocks};
+use cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser};
 
-/// Counter blocks made at a time.
-///
-/// They are written as words and read as vectors: with many between, reads do not wait for writes.
-const RUN: usize = 32;
+/// Counter blocks made and encrypted side by side: so few stay in registers, and the processor overlaps
+/// them with the next.
+const RUN: usize = 4;
 
 /// Adds the key stream that starts at the counter block `first` to `octets`.
 ///
@@ -32,44 +30,41 @@ impl BlockCipherEncClosure for KeyStream<'_> {
         let first = u128::from_be_bytes(self.first.0);
         let fixed = first & !u128::from(u32::MAX);
         let mut counter = (first & u128::from(u32::MAX)) as u32;
-        let mut run = [Block::default(); RUN];
-        for octets in self.octets.chunks_mut(RUN * 16) {
-            let stream = run.get_mut(..octets.len().div_ceil(16)).unwrap_or_default();
-            for block in stream.iter_mut() {
-                *block = (fixed | u128::from(counter)).to_be_bytes().into();
+        let mut stream = || -> [Block; RUN] {
+            let mut run: [Block; RUN] = core::array::from_fn(|_| {
+                let block = (fixed | u128::from(counter)).to_be_bytes().into();
                 counter = counter.wrapping_add(1);
+                block
+            });
+            for block in &mut run {
+                backend.encrypt_block(block.into());
             }
-            encrypt_run(backend, stream);
-            let (blocks, tail) = Block::slice_as_chunks_mut(octets);
-            let whole = blocks.len();
-            for (block, key) in blocks.iter_mut().zip(&*stream) {
-                *block = (u128::from_ne_bytes(block.0) ^ u128::from_ne_bytes(key.0)).to_ne_bytes().into();
+            run
+        };
+        let (blocks, tail) = Block::slice_as_chunks_mut(self.octets);
+        let (runs, rest) = blocks.as_chunks_mut::<RUN>();
+        for run in runs {
+            for (block, key) in run.iter_mut().zip(stream()) {
+                *block = xor(block, &key);
             }
-            if let Some(key) = stream.get(whole) {
-                tail.iter_mut().zip(key).for_each(|(octet, key)| *octet ^= key);
-            }
+        }
+        if rest.is_empty() && tail.is_empty() {
+            return;
+        }
+        let last = stream();
+        let mut keys = last.iter();
+        for (block, key) in rest.iter_mut().zip(&mut keys) {
+            *block = xor(block, key);
+        }
+        if let Some(key) = keys.next() {
+            tail.iter_mut().zip(key).for_each(|(octet, key)| *octet ^= key);
         }
     }
 }
 
-/// Encrypts blocks, as many at once as the backend likes.
 #[inline(always)]
-fn encrypt_run<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, blocks: &mut [Block]) {
-    let (full, rest) = ParBlocks::<B>::slice_as_chunks_mut(blocks);
-    for blocks in full {
-        backend.encrypt_par_blocks(blocks.into());
-    }
-    if rest.len() * 2 > B::ParBlocksSize::USIZE {
-        // Cheaper with idle lanes than one after another.
-        let mut padded = ParBlocks::<B>::default();
-        padded.iter_mut().zip(&*rest).for_each(|(to, from)| *to = *from);
-        backend.encrypt_par_blocks((&mut padded).into());
-        rest.iter_mut().zip(&padded).for_each(|(to, from)| *to = *from);
-    } else {
-        for block in rest {
-            backend.encrypt_block(block.into());
-        }
-    }
+fn xor(a: &Block, b: &Block) -> Block {
+    (u128::from_ne_bytes(a.0) ^ u128::from_ne_bytes(b.0)).to_ne_bytes().into()
 }
 
 /// AES-CTR of ESP: counter block = nonce | IV | 00000001 (RFC 3686 §4).

@@ -1,6 +1,7 @@
 //! The shape of the configuration file.
 
 use super::locate;
+use super::manual::Manual;
 use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, SecretText, Span, Suites};
 use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
@@ -23,6 +24,9 @@ pub struct File {
     /// The addresses for clients.
     #[serde(default)]
     pub pool: Vec<Pool>,
+    /// Pairs of associations with manual keys.
+    #[serde(default)]
+    pub manual: Vec<Manual>,
     /// The peers.
     #[serde(default)]
     pub connection: Vec<Connection>,
@@ -48,6 +52,12 @@ pub struct Daemon {
     /// Whether to open raw sockets for ESP directly over IPv4.
     #[serde(default)]
     pub raw_esp: bool,
+    /// Whether to open raw sockets for AH over IPv4.
+    #[serde(default)]
+    pub raw_ah: bool,
+    /// Whether IKE is off, its sockets closed: manual keys only.
+    #[serde(default)]
+    pub no_ike: bool,
     /// The Unix socket that takes commands.
     pub control: Option<PathBuf>,
     /// How much to log.
@@ -109,6 +119,10 @@ pub struct Connection {
     pub ca_file: Option<PathBuf>,
     /// A PEM file with the peer's public RSA key, in place of `ca_file`.
     pub remote_key_file: Option<PathBuf>,
+    /// Whether only the gateway signs, and the other end proves its user by `xauth` alone: `key_file` on the
+    /// gateway, `ca_file` or `remote_key_file` on the user's end.
+    #[serde(default)]
+    pub hybrid: bool,
     /// When to start negotiating.
     #[serde(default)]
     pub start: Start,
@@ -124,6 +138,9 @@ pub struct Connection {
     pub retries: Option<u32>,
     /// The gap between keepalives through a NAT.
     pub nat_keepalive: Option<Span>,
+    /// Whether ESP goes in UDP even where no NAT is found.
+    #[serde(default)]
+    pub force_udp: bool,
     /// How long a silent peer goes unquestioned; absent: never asked.
     pub dpd_idle: Option<Span>,
     /// Whether long messages of the negotiation are cut in parts: yes, no, accept, or force.
@@ -465,6 +482,16 @@ impl Connection {
                 return refused("remote_id", "is required when remote is \"any\"");
             }
             Remote::Address(_) | Remote::Subnet(_) | Remote::Any => {}
+        }
+        if self.hybrid {
+            let peer = usize::from(self.ca_file.is_some()) + usize::from(self.remote_key_file.is_some());
+            if self.psk.is_some() || self.psk_file.is_some() {
+                return refused("hybrid", "is authentication without a pre-shared key");
+            }
+            return match (self.key_file.is_some(), peer) {
+                (true, 0) | (false, 1) => self.check_proposals(field),
+                _ => refused("hybrid", "give key_file on the gateway, ca_file or remote_key_file on the user's end"),
+            };
         }
         if let Some(set) = self.key_file.as_ref().map(|_| (&self.ca_file, &self.remote_key_file)) {
             if self.psk.is_some() || self.psk_file.is_some() {

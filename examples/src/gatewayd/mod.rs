@@ -8,6 +8,7 @@ pub mod file;
 pub mod keylog;
 pub mod locate;
 pub mod log;
+pub mod manual;
 pub mod plan;
 pub mod run;
 pub mod signals;

@@ -50,6 +50,9 @@ impl File {
             };
             config = config.exempt(&policy.name, selector, exemption);
         }
+        for (index, manual) in self.manual.iter().enumerate() {
+            config = config.manual(manual.plan(&format!("manual[{index}]"))?);
+        }
         config.build().map_err(|error| FileError::Engine(error.to_string()))
     }
 }
@@ -94,6 +97,7 @@ impl Connection {
         if let Some(retries) = self.retries {
             plan = plan.resends(retries);
         }
+        plan = plan.force_encapsulation(self.force_udp);
         if let Some(gap) = self.nat_keepalive {
             plan = plan.keepalive(gap.0);
         }
@@ -185,7 +189,7 @@ fn addresses(prefix: Prefix) -> Result<AddressSelector, FileError> {
         .map_err(|error| FileError::refused("policy", format!("{prefix}: {error}")))
 }
 
-fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
+pub(super) fn traffic(prefix: Prefix, field: &str) -> Result<TrafficSelector, FileError> {
     let width = if matches!(prefix.address, IpAddr::V4(_)) { 32 } else { 128 };
     if prefix.length == width {
         return Ok(TrafficSelector::host(prefix.address));

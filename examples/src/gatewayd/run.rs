@@ -27,6 +27,8 @@ const ROUNDS: usize = 4;
 const HEADROOM: usize = 128;
 /// Octets after a clear packet: padding and ICV go there.
 const TAILROOM: usize = 128;
+/// Octets before a received datagram: the IP header of what comes out of transport mode goes there.
+const _: () = assert!(HEADROOM >= gateway::ROOM);
 /// The longest datagram or packet.
 const LONGEST: usize = 65_535;
 /// How long peers are given to hear of the end: the deletes are sent at once, this only drains them.
@@ -225,7 +227,8 @@ impl Daemon {
         for _ in 0..ROUNDS {
             let mut received = Vec::with_capacity(BATCH);
             for buffer in &mut buffers {
-                match self.sockets.receive(index, buffer) {
+                let room = buffer.get_mut(HEADROOM..HEADROOM + LONGEST).unwrap_or_default();
+                match self.sockets.receive(index, room) {
                     Ok(datagram) => received.push(datagram),
                     Err(error) => {
                         // What is no lack of datagrams concerns one of them, and more may follow.
@@ -240,7 +243,8 @@ impl Daemon {
                 .iter_mut()
                 .zip(&received)
                 .filter_map(|(buffer, datagram)| {
-                    Packet::new(buffer, datagram.payload.clone()).map(|packet| InPacket::new(datagram.path, packet))
+                    let range = HEADROOM + datagram.payload.start..HEADROOM + datagram.payload.end;
+                    Packet::new(buffer, range).map(|packet| InPacket::new(datagram.path, packet))
                 })
                 .collect();
             self.unseal(now, &mut batch);
@@ -283,7 +287,8 @@ impl Daemon {
         while let Some(action) = self.engine.poll_action() {
             match action {
                 Action::Transmit(transmit) => self.send(now, transmit.path, &transmit.payload),
-                Action::Deliver(packet) => {
+                // An answer for a sender on this side takes the way of what is delivered to it.
+                Action::Deliver(packet) | Action::Reply(packet) => {
                     if let Err(error) = self.device.send(&packet) {
                         self.complain(&error, "TUN device");
                     }

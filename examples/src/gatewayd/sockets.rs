@@ -1,4 +1,4 @@
-//! The UDP sockets of IKE and NAT traversal, and raw sockets for ESP over IPv4.
+//! The UDP sockets of IKE and NAT traversal, and raw sockets for ESP and AH over IPv4.
 
 use super::file::Daemon;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,6 +13,8 @@ use std::os::fd::AsRawFd as _;
 
 /// The IP protocol number of ESP.
 const ESP: u8 = 50;
+/// The IP protocol number of AH.
+const AH: u8 = 51;
 
 /// Every socket of the daemon, each bound to one address of this machine.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub struct Sockets {
 #[derive(Debug)]
 enum Bound {
     Udp { local: SocketAddr, socket: UdpSocket },
-    Esp { local: Ipv4Addr, socket: Socket },
+    Raw { protocol: u8, local: Ipv4Addr, socket: Socket },
 }
 
 /// A datagram that lies in the caller's buffer.
@@ -36,21 +38,28 @@ pub struct Received {
 }
 
 impl Sockets {
-    /// Binds two UDP sockets per address, and a raw one if asked.
+    /// Binds two UDP sockets per address, and raw ones if asked.
     ///
     /// # Errors
     /// A socket cannot be opened or bound; the message names the address.
     pub fn open(daemon: &Daemon) -> io::Result<Self> {
         let mut sockets = Vec::new();
         for &address in &daemon.listen {
-            for port in [daemon.ike_port, daemon.nat_t_port] {
+            let ports = [daemon.ike_port, daemon.nat_t_port];
+            for port in ports.into_iter().filter(|_| !daemon.no_ike) {
                 let local = SocketAddr::new(address, port);
                 let socket = UdpSocket::bind(local).map_err(|error| named(&format!("udp {local}"), &error))?;
                 sockets.push(Bound::Udp { local, socket });
             }
             if let (true, IpAddr::V4(local)) = (daemon.raw_esp, address) {
-                let socket = raw(local).map_err(|error| named(&format!("ip/50 {local}"), &error))?;
-                sockets.push(Bound::Esp { local, socket });
+                let socket = raw(local, ESP).map_err(|error| named(&format!("ip/50 {local}"), &error))?;
+                sockets.push(Bound::Raw { protocol: ESP, local, socket });
+            }
+            if let (true, IpAddr::V4(local)) = (daemon.raw_ah, address) {
+                let socket = raw(local, AH).map_err(|error| named(&format!("ip/51 {local}"), &error))?;
+                // AH covers the IP header, so the engine makes it.
+                socket.set_header_included_v4(true)?;
+                sockets.push(Bound::Raw { protocol: AH, local, socket });
             }
         }
         Ok(Self { sockets })
@@ -75,7 +84,7 @@ impl Sockets {
             let token = Token(first + index);
             match bound {
                 Bound::Udp { socket, .. } => registry.register(socket, token, Interest::READABLE)?,
-                Bound::Esp { socket, .. } => {
+                Bound::Raw { socket, .. } => {
                     registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
                 }
             }
@@ -96,14 +105,15 @@ impl Sockets {
                 let (length, remote) = socket.recv_from(buffer)?;
                 Ok(Received { path: Path::new(*local, remote), payload: 0..length })
             }
-            Bound::Esp { local, socket } => {
+            Bound::Raw { protocol, local, socket } => {
                 let mut reader = socket;
                 let length = reader.read(buffer)?;
                 let packet = buffer.get(..length).unwrap_or_default();
                 let Some((remote, header)) = ipv4_source(packet) else {
                     return Err(io::ErrorKind::InvalidData.into());
                 };
-                Ok(Received { path: Path::ip(ESP, (*local).into(), remote.into()), payload: header..length })
+                let start = if *protocol == AH { 0 } else { header };
+                Ok(Received { path: Path::ip(*protocol, (*local).into(), remote.into()), payload: start..length })
             }
         }
     }
@@ -118,18 +128,18 @@ impl Sockets {
                 Bound::Udp { local, socket } if path.is_udp() && *local == path.local => {
                     return socket.send_to(payload, path.remote).map(drop);
                 }
-                Bound::Esp { local, socket } if path.protocol == ESP && path.local.ip() == *local => {
+                Bound::Raw { protocol, local, socket } if path.protocol == *protocol && path.local.ip() == *local => {
                     return socket.send_to(payload, &path.remote.into()).map(drop);
                 }
-                Bound::Udp { .. } | Bound::Esp { .. } => {}
+                Bound::Udp { .. } | Bound::Raw { .. } => {}
             }
         }
         Err(io::Error::new(io::ErrorKind::AddrNotAvailable, format!("no socket for {path}")))
     }
 }
 
-fn raw(local: Ipv4Addr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(i32::from(ESP))))?;
+fn raw(local: Ipv4Addr, protocol: u8) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(i32::from(protocol))))?;
     socket.set_nonblocking(true)?;
     socket.bind(&SocketAddr::new(local.into(), 0).into())?;
     Ok(socket)

@@ -1,6 +1,6 @@
 //! A snapshot as JSON, under the names that routers show.
 
-use gateway::{PairStatus, PolicyStatus, Snapshot};
+use gateway::{ManualStatus, PairStatus, PolicyStatus, Snapshot};
 use ikev1_core::IkeSaStatus;
 use serde_json::{Map, Value, json};
 
@@ -11,6 +11,7 @@ pub fn of(snapshot: &Snapshot) -> Value {
         "isakmp": snapshot.isakmp.iter().map(|sa| ike_sa(snapshot, sa)).collect::<Vec<_>>(),
         "embryonic": snapshot.embryonic,
         "ipsec": snapshot.ipsec.iter().map(|pair| ipsec_pair(snapshot, pair)).collect::<Vec<_>>(),
+        "manual": snapshot.manual.iter().map(manual).collect::<Vec<_>>(),
         "policies": snapshot.policies.iter().map(policy).collect::<Vec<_>>(),
         "waiting": snapshot.waiting,
         "counters": named(snapshot.counters.iter()),
@@ -85,6 +86,47 @@ fn ipsec_pair(snapshot: &Snapshot, pair: &PairStatus) -> Value {
         "seconds_used": (snapshot.now - status.established).as_secs(),
         "inbound": counters(&pair.inbound),
         "outbound": counters(&pair.outbound),
+        "inbound_associations": pair.inbound.iter().map(association).collect::<Vec<_>>(),
+        "outbound_associations": pair.outbound.iter().map(association).collect::<Vec<_>>(),
+    })
+}
+
+fn manual(pair: &ManualStatus) -> Value {
+    json!({
+        "name": pair.name,
+        "inbound_associations": pair.inbound.iter().map(association).collect::<Vec<_>>(),
+        "outbound_associations": pair.outbound.iter().map(association).collect::<Vec<_>>(),
+    })
+}
+
+/// One association with the fields and counters that routers show of it.
+fn association(sa: &sad::SaStatus) -> Value {
+    let detail = sa.detail.as_ref().map(|detail| {
+        json!({
+            "mode": match detail.mode {
+                sad::SaMode::Tunnel => "tunnel",
+                sad::SaMode::Transport => "transport",
+                sad::SaMode::Beet => "beet",
+            },
+            "path": detail.path.to_string(),
+            "algorithms": detail.suite.map(|suite| suite.to_string())
+                .or_else(|| detail.integrity.map(|integrity| integrity.to_string())),
+            "packets": detail.counters.packets(),
+            "bytes": detail.counters.octets(),
+            "bytes_left": detail.octets_left,
+            "last_sequence": detail.last_sequence,
+            "replay_window": detail.window,
+            "received": detail.bitmap.iter().map(|seen| if *seen { '1' } else { '0' }).collect::<String>(),
+            "used": detail.used.map(|at| at.to_string()),
+            "counters": named(detail.counters.iter()),
+        })
+    });
+    json!({
+        "protocol": sa.protocol.to_string(),
+        "spi": format!("{:#010x}", sa.spi.get()),
+        "state": sa.state.name(),
+        "created": sa.created.to_string(),
+        "detail": detail,
     })
 }
 

@@ -45,25 +45,31 @@ impl Connection {
     /// # Errors
     /// A key file cannot be read, or is no key.
     pub fn authentication(&self, field: &str) -> Result<Authentication, FileError> {
-        let Some(key_file) = &self.key_file else {
-            return Ok(PreSharedKey::copied(self.key(field)?.expose()).into());
-        };
-        let key = RsaSigningKey::from_pem(&text(key_file)?)
+        Ok(match (&self.key_file, self.hybrid) {
+            (None, false) => PreSharedKey::copied(self.key(field)?.expose()).into(),
+            (None, true) => Authentication::HybridClient(self.remote_key(field)?),
+            (Some(file), true) => Authentication::HybridGateway(self.credential(field, file)?),
+            (Some(file), false) => {
+                let local = self.credential(field, file)?;
+                Authentication::RsaSignature { local, remote: self.remote_key(field)? }
+            }
+        })
+    }
+
+    fn credential(&self, field: &str, file: &Path) -> Result<RsaCredential, FileError> {
+        let key = RsaSigningKey::from_pem(&text(file)?)
             .map_err(|error| FileError::refused(format!("{field}.key_file"), error.to_string()))?;
-        let local = RsaCredential::new(key, self.chain(field)?);
-        let remote = match &self.remote_key_file {
-            Some(file) => {
-                let key = RsaVerifyingKey::from_pem(&text(file)?);
-                RemoteKey::Key(
-                    key.map_err(|error| FileError::refused(format!("{field}.remote_key_file"), error.to_string()))?,
-                )
-            }
-            None => {
-                let authorities = self.anchors(field)?.names().map(<[u8]>::to_vec).collect();
-                RemoteKey::Certificate { authorities }
-            }
+        Ok(RsaCredential::new(key, self.chain(field)?))
+    }
+
+    fn remote_key(&self, field: &str) -> Result<RemoteKey, FileError> {
+        let Some(file) = &self.remote_key_file else {
+            let authorities = self.anchors(field)?.names().map(<[u8]>::to_vec).collect();
+            return Ok(RemoteKey::Certificate { authorities });
         };
-        Ok(Authentication::RsaSignature { local, remote })
+        let key = RsaVerifyingKey::from_pem(&text(file)?);
+        let key = key.map_err(|error| FileError::refused(format!("{field}.remote_key_file"), error.to_string()))?;
+        Ok(RemoteKey::Key(key))
     }
 
     /// Returns the subject of our certificate: our identity, if no other is given.
@@ -121,6 +127,8 @@ mod tests {
         assert_eq!(Trust::of(&file).unwrap().0[0].names().count(), 1);
         let raw = "key_file = \"CERTS/left.key.pem\"\nremote_key_file = \"CERTS/right.pub.pem\"";
         assert!(signing(raw).unwrap().plan().is_ok());
+        let user = "hybrid = true\nca_file = \"CERTS/ca.crt.pem\"\nxauth = { user = \"alice\", password = \"x\" }";
+        assert!(signing(user).unwrap().plan().is_ok());
     }
 
     #[test]
@@ -131,6 +139,8 @@ mod tests {
         };
         assert_eq!(refused("key_file = \"x\""), "connection[0].ca_file: give ca_file or remote_key_file");
         assert_eq!(refused("psk = \"x\"\nca_file = \"y\""), "connection[0].ca_file: has no meaning without key_file");
+        assert!(refused("hybrid = true\nkey_file = \"x\"\nca_file = \"y\"").starts_with("connection[0].hybrid: "));
+        assert!(refused("hybrid = true\nca_file = \"CERTS/ca.crt.pem\"").contains("must be the user"));
         let both = "psk = \"x\"\nkey_file = \"CERTS/left.key.pem\"\nca_file = \"CERTS/ca.crt.pem\"";
         assert!(refused(both).starts_with("connection[0].key_file: "));
         let no_key = "key_file = \"CERTS/left.crt.pem\"\nca_file = \"CERTS/ca.crt.pem\"";

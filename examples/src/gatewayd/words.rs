@@ -20,6 +20,9 @@ pub enum WordError {
     /// It is not a number with a unit.
     #[error("`{0}` is not a duration: write a number and s, m, h or d, such as 8h")]
     Duration(String),
+    /// It is no association with manual keys.
+    #[error("not an association: write esp 0xSPI CIPHER-HASH HEXKEYS, ah 0xSPI HASH HEXKEY, or ipcomp 0xCPI")]
+    Association,
     /// It is neither an address nor `any`.
     #[error("`{0}` is neither an address nor `any`")]
     Remote(String),

@@ -25,6 +25,8 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
             replay_window: 64,
             half_open: None,
             raw_esp: true,
+            raw_ah: false,
+            no_ike: false,
             control: None,
             log: LogLevel::Trace,
             dangerously_keylog_dir: log_keys.then(Default::default),
@@ -32,6 +34,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
         tun: Tun { name: "lan".to_owned(), address: None, mtu: 1400 },
         policy: Vec::new(),
         pool: Vec::new(),
+        manual: Vec::new(),
         connection: vec![connection(scenario, side)],
     };
     file.plan().map_err(|error| refusal(side, &error.to_string()))
@@ -76,6 +79,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         cert_file: None,
         ca_file: None,
         remote_key_file: None,
+        hybrid: false,
         fragmentation: Parts::Yes,
         fragment_size: None,
         start: Start::Traffic,
@@ -85,6 +89,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         retransmit: None,
         retries: None,
         nat_keepalive: None,
+        force_udp: false,
         dpd_idle: None,
         dangerously_allow_weak: site.dangerously_allow_weak,
         dangerously_aggressive: false,

@@ -3,7 +3,9 @@ use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::fragment::Fragmentation;
 use crate::identity::Identity;
-use crate::plan::{ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, PolicyPlan, RemoteIdentity};
+use crate::plan::{
+    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, PolicyPlan, RemoteIdentity, RetryAttempts,
+};
 use crate::proposal::Phase1Transform;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -51,6 +53,8 @@ pub struct ConnectionConfig {
     children_end_with_ike: bool,
     commit_bit: bool,
     phase2_limit: Option<u32>,
+    retry_attempts: RetryAttempts,
+    extend_while_used: bool,
     soft_per_mille: (u32, u32),
     jitter_per_mille: u32,
     weak: bool,
@@ -94,6 +98,8 @@ impl ConnectionConfig {
             children_end_with_ike: false,
             commit_bit: false,
             phase2_limit: None,
+            retry_attempts: RetryAttempts::Times(0),
+            extend_while_used: false,
             soft_per_mille: (defaults::INITIATOR_SOFT_PER_MILLE, defaults::RESPONDER_SOFT_PER_MILLE),
             jitter_per_mille: defaults::SOFT_JITTER_PER_MILLE,
             weak: false,
@@ -168,6 +174,12 @@ impl ConnectionConfig {
         /// Sets how many quick modes one ISAKMP SA carries before it is renewed, 1 to 1024; without it any
         /// number.
         phase2_limit(phase2_limit: u32);
+        /// Sets how often an exchange that this end started is tried again after it failed, 0 to 16 times or
+        /// without end; the peer must be at one address.
+        retry_attempts(retry_attempts: RetryAttempts);
+        /// Sets whether the ISAKMP SA of a peer without a fixed address lives on while traffic comes under it,
+        /// a minute at a time, instead of being renewed by this end.
+        extend_while_used(extend_while_used: bool);
         /// Sets the parts of a life, in thousandths, after which its initiator and its responder renew it.
         soft_per_mille(soft_per_mille: (u32, u32));
         /// Sets the largest random part of a life, in thousandths, taken off the soft limit.
@@ -201,6 +213,21 @@ impl ConnectionConfig {
             return Err(wrong(&field("authentication"), ConfigProblem::Missing));
         };
         check_authentication(&authentication, self.weak, field)?;
+        // Hybrid authentication proves one end only; XAUTH proves the other, or nothing does.
+        let conflict = match (&authentication, &self.xauth) {
+            (Authentication::HybridGateway(_), None | Some(Xauth::Client(_))) => {
+                Some("the gateway of hybrid authentication must ask for the user")
+            }
+            (Authentication::HybridClient(_), None | Some(Xauth::Server(_))) => {
+                Some("the client of hybrid authentication must be the user")
+            }
+            (Authentication::HybridGateway(_), Some(Xauth::Server(_)))
+            | (Authentication::HybridClient(_), Some(Xauth::Client(_)))
+            | (Authentication::PreSharedKey(_) | Authentication::RsaSignature { .. }, _) => None,
+        };
+        if let Some(conflict) = conflict {
+            return Err(wrong(&field("xauth"), ConfigProblem::Conflict(conflict)));
+        }
         within(&field("peer_port"), self.peer_port.into(), 1..=65_535)?;
         within(&field("peer_nat_t_port"), self.peer_nat_t_port.into(), 1..=65_535)?;
         if let (Peer::Address(peer), Some(local)) = (self.peer, self.local)
@@ -250,6 +277,14 @@ impl ConnectionConfig {
         within(&field("keepalive"), self.keepalive.as_secs(), 1..=3_600)?;
         for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
             within(&field("soft_per_mille"), part.into(), 100..=999)?;
+        }
+        if let RetryAttempts::Times(times) = self.retry_attempts {
+            within(&field("retry_attempts"), times.into(), 0..=16)?;
+        }
+        let retries = self.retry_attempts != RetryAttempts::Times(0);
+        if retries && !matches!(self.peer, Peer::Address(_)) {
+            let conflict = ConfigProblem::Conflict("only a peer at one address can be tried again");
+            return Err(wrong(&field("retry_attempts"), conflict));
         }
         if let Some(limit) = self.phase2_limit {
             within(&field("phase2_limit"), limit.into(), 1..=1_024)?;
@@ -320,6 +355,8 @@ impl ConnectionConfig {
             children_end_with_ike: self.children_end_with_ike,
             commit_bit: self.commit_bit,
             phase2_limit: self.phase2_limit,
+            retry_attempts: self.retry_attempts,
+            extend_while_used: self.extend_while_used,
             soft_per_mille: self.soft_per_mille,
             jitter_per_mille: self.jitter_per_mille,
             weak: self.weak,

@@ -54,7 +54,7 @@ impl XauthServer {
         attempts(attempts: u32);
         /// Sets the most rounds of questions, 1 to 64.
         rounds(rounds: u32);
-        /// Sets how long XAUTH and mode-config may take together, 1 to 3600 s.
+        /// Sets how long XAUTH and mode-config may take each, 1 to 3600 s.
         time(time: Duration);
     }
 }
@@ -90,7 +90,7 @@ impl XauthClient {
         /// Sets whether XAUTH runs again when the ISAKMP SA is renewed; some gateways skip it then, and
         /// mode-config with it.
         again(again: bool);
-        /// Sets how long XAUTH and mode-config may take together, 1 to 3600 s.
+        /// Sets how long XAUTH and mode-config may take each, 1 to 3600 s.
         time(time: Duration);
     }
 }

@@ -174,7 +174,12 @@ impl Endpoint {
     }
 
     /// Makes a pair of IPsec SAs for a policy, or returns the one that is being made.
-    fn acquire(&mut self, now: Instant, id: ConnectionId, policy: PolicyId) -> Result<ChildId, CommandError> {
+    pub(super) fn acquire(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        policy: PolicyId,
+    ) -> Result<ChildId, CommandError> {
         let waiting =
             |sa: &IkeSa| sa.core.waiting.iter().find(|waiting| waiting.policy == policy).map(|waiting| waiting.child);
         let found = self.table.of_connection(id).find_map(waiting);
@@ -255,6 +260,7 @@ impl Endpoint {
     }
 
     fn close_connection(&mut self, connection: ConnectionId) {
+        self.stop_retrying(connection);
         let children: Vec<ChildId> = self.table.children_of_connection(connection).map(|child| child.id).collect();
         for child in children {
             self.delete_child(child, RemoveReason::DeletedLocally);

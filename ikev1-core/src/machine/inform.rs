@@ -322,15 +322,12 @@ impl Endpoint {
         }
     }
 
-    /// An error notification: it ends the quick mode it is about, if that is one this end started.
+    /// An error notification: it ends the quick mode it is about, or the pair that this end took for good.
     fn on_refusal(&mut self, sa: &mut IkeSa, notify: NotifyType, spi: Option<u32>) {
         let waiting = |state: &Quick| match state {
-            Quick::WaitHashSaNonce(state) => Some(state.spis().iter().any(|(_, inbound)| spi == Some(inbound))),
-            Quick::Starting(_)
-            | Quick::SendingHashSaNonce(..)
-            | Quick::WaitHash(_)
-            | Quick::WaitConnected(_)
-            | Quick::Done => None,
+            Quick::WaitHashSaNonce(state) => Some(state.spis().iter().any(|(_, inbound)| spi == Some(inbound))), // Of message 2 the peer knows its own SPIs: those that this end would send to.
+            Quick::WaitHash(state) => Some(state.outbound.sas.iter().any(|(outbound, _)| spi == Some(*outbound))),
+            Quick::Starting(_) | Quick::SendingHashSaNonce(..) | Quick::WaitConnected(_) | Quick::Done => None,
         };
         let ours: Vec<(u32, bool)> =
             sa.core.exchanges.iter().filter_map(|(id, exchange)| Some((*id, waiting(&exchange.state)?))).collect();
@@ -341,6 +338,12 @@ impl Endpoint {
         };
         if let Some(message_id) = found {
             self.fail_exchange(sa, message_id, Failure::RefusedByPeer(notify.0));
+        } else if let (NotifyType::NO_PROPOSAL_CHOSEN, Some(spi), Some(peer)) = (notify, spi, sa.peer_key())
+            && let Some(child) = self.table.with_spi(spi, &peer)
+        {
+            // The peer could not install what both agreed on: it would drop all that is sent.
+            self.tell_child_end(sa, child);
+            self.remove_child(child, RemoveReason::Failed(Failure::RefusedByPeer(notify.0)));
         }
     }
 }

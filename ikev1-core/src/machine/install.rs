@@ -129,6 +129,8 @@ impl Endpoint {
         self.timers.set(TimerKey::ChildHard(id), hard);
         let Some(child) = self.table.child(id) else { return };
         count(&mut self.counters.done_good);
+        self.stop_retrying(child.peer.connection);
+        let Some(child) = self.table.child(id) else { return };
         let established = Event::SaEstablished {
             child: id,
             ike_sa: child.ike_sa,

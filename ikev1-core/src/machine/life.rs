@@ -149,6 +149,11 @@ impl Endpoint {
             self.phase2_failed(&sa.core, *waiting, failure.clone());
         }
         self.table.forget(&sa);
+        if sa.core.role == Role::Initiator {
+            // A renewal is tried again by its own timer.
+            let first = sa.core.waiting.iter().filter(|waiting| waiting.replaces.is_none());
+            self.try_later(sa.core.connection, first.map(|waiting| waiting.policy), &failure);
+        }
     }
 
     pub(super) fn phase2_failed(&mut self, core: &Core, waiting: Waiting, failure: Failure) {

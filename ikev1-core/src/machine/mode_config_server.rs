@@ -59,6 +59,8 @@ impl Endpoint {
         attributes: Attributes<'_>,
     ) -> (Option<IkeSa>, Taken) {
         if sa.up().is_none_or(|up| up.session.is_about_the_user()) {
+            // The client is further than this end knows: what it said to the outcome was lost on the way.
+            self.repeat_questions(&sa);
             return (Some(sa), Err(DropReason::NotOpen));
         }
         let wanted = Wanted::read(attributes);

@@ -3,7 +3,7 @@ use crate::auth::{ProofKind, RemoteKey};
 use crate::counters::count;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
-use crate::flight::Request;
+use crate::flight::{Answered, Request};
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, Cookies, IkeSaId, Role};
 use crate::informational::{delete, notify};
@@ -120,7 +120,11 @@ impl Endpoint {
         if sa.is_half_open_responder() {
             sa.core.budget.received(incoming.received);
         }
+        let is_answered = sa.core.answered.as_ref().is_some_and(Answered::would_resend);
         if let Some(repeat) = self.phase1_repeat(&mut sa, incoming) {
+            if is_answered {
+                self.repeat_questions(&sa);
+            }
             self.table.put(sa);
             return repeat;
         }

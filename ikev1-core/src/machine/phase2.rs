@@ -350,6 +350,9 @@ impl Endpoint {
             }
         }
         count(&mut self.own.exchanges_failed);
+        if exchange.role == Role::Initiator && exchange.replaces.is_none() {
+            self.try_later(sa.core.connection, core::iter::once(exchange.policy), &failure);
+        }
         self.event(Event::Phase2Failed {
             child: exchange.child,
             ike_sa: Some(sa.core.id),

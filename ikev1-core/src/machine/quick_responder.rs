@@ -1,7 +1,7 @@
 use crate::action::Direction;
 use crate::counters::count;
 use crate::defaults;
-use crate::error::DropReason;
+use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::Answered;
 use crate::ids::{PolicyId, Role};
@@ -10,8 +10,9 @@ use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
 use crate::machine::phase2::{Under, under};
 use crate::machine::receive::Incoming;
-use crate::machine::sa::{Exchange, IkeSa, Quick};
+use crate::machine::sa::{Exchange, IkeSa, PeerKey, Quick};
 use crate::machine::send::Name;
+use crate::plan::ConnectionPlan;
 use crate::quick::{Spis, responder};
 use crate::refused::Refused;
 use crate::state_name::StateName;
@@ -31,8 +32,8 @@ impl Endpoint {
         if sa.core.at_work() >= defaults::MAX_EXCHANGES_PER_SA {
             return Err(DropReason::Limit);
         }
+        let connection = self.plan.shared(sa.core.connection).ok_or(DropReason::NoConnection)?;
         let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
-        let connection = self.plan.shared(core.connection).ok_or(DropReason::NoConnection)?;
         let began = self.next_id();
         let mut exchange = Exchange {
             role: Role::Responder,
@@ -70,6 +71,11 @@ impl Endpoint {
             message_id,
             replaces: None,
         });
+        let peer = PeerKey::of(core, up);
+        let checked = checked.and_then(|request| match self.has_enough(&peer, &connection) {
+            true => Err(Refused::because(Failure::Limit)),
+            false => Ok(request),
+        });
         let request = match checked {
             Ok(request) => request,
             Err(why) => {
@@ -92,6 +98,12 @@ impl Endpoint {
         self.proved_alive(now, sa, incoming.path);
         self.find_spis(now, sa, message_id);
         Ok(Verdict::Accepted)
+    }
+
+    /// Returns whether a peer has as many pairs of IPsec SAs as it may have.
+    fn has_enough(&self, peer: &PeerKey, connection: &ConnectionPlan) -> bool {
+        let most = defaults::MAX_CHILDREN_PER_PEER.max(connection.policies.len().saturating_mul(4));
+        self.table.children_of_connection(peer.connection).filter(|child| child.peer == *peer).count() >= most
     }
 
     /// Refuses a lawful message of quick mode: a protected notification, which is kept for repeats.
@@ -117,6 +129,9 @@ impl Endpoint {
             }
         }
         count(&mut self.own.exchanges_failed);
+        if exchange.role == Role::Initiator && exchange.replaces.is_none() {
+            self.try_later(sa.core.connection, core::iter::once(exchange.policy), &failure);
+        }
         self.event(Event::Phase2Failed {
             child: exchange.child,
             ike_sa: Some(sa.core.id),

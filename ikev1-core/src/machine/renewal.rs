@@ -62,6 +62,9 @@ impl Endpoint {
     pub(super) fn ike_soft_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(sa) = self.table.get(id) else { return };
         let Some(up) = sa.up().filter(|up| up.replaced_by.is_none()) else { return };
+        if self.is_extended(sa) {
+            return;
+        }
         let (connection, path, hard) = (sa.core.connection, sa.core.path, up.hard);
         let at_work = |other: &IkeSa| other.core.replaces == Some(id);
         if !self.table.of_connection(connection).any(at_work) {
@@ -80,8 +83,11 @@ impl Endpoint {
     }
 
     /// An SA came to its end without a successor: it ends with all that it carries.
-    pub(super) fn ike_hard_due(&mut self, id: IkeSaId) {
-        let Some(sa) = self.table.take(id) else { return };
+    pub(super) fn ike_hard_due(&mut self, now: Instant, id: IkeSaId) {
+        let Some(mut sa) = self.table.take(id) else { return };
+        if self.extend(now, &mut sa) {
+            return self.table.put(sa);
+        }
         let with_children = sa.is_current();
         self.tell_ike_end(&sa, with_children);
         self.end_ike(sa, RemoveReason::Expired, with_children);

@@ -299,6 +299,17 @@ pub(crate) struct PeerKey {
     pub(crate) address: IpAddr,
 }
 
+impl PeerKey {
+    pub(crate) fn of(core: &Core, up: &Up) -> Self {
+        Self {
+            connection: core.connection,
+            identity: up.peer.clone(),
+            user: up.session.user().cloned(),
+            address: core.path.remote.ip(),
+        }
+    }
+}
+
 impl IkeSa {
     pub(crate) fn up(&self) -> Option<&Up> {
         if let Phase::Up(up) = &self.phase { Some(up) } else { None }
@@ -321,12 +332,7 @@ impl IkeSa {
     pub(crate) fn peer_key(&self) -> Option<PeerKey> {
         // Until XAUTH has said which user it is, the peer is nobody in particular.
         let up = self.up().filter(|up| !up.session.is_about_the_user())?;
-        Some(PeerKey {
-            connection: self.core.connection,
-            identity: up.peer.clone(),
-            user: up.session.user().cloned(),
-            address: self.core.path.remote.ip(),
-        })
+        Some(PeerKey::of(&self.core, up))
     }
 
     pub(crate) fn state(&self) -> IkeSaState {

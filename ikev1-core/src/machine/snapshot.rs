@@ -3,8 +3,9 @@ use crate::machine::Endpoint;
 use crate::machine::child::Child;
 use crate::machine::phase1::local_identity;
 use crate::machine::sa::{Exchange, IkeSa};
+use crate::machine::transaction::Transaction;
 use crate::state_name::DpdState;
-use crate::status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status};
+use crate::status::{ChildStatus, ExchangeStatus, IkeSaStatus, Status, TransactionStatus};
 use alloc::string::ToString;
 use ipsec_wire::registry::ExchangeType;
 
@@ -59,6 +60,11 @@ impl Endpoint {
             exchanges: core.exchanges.iter().map(|(id, exchange)| exchange_status(*id, exchange)).collect(),
             queued: core.waiting.len(),
             resends_left: core.request.as_ref().map(|request| request.resends_left()),
+            transactions: core
+                .transactions
+                .iter()
+                .map(|(id, transaction)| transaction_status(*id, transaction))
+                .collect(),
             user: up.and_then(|up| up.session.user().cloned()),
             client_address: up.and_then(|up| up.session.address),
         }
@@ -95,5 +101,14 @@ fn exchange_status(message_id: u32, exchange: &Exchange) -> ExchangeStatus {
         child: exchange.child,
         commit_received: exchange.commit,
         resends_left: exchange.request.as_ref().map(|request| request.resends_left()),
+    }
+}
+
+fn transaction_status(message_id: u32, transaction: &Transaction) -> TransactionStatus {
+    TransactionStatus {
+        message_id,
+        role: transaction.role,
+        state: transaction.state.name(),
+        resends_left: transaction.request.as_ref().map(|request| request.resends_left()),
     }
 }

@@ -1,7 +1,7 @@
 use crate::counters::count;
 use crate::error::Failure;
 use crate::event::Event;
-use crate::ids::{ChildId, IkeSaId, Role};
+use crate::ids::{ChildId, ConnectionId, IkeSaId, Role};
 use crate::machine::Endpoint;
 use crate::machine::sa::{IkeSa, Phase};
 use drive::Instant;
@@ -31,6 +31,8 @@ pub(crate) enum TimerKey {
     ChildHard(ChildId),
     /// A pair of IPsec SAs that was replaced is deleted.
     ChildRetire(ChildId),
+    /// What failed is tried again.
+    Retry(ConnectionId),
     /// A message of a transaction is sent again, or the transaction ends.
     Transaction(IkeSaId, u32),
     /// Phase 1.5 takes too long.
@@ -51,6 +53,7 @@ impl TimerKey {
             Self::ChildSoft(_) => "IPsec SA soft limit",
             Self::ChildHard(_) => "IPsec SA hard limit",
             Self::ChildRetire(_) => "replaced IPsec SA",
+            Self::Retry(_) => "another attempt",
             Self::Transaction(..) => "transaction resend or end",
             Self::Session(_) => "phase 1.5 limit",
         }
@@ -66,7 +69,7 @@ impl Endpoint {
                 TimerKey::Phase1(id) => self.phase1_due(now, id),
                 TimerKey::Exchange(id, message_id) => self.exchange_due(now, id, message_id),
                 TimerKey::IkeSoft(id) => self.ike_soft_due(now, id),
-                TimerKey::IkeHard(id) => self.ike_hard_due(id),
+                TimerKey::IkeHard(id) => self.ike_hard_due(now, id),
                 TimerKey::IkeRetire(id) => self.ike_retire_due(id),
                 TimerKey::Fragments => self.parts_due(now),
                 TimerKey::Dpd(id) => self.dpd_due(now, id),
@@ -74,6 +77,7 @@ impl Endpoint {
                 TimerKey::ChildSoft(id) => self.child_soft_due(now, id),
                 TimerKey::ChildHard(id) => self.child_hard_due(id),
                 TimerKey::ChildRetire(id) => self.child_retire_due(id),
+                TimerKey::Retry(id) => self.retry_due(now, id),
                 TimerKey::Transaction(id, message_id) => self.transaction_due(now, id, message_id),
                 TimerKey::Session(id) => self.session_due(now, id),
             }

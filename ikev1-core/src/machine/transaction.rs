@@ -312,8 +312,22 @@ impl Endpoint {
     ) {
         transaction.state = State::Done(name);
         transaction.request = None;
-        self.timers.set(TimerKey::Transaction(sa.core.id, message_id), now + connection.delete_delay);
+        // Whoever asks may ask again for as long as phase 1.5 may take, longer than the last message of
+        // other exchanges is repeated.
+        let kept = match transaction.role {
+            Role::Initiator => connection.delete_delay,
+            Role::Responder => connection.delete_delay.max(connection.session_time()),
+        };
+        self.timers.set(TimerKey::Transaction(sa.core.id, message_id), now + kept);
         sa.core.transactions.insert(message_id, transaction);
+    }
+
+    /// Sends again what waits for an answer: what the peer does shows that it did not get it, or that its
+    /// answer was lost.
+    pub(super) fn repeat_questions(&mut self, sa: &IkeSa) {
+        for request in sa.core.transactions.values().filter_map(|transaction| transaction.request.as_ref()) {
+            self.send(Transmit { path: sa.core.path, ..request.transmit().clone() });
+        }
     }
 
     /// Puts a transaction to wait for the caller; the ticket it is to be answered with is returned.

@@ -47,3 +47,53 @@ pub(crate) fn absorb(payloads: &Payloads<'_>) -> Result<Vec<Vec<u8>>, Refused> {
     }
     Ok(certificates)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::built;
+    use alloc::vec;
+
+    fn absorbed(certificates: &[(u8, &[u8])]) -> Result<Vec<Vec<u8>>, Refused> {
+        let mut chain = ChainBuilder::new();
+        for (encoding, data) in certificates {
+            chain.push(&Certificate { encoding: CertificateEncoding(*encoding), data });
+        }
+        let chain = built(chain);
+        absorb(&Payloads::parse(chain.first(), chain.octets()).unwrap())
+    }
+
+    #[test]
+    fn certificates_come_in_their_order_and_every_other_encoding_is_passed_over() {
+        let taken = |encoding: &u8| !absorbed(&[(*encoding, b"data")]).unwrap().is_empty();
+        assert_eq!((0..=255).filter(taken).collect::<Vec<u8>>(), [4]);
+        assert_eq!(absorbed(&[(4, b"own"), (7, b"list"), (4, b"other")]).unwrap(), [&b"own"[..], b"other"]);
+        assert!(absorbed(&[(4, b""), (1, b"PKCS #7")]).unwrap().is_empty(), "a hybrid client sends one without data");
+    }
+
+    /// CVE class of certificates that are too big: one octet more than allowed is not looked at.
+    #[test]
+    fn a_certificate_that_is_too_long_refuses_the_message() {
+        let longest = vec![0; defaults::MAX_CERTIFICATE];
+        assert_eq!(absorbed(&[(4, &longest)]).unwrap(), core::slice::from_ref(&longest));
+        let longer = vec![0; defaults::MAX_CERTIFICATE + 1];
+        assert_eq!(absorbed(&[(4, b"own"), (4, &longer)]).unwrap_err().failure(), Some(&Failure::CertificateRefused));
+    }
+
+    #[test]
+    fn a_request_names_each_authority_or_none() {
+        let count = |authentication: &Authentication| {
+            let mut chain = ChainBuilder::new();
+            request(authentication, &mut chain);
+            let chain = built(chain);
+            Payloads::parse(chain.first(), chain.octets()).unwrap().iter().map(|payload| payload.body().len()).collect()
+        };
+        let names = |authorities| Authentication::HybridClient(RemoteKey::Certificate { authorities });
+        let lengths: Vec<usize> = count(&names(vec![b"one".to_vec(), b"second".to_vec()]));
+        assert_eq!(lengths, [4, 7]);
+        let lengths: Vec<usize> = count(&names(Vec::new()));
+        assert_eq!(lengths, [1]);
+        let lengths: Vec<usize> = count(&crate::auth::PreSharedKey::copied(b"key").into());
+        assert!(lengths.is_empty());
+    }
+}

@@ -9,9 +9,9 @@ use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{DhGroup, DhKeyPair};
 use ikev1_core::keys::{IvChain, Phase1Keys, Phase1Seed, Transcript};
 use ikev1_core::negotiate::{Suite, offer_phase1, offer_phase2};
-use ikev1_core::proposal::{IpsecTransform, Lifetime, Mode};
+use ikev1_core::proposal::{AuthenticationMethod, IpsecTransform, Lifetime, Mode};
 use ikev1_core::{DropReason, Plan};
-use ipsec_wire::isakmp::payload::{Emit, Nonce};
+use ipsec_wire::isakmp::payload::{Configuration, Emit, Nonce, OwnedConfiguration};
 use ipsec_wire::isakmp::{Body, Chain, ChainBuilder, Cookie, Flags, Header, Message, MessageId, Payloads};
 use ipsec_wire::registry::{ExchangeType, PayloadType};
 use rand_chacha::ChaCha8Rng;
@@ -66,11 +66,17 @@ pub fn hashed(hash: &[u8], rest: &Chain) -> Chain {
 impl Scripted {
     /// Goes through main mode up to message 4: keys are there, nothing is proven.
     pub fn keyed(plan: Plan) -> Self {
+        Self::keyed_as(plan, AuthenticationMethod::PreSharedKey)
+    }
+
+    /// Goes as far with another method of authentication in the offer.
+    pub fn keyed_as(plan: Plan, authentication: AuthenticationMethod) -> Self {
         let mut end = End::new(endpoint(plan, 2));
         let now = Instant::from_secs(1);
         let path = Path::new((B, 500).into(), (A, 500).into());
         let suite = transform(DhGroup::Modp768);
-        let suite = ikev1_core::proposal::Phase1Transform { lifetime: Lifetime::seconds(3_600), ..suite };
+        let suite =
+            ikev1_core::proposal::Phase1Transform { lifetime: Lifetime::seconds(3_600), authentication, ..suite };
         let sai_b = offer_phase1(&[suite]).to_body().unwrap();
         let cookie = Cookie([0xc1; 8]);
         let mut exchange = |cookies: [Cookie; 2], chain: Chain| -> Vec<u8> {
@@ -105,11 +111,16 @@ impl Scripted {
 
     /// Goes through main mode to its end.
     pub fn up(plan: Plan) -> Self {
-        let mut peer = Self::keyed(plan);
+        Self::keyed(plan).proven()
+    }
+
+    /// Goes through the rest of main mode.
+    pub fn proven(self) -> Self {
+        let mut peer = self;
         let message_5 = peer.message_5(&id_body(1, 0, 0, &A), |hash| hash);
         assert_eq!(peer.deliver(&message_5), Verdict::Accepted);
         peer.iv_after(&message_5);
-        let message_6 = peer.answers.pop().unwrap();
+        let message_6 = peer.answers.remove(0);
         let opened = peer.open(&message_6, 0);
         let payloads = Payloads::parse_decrypted(PayloadType::IDENTIFICATION, &opened[..]).unwrap();
         let idir_b = payloads.find(PayloadType::IDENTIFICATION).unwrap().body();
@@ -147,8 +158,8 @@ impl Scripted {
 
     fn chain_of(&self, message_id: u32) -> IvChain {
         match message_id {
-            0 => self.iv.clone(),
-            id => self.chains.get(&id).cloned().unwrap_or_else(|| self.iv.for_message_id(id)),
+            0 => self.iv,
+            id => self.chains.get(&id).copied().unwrap_or_else(|| self.iv.for_message_id(id)),
         }
     }
 
@@ -184,7 +195,7 @@ impl Scripted {
 
     /// Lets time pass for the responder.
     pub fn pass(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
         self.end.endpoint.handle_timeout(self.now);
         let sent = self.end.drain(self.now);
         self.answers.extend(sent.into_iter().map(|transmit| transmit.payload.to_vec()));
@@ -201,6 +212,30 @@ impl Scripted {
         let hash = self.keys.isakmp().hash_1(id, rest.octets());
         let octets = self.sealed(ExchangeType::INFORMATIONAL, id, &hashed(hash.as_bytes(), rest));
         self.deliver(&octets)
+    }
+
+    /// Says something in a transaction.
+    pub fn transact(&mut self, id: u32, configuration: &OwnedConfiguration) -> Verdict<DropReason> {
+        let rest = chain(|chain| chain.push(configuration));
+        let hash = self.keys.isakmp().hash_1(id, rest.octets());
+        let octets = self.sealed(ExchangeType::TRANSACTION, id, &hashed(hash.as_bytes(), &rest));
+        let verdict = self.deliver(&octets);
+        if verdict == Verdict::Accepted || verdict == Verdict::Ignored(DropReason::Refused) {
+            self.open(&octets, id);
+        }
+        verdict
+    }
+
+    /// Takes in the next message of a transaction that the responder sent.
+    pub fn told(&mut self) -> (u32, OwnedConfiguration) {
+        let octets = self.answers.remove(0);
+        let header = *Message::parse(&octets).unwrap().header();
+        assert_eq!(header.exchange, ExchangeType::TRANSACTION);
+        let id = header.message_id.0;
+        let opened = self.open(&octets, id);
+        let payloads = Payloads::parse_decrypted(PayloadType::HASH, &opened[..]).unwrap();
+        let payload = payloads.find(PayloadType::ATTRIBUTES).unwrap();
+        (id, Configuration::parse(payload).unwrap().to_owned())
     }
 
     /// Builds message 1 of quick mode after its HASH, with any identities.

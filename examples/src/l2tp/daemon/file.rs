@@ -103,9 +103,13 @@ pub struct Ipsec {
     pub lifetime: Option<Span>,
     /// How long a silent peer goes unquestioned; absent: never asked, since L2TP asks by itself.
     pub dpd_idle: Option<Span>,
-    /// Whether ESP directly over IP is served; needs the right to open raw sockets.
+    /// Whether ESP directly over IP is served; needs the right to open raw sockets. Without it, ESP
+    /// travels in UDP port 4500 even where no NAT is found.
     #[serde(default)]
     pub raw_esp: bool,
+    /// Whether NATs are looked for. A peer that always claims one then gets ESP in UDP.
+    #[serde(default = "yes")]
+    pub nat_traversal: bool,
     /// Whether broken and weak algorithms may be offered and accepted: DES, MD5, groups 1 and 2.
     #[serde(default)]
     pub dangerously_allow_weak: bool,
@@ -409,6 +413,8 @@ impl Ipsec {
             .local(local)
             .peer(ikev1_core::Peer::Address(remote))
             .pre_shared_key(PreSharedKey::copied(self.psk.0.expose()))
+            .nat_traversal(self.nat_traversal)
+            .force_encapsulation(!self.raw_esp)
             .dangerously_allow_weak_algorithms(self.dangerously_allow_weak);
         if let Some(identity) = &self.local_id {
             connection = connection.local_identity(identity.plan());
@@ -528,12 +534,12 @@ mod tests {
     }
 
     #[test]
-    fn weak_algorithms_below_are_refused_without_the_dangerous_key() {
-        let text = include_str!("../../../l2tpd.toml")
-            .replace("#ipsec ", "")
-            .replace("aes128-sha1-modp2048", "des-md5-modp768");
-        let error = File::parse(&text).unwrap().protection().unwrap_err().to_string();
-        assert!(error.starts_with("ipsec: "), "{error}");
+    fn weak_algorithms_and_esp_with_no_way_to_travel_are_refused() {
+        for (from, to) in [("aes128-sha1-modp2048", "des-md5-modp768"), ("raw_esp = true", "nat_traversal = false")] {
+            let text = include_str!("../../../l2tpd.toml").replace("#ipsec ", "").replace(from, to);
+            let error = File::parse(&text).unwrap().protection().unwrap_err().to_string();
+            assert!(error.starts_with("ipsec: "), "{error}");
+        }
     }
 
     #[test]

@@ -49,7 +49,10 @@ fn connection(status: &ConnectionStatus) -> Value {
 fn session(status: &SessionStatus) -> Value {
     let counters = status.counters.interface();
     json!({
+        "status": status.interface(),
         "state": status.state,
+        "mtu": status.mtu,
+        "seconds_since_change": status.since_change.map(|since| since.as_secs()),
         "remote_end_id": String::from_utf8_lossy(&status.remote_end_id),
         "local_session_id": status.session.0.get(),
         "remote_session_id": status.remote_id,
