@@ -145,7 +145,8 @@ mod tests {
         for good in ["ipcomp 0x4001", "esp 0x1001 aes128-sha1 00ff", "ah 0x2001 sha256 00ff"] {
             assert!(good.parse::<Association>().is_ok(), "{good}");
         }
-        for bad in ["", "esp", "esp 1001 aes128-sha1 00", "esp 0x1 aes128-sha1 0", "ipcomp 0x10000", "ah 0x1 rot13 00"] {
+        for bad in ["", "esp", "esp 1001 aes128-sha1 00", "esp 0x1 aes128-sha1 0", "ipcomp 0x10000", "ah 0x1 rot13 00"]
+        {
             assert!(bad.parse::<Association>().is_err(), "{bad}");
         }
     }

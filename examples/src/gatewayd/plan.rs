@@ -6,7 +6,9 @@ use core::net::IpAddr;
 use drive::Schedule;
 use gateway::{Config, Exemption, Plan};
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
-use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Mode, Phase1Transform, Protection};
+use ikev1_core::proposal::{
+    AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Mode, Phase1Transform, Protection,
+};
 use ikev1_core::{
     ConnectionConfig, DpdMode, Fragmentation, Peer, Phase1Mode, PolicyConfig, RemoteIdentity, TrafficSelector,
 };

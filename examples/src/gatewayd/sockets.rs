@@ -128,9 +128,7 @@ impl Sockets {
                 Bound::Udp { local, socket } if path.is_udp() && *local == path.local => {
                     return socket.send_to(payload, path.remote).map(drop);
                 }
-                Bound::Raw { protocol, local, socket }
-                    if path.protocol == *protocol && path.local.ip() == *local =>
-                {
+                Bound::Raw { protocol, local, socket } if path.protocol == *protocol && path.local.ip() == *local => {
                     return socket.send_to(payload, &path.remote.into()).map(drop);
                 }
                 Bound::Udp { .. } | Bound::Raw { .. } => {}

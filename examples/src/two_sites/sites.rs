@@ -25,12 +25,15 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
             replay_window: 64,
             half_open: None,
             raw_esp: true,
+            raw_ah: false,
+            no_ike: false,
             control: None,
             log: LogLevel::Trace,
             dangerously_keylog_dir: log_keys.then(Default::default),
         },
         tun: Tun { name: "lan".to_owned(), address: None, mtu: 1400 },
         policy: Vec::new(),
+        manual: Vec::new(),
         connection: vec![connection(scenario, side)],
     };
     file.plan().map_err(|error| refusal(side, &error.to_string()))
