@@ -43,10 +43,12 @@ fn tunnel(spi: u32) -> Vec<ManualSa> {
     vec![esp(CipherAlgorithm::AesCbc(AesKey::Bits128), IntegrityAlgorithm::HmacSha1_96, spi, &keys)]
 }
 
+/// The CPIs of that capture end as its SPIs do.
 fn compressed(spi: u32) -> Vec<ManualSa> {
+    let cpi = 0x4000 | u16::try_from(spi & 0xff).unwrap();
     let keys = [counting(0, 24), counting(0, 16)];
     let esp = esp(CipherAlgorithm::TripleDesCbc, IntegrityAlgorithm::HmacMd5_96, spi, &keys);
-    vec![ManualSa::Ipcomp { cpi: 0x4001 }, esp]
+    vec![ManualSa::Ipcomp { cpi }, esp]
 }
 
 fn ah(spi: u32) -> Vec<ManualSa> {
@@ -67,7 +69,7 @@ fn gateway(mode: Mode, (local, remote): (IpAddr, IpAddr), sends: Vec<ManualSa>, 
 }
 
 /// Opens every packet of a capture at its receiver and returns what came out.
-fn opened(capture: &[u8], mode: Mode, bundle: fn(u32) -> Vec<ManualSa>) -> Vec<Vec<u8>> {
+fn opened(capture: &[u8], mode: Mode, bundle: Bundle) -> Vec<Vec<u8>> {
     let captured = packets(capture);
     assert!(captured.len() >= 2);
     let mut gateways: Vec<(u32, Gateway)> = Vec::new();
@@ -100,9 +102,12 @@ fn is_whole_ping(packet: &[u8]) -> bool {
         && Checksum::new().with(view.payload()).is_valid()
 }
 
+/// What a capture's packets went through, by the SPI they carry.
+type Bundle = fn(u32) -> Vec<ManualSa>;
+
 #[test]
 fn every_packet_that_a_kernel_sealed_is_opened() {
-    let captures: [(&[u8], Mode, fn(u32) -> Vec<ManualSa>); 3] = [
+    let captures: [(&[u8], Mode, Bundle); 3] = [
         (include_bytes!("vectors/linux-esp-tunnel-aescbc-sha1.pcap"), Mode::Tunnel, tunnel),
         (include_bytes!("vectors/linux-esp-transport-3des-md5-ipcomp.pcap"), Mode::Transport, compressed),
         (include_bytes!("vectors/linux-ah-transport-sha1.pcap"), Mode::Transport, ah),
