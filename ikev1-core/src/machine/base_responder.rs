@@ -73,8 +73,7 @@ impl Endpoint {
             self.nobody_takes(&mut core, &connection, &peer);
         }
         let ours = local_identity(&connection, path);
-        let (state, chain) =
-            responder::SaRecv::start(offer, &connection, psk, (peer, &ours), cookies, &mut *self.rng);
+        let (state, chain) = responder::SaRecv::start(offer, &connection, psk, (peer, &ours), cookies, &mut *self.rng);
         let transmit = self.clear(core.envelope(), Name::phase1(Phase1Mode::Base, 2), &chain);
         let reply = self.reply(&mut core, transmit);
         core.answered = Some(Answered::new(incoming.fingerprint, reply));
@@ -100,6 +99,9 @@ impl Endpoint {
             Ok(checked) => checked,
             Err(why) => {
                 let peer = Some(state.peer.clone());
+                // No proof is right for an identity that nobody takes: that stays the reason.
+                let unknown = core.suspicion == Some(Failure::NoKey);
+                let why = if unknown { Refused::because(Failure::NoKey) } else { why };
                 return self.refuse_proof(core, Phase::BaseSaRecv(state), peer, &arrived, why);
             }
         };

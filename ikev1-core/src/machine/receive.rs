@@ -109,9 +109,7 @@ impl Endpoint {
             (ExchangeType::AGGRESSIVE, 0) => self.on_phase1(now, Phase1Mode::Aggressive, incoming),
             (ExchangeType::BASE, 0) => self.on_phase1(now, Phase1Mode::Base, incoming),
             (ExchangeType::MAIN | ExchangeType::AGGRESSIVE | ExchangeType::BASE, id)
-            | (ExchangeType::QUICK, id @ 0) => {
-                Err(DropReason::MessageId(id))
-            }
+            | (ExchangeType::QUICK, id @ 0) => Err(DropReason::MessageId(id)),
             (ExchangeType::QUICK, _) => self.on_quick(now, incoming),
             (ExchangeType::TRANSACTION, _) => self.on_transaction(now, incoming),
             (ExchangeType::INFORMATIONAL, _) => self.on_informational(now, incoming),

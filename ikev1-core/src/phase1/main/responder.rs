@@ -38,7 +38,11 @@ pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) 
         .collect();
     let choice = choose_phase1(&offer, &policies, &Rules::default())
         .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
-    Ok(Offer { choice, capabilities: vendor::absorb_offer(connection, Phase1Mode::Main, payloads), sai_b: payload.body().to_vec() })
+    Ok(Offer {
+        choice,
+        capabilities: vendor::absorb_offer(connection, Phase1Mode::Main, payloads),
+        sai_b: payload.body().to_vec(),
+    })
 }
 
 /// Message 2 is sent: the choice is made.
