@@ -10,8 +10,9 @@ use drive::{Instant, SecretBytes};
 use ikev1_core::auth::{Authentication, RemoteKey};
 use ikev1_core::crypto::DhGroup;
 use ikev1_core::{
-    Action, Command, Config, ConnectionConfig, Endpoint, Event, Failure, IkeSaState, IkeSaStatus, Phase1Mode, Plan,
-    PolicyConfig, PolicyId, Status, Users, Xauth, XauthClient, XauthServer,
+    Action, AddressSource, Command, Config, ConnectionConfig, Endpoint, Event, Failure, IkeSaState, IkeSaStatus,
+    ModeConfig, ModeConfigClient, ModeConfigServer, Phase1Mode, Plan, PolicyConfig, PolicyId, RemoteIdentity, Status,
+    Users, Xauth, XauthClient, XauthServer,
 };
 use simnet::{Chance, Harness, Link, NodeId, World};
 use std::fmt::Write as _;
@@ -88,6 +89,41 @@ fn xauth(connection: ConnectionConfig, starts: bool) -> ConnectionConfig {
     connection.xauth(if starts { Xauth::Client(client()) } else { Xauth::Server(XauthServer::new()) })
 }
 
+fn aggressive_rsa(connection: ConnectionConfig, starts: bool) -> ConnectionConfig {
+    rsa(connection, starts).mode(Phase1Mode::Aggressive)
+}
+
+/// The end that starts is the user's, and knows the key of the gateway.
+fn hybrid(connection: ConnectionConfig, starts: bool) -> ConnectionConfig {
+    let authentication = if starts {
+        Authentication::HybridClient(RemoteKey::Key(signing::key("right")))
+    } else {
+        Authentication::HybridGateway(signing::credential("right", &[]))
+    };
+    let identity = signing::name(if starts { "user" } else { "right" });
+    let wanted = if starts { RemoteIdentity::Exactly(signing::name("right")) } else { RemoteIdentity::Anyone };
+    xauth(connection.authentication(authentication).local_identity(identity).remote_identity(wanted), starts)
+}
+
+fn pulled(connection: ConnectionConfig, starts: bool) -> ConnectionConfig {
+    configured(connection, starts, false)
+}
+
+fn pushed(connection: ConnectionConfig, starts: bool) -> ConnectionConfig {
+    configured(connection, starts, true)
+}
+
+/// XAUTH, then an address of the pool.
+fn configured(connection: ConnectionConfig, starts: bool, push: bool) -> ConnectionConfig {
+    let server = ModeConfigServer::new().addresses(AddressSource::Pool(POOL.into())).push(push);
+    let client = ModeConfigClient::new().push(push);
+    let side = if starts { ModeConfig::Client(client) } else { ModeConfig::Server(server) };
+    xauth(connection, starts).mode_config(side)
+}
+
+/// The name of the addresses for clients.
+const POOL: &str = "clients";
+
 const CASES: &[Case] = &[
     case("main mode, pre-shared key", Exchange::Tunnel, as_it_is),
     case("main mode, in parts of 128", Exchange::Tunnel, in_parts),
@@ -95,7 +131,11 @@ const CASES: &[Case] = &[
     case("base mode, pre-shared key", Exchange::Tunnel, base),
     case("base mode, RSA signatures", Exchange::Tunnel, base_rsa),
     case("main mode, RSA signatures", Exchange::Tunnel, rsa),
+    case("aggressive mode, RSA signatures", Exchange::Tunnel, aggressive_rsa),
+    case("main mode, hybrid", Exchange::Tunnel, hybrid),
     case("main mode, key and XAUTH", Exchange::Tunnel, xauth),
+    case("the same, then mode-config pulled", Exchange::Tunnel, pulled),
+    case("the same, then mode-config pushed", Exchange::Tunnel, pushed),
     case("quick mode", Exchange::Quick, as_it_is),
     case("quick mode with PFS", Exchange::Quick, as_it_is),
     case("renewal of IPsec SAs", Exchange::RekeyChild, as_it_is),
@@ -130,8 +170,10 @@ fn plans(case: &Case) -> [Plan; 2] {
     let pfs = case.name.ends_with("PFS");
     let left = left().policy(second([10, 10, 3, 0], [10, 10, 4, 0], pfs));
     let right = right().policy(second([10, 10, 4, 0], [10, 10, 3, 0], pfs));
-    [(left, true), (right, false)]
-        .map(|(connection, starts)| Config::new().connection((case.change)(connection, starts)).build().unwrap())
+    [(left, true), (right, false)].map(|(connection, starts)| {
+        let config = Config::new().address_pool(POOL, [10, 20, 0, 1].into(), [10, 20, 0, 9].into());
+        config.connection((case.change)(connection, starts)).build().unwrap()
+    })
 }
 
 struct Run {

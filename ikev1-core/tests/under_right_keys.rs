@@ -314,6 +314,18 @@ fn row_50_a_delete_of_unknown_spis_is_counted_and_one_of_a_known_spi_acts() {
     assert!(peer.end.removed.iter().any(|removal| removal.reason == RemoveReason::DeletedByPeer));
 }
 
+/// A peer that could not install a pair names the SPI it was to send with: it means the pair all the same.
+#[test]
+fn a_delete_that_names_our_own_spi_ends_the_pair_of_its_sender() {
+    let mut peer = up();
+    peer.quick();
+    let ours = peer.end.endpoint.status().children[0].sas[0].inbound;
+    let delete = Delete { doi: Doi::IPSEC, protocol: ProtocolId::ESP, spi_size: 4, data: ours.to_be_bytes().to_vec() };
+    let rest = chain(|chain| chain.push(&delete));
+    assert_eq!(peer.inform(&rest), Verdict::Accepted);
+    assert!(peer.end.endpoint.status().children.is_empty());
+}
+
 /// Row 54: what proves nothing is no sign of life.
 #[test]
 fn row_54_spoofed_datagrams_from_the_peers_address_do_not_keep_it_alive() {

@@ -75,6 +75,9 @@ pub struct SaCounters {
 }
 
 impl SaCounters {
+    /// How many names [`iter`](Self::iter) gives.
+    pub const COUNT: usize = 58;
+
     pub(crate) fn outbound(protocol: SaProtocol, out: OutboundTally) -> Self {
         Self { out, into: InboundTally::default(), ah: protocol == SaProtocol::Ah }
     }
@@ -202,7 +205,7 @@ mod tests {
         for protocol in [SaProtocol::Esp, SaProtocol::Ah] {
             let counters = SaCounters::inbound(protocol, into);
             let value = |name| counters.iter().find(|(known, _)| *known == name).unwrap().1;
-            assert_eq!(counters.iter().count(), 58);
+            assert_eq!(counters.iter().count(), SaCounters::COUNT);
             let ends = value("inProcessFailImm") + value("inProcessFail") + value("inProcessDone");
             assert_eq!(value("inProcessStart"), ends + counters.dummies());
             let prefix = if protocol == SaProtocol::Esp { "esp" } else { "ah" };

@@ -41,7 +41,10 @@ mod snapshot;
 mod spi;
 mod state;
 mod status;
+#[cfg(feature = "serde")]
+mod stored;
 mod table;
+mod totals;
 
 pub use action::Action;
 pub use counters::{DatabaseCounters, SaCounters};
@@ -58,3 +61,4 @@ pub use spi::Spi;
 pub use state::SaState;
 pub use status::{SaDetail, SaStatus};
 pub use table::{Sad, SadError, SadSettings};
+pub use totals::ProtocolCounters;

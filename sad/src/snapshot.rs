@@ -14,8 +14,11 @@ use drive::Instant;
 /// program ends without warning: the first sends nothing beyond them until its next snapshot, and the
 /// second nothing at all until its own first. Nonces are made of sequence numbers, so they come once too.
 ///
-/// Times go by the caller's epoch, which has to be the same when it is restored.
+/// Times go by the caller's epoch, which has to be the same when it is restored. With the feature `serde` it can be
+/// kept as text; a text of a form that is not known is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "crate::stored::Stored", try_from = "crate::stored::Stored"))]
 pub struct SaSnapshot {
     /// Which way the association carries packets.
     pub side: Side,

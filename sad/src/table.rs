@@ -1,7 +1,10 @@
 use crate::entry::{Common, Hardness, Inbound, InboundKeys, Outbound};
 use crate::probe::{Place, Places, Probe, Strangers, Target};
 use crate::spi::SpiLayout;
-use crate::{Action, DatabaseCounters, FlowId, LimitKind, OwnerId, SaHandle, SaProtocol, SaState, Side, Spi};
+use crate::{
+    Action, DatabaseCounters, FlowId, LimitKind, OwnerId, ProtocolCounters, SaCounters, SaHandle, SaProtocol, SaState,
+    Side, Spi,
+};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -112,6 +115,8 @@ pub struct Sad {
     pub(crate) timers: Timers<SaHandle>,
     pub(crate) actions: VecDeque<Action>,
     pub(crate) counters: DatabaseCounters,
+    /// What associations that are gone have done: of ESP, of AH.
+    gone: [ProtocolCounters; 2],
 }
 
 impl Sad {
@@ -138,6 +143,7 @@ impl Sad {
             timers: Timers::new(),
             actions: VecDeque::new(),
             counters: DatabaseCounters::default(),
+            gone: [ProtocolCounters::new(SaProtocol::Esp), ProtocolCounters::new(SaProtocol::Ah)],
         }
     }
 
@@ -222,9 +228,41 @@ impl Sad {
         &self.counters
     }
 
-    /// Sets the counters of the database to zero.
+    /// Sets the counters of the database to zero; those of associations are theirs.
     pub fn reset_counters(&mut self) {
         self.counters.reset();
+    }
+
+    /// Returns what all associations of a protocol did together, those included that are gone. Reads every one.
+    pub fn protocol_counters(&self, protocol: SaProtocol) -> ProtocolCounters {
+        let gone = self.gone.iter().find(|gone| gone.protocol() == protocol);
+        let mut sum = gone.cloned().unwrap_or(ProtocolCounters::new(protocol));
+        for handle in self.iter() {
+            if let Some((_, counters)) = self.counters_of(handle).filter(|(known, _)| *known == protocol) {
+                sum.add(&counters);
+            }
+        }
+        sum
+    }
+
+    /// The protocol and counters of an association that got its keys.
+    fn counters_of(&self, handle: SaHandle) -> Option<(SaProtocol, SaCounters)> {
+        let protocol = self.common(handle)?.protocol;
+        let counters = match (handle.side(), self.occupant(handle)) {
+            (Side::Inbound, Some(Occupant::Live(live))) => SaCounters::inbound(protocol, live.tally),
+            (Side::Inbound, _) => return None,
+            (Side::Outbound, _) => SaCounters::outbound(protocol, self.outbound(handle)?.tally),
+        };
+        Some((protocol, counters))
+    }
+
+    /// Keeps the counters of an association that is about to go.
+    fn bury(&mut self, handle: SaHandle) {
+        let Some((protocol, counters)) = self.counters_of(handle) else { return };
+        if let Some(gone) = self.gone.iter_mut().find(|gone| gone.protocol() == protocol) {
+            gone.add(&counters);
+            gone.count_removal();
+        }
     }
 
     pub(crate) fn inbound_mut(&mut self, handle: SaHandle) -> Option<&mut Inbound> {
@@ -417,6 +455,7 @@ impl Sad {
         if self.occupant(handle).is_none() {
             return false;
         }
+        self.bury(handle);
         let index = handle.slot() as usize;
         if let (Some(keys), Some(stands)) = (self.keys.get_mut(index), self.occupants.get_mut(index)) {
             *keys = None;
@@ -434,6 +473,7 @@ impl Sad {
 
     pub(crate) fn vacate_outbound(&mut self, handle: SaHandle) -> bool {
         let Some(flow) = self.outbound(handle).map(|outbound| outbound.common.flow) else { return false };
+        self.bury(handle);
         if self.flows.get_mut(&flow).is_some_and(|listed| !listed.remove(handle)) {
             self.flows.remove(&flow);
         }

@@ -262,3 +262,24 @@ fn a_path_moves_by_command_only() {
     sad.set_path(outbound, moved).unwrap();
     assert_eq!(sad.status(outbound).unwrap().detail.unwrap().path, moved);
 }
+
+#[test]
+fn the_counters_of_a_protocol_keep_what_associations_did_that_are_gone() {
+    let mut tunnel = Tunnel::new(&Plan::default());
+    let now = Instant::from_secs(1);
+    let wire = tunnel.seal(now, &[1; 40]).unwrap();
+    tunnel.open(now, &wire).unwrap();
+    assert!(tunnel.open(now, &wire).is_err());
+    let value = |sad: &Sad, protocol, name: &str| {
+        sad.protocol_counters(protocol).iter().find(|(known, _)| *known == name).unwrap().1
+    };
+    for removed in [0, 1] {
+        assert_eq!(value(&tunnel.left, SaProtocol::Esp, "espOutEncryptionGood"), 1);
+        assert_eq!(value(&tunnel.right, SaProtocol::Esp, "espInDecryptionGood"), 1);
+        assert_eq!(value(&tunnel.right, SaProtocol::Esp, "espInReplayedPacket"), 1);
+        assert_eq!(value(&tunnel.right, SaProtocol::Ah, "ahInReplayedPacket"), 0);
+        let done = ["espSetupDone", "espRemoveDone"].map(|name| value(&tunnel.left, SaProtocol::Esp, name));
+        assert_eq!(done, [1, removed]);
+        let _ = (tunnel.left.remove(tunnel.sealing), tunnel.right.remove(tunnel.opening));
+    }
+}

@@ -9,7 +9,7 @@ use super::signals::Signals;
 use super::sockets::Sockets;
 use super::status;
 use super::trust::Trust;
-use super::tun::Device;
+use super::tun::{CUTS, Device};
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Datagram, Instant, Verdict};
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// Packets that are sealed or opened in one call.
-const BATCH: usize = 32;
+const BATCH: usize = CUTS;
 /// Batches read from one source before the others get their turn.
 const ROUNDS: usize = 4;
 /// Octets before a clear packet: ESP header and IV go there.
@@ -179,23 +179,22 @@ impl Daemon {
     fn read_device(&mut self) -> io::Result<()> {
         let mut buffers = core::mem::take(&mut self.buffers);
         let mut dry = false;
+        let mut lengths = [0; BATCH];
         for _ in 0..ROUNDS {
-            let mut lengths = Vec::with_capacity(BATCH);
-            for buffer in &mut buffers {
-                let room = buffer.get_mut(HEADROOM..HEADROOM + LONGEST).unwrap_or_default();
-                match self.device.receive(room) {
-                    Ok(length) => lengths.push(length),
-                    Err(error) if is_transient(&error) => {
-                        dry = error.kind() == io::ErrorKind::WouldBlock;
-                        break;
-                    }
-                    Err(error) => return Err(error),
+            let read = match self.device.receive(&mut buffers, &mut lengths, HEADROOM) {
+                Ok(read) => read,
+                Err(error) if is_transient(&error) => {
+                    dry = error.kind() == io::ErrorKind::WouldBlock;
+                    break;
                 }
-            }
-            self.seal(&mut buffers, &lengths);
-            if dry {
-                break;
-            }
+                // The device is gone, says the system; else one read could not be cut, and more may follow.
+                Err(error) if error.raw_os_error().is_some() => return Err(error),
+                Err(error) => {
+                    self.complain(&error, "TUN device");
+                    continue;
+                }
+            };
+            self.seal(&mut buffers, lengths.get(..read).unwrap_or_default());
         }
         if !dry {
             self.ready.insert(TUN);
@@ -262,11 +261,7 @@ impl Daemon {
         self.engine.open_batch(now, batch);
         for opened in batch {
             match opened.outcome {
-                Inbound::Deliver { .. } => {
-                    if let Err(error) = self.device.send(opened.packet.octets()) {
-                        self.complain(&error, "TUN device");
-                    }
-                }
+                Inbound::Deliver { .. } => self.device.put(opened.packet.octets()),
                 Inbound::Control => {
                     let datagram = Datagram { path: opened.path, payload: opened.packet.octets() };
                     if let Verdict::Ignored(reason) = self.engine.handle_datagram(now, datagram) {
@@ -288,11 +283,7 @@ impl Daemon {
             match action {
                 Action::Transmit(transmit) => self.send(now, transmit.path, &transmit.payload),
                 // An answer for a sender on this side takes the way of what is delivered to it.
-                Action::Deliver(packet) | Action::Reply(packet) => {
-                    if let Err(error) = self.device.send(&packet) {
-                        self.complain(&error, "TUN device");
-                    }
-                }
+                Action::Deliver(packet) | Action::Reply(packet) => self.device.put(&packet),
                 Action::KeyLog(line) => {
                     if let Some(Err(error)) = self.keylog.as_mut().map(|keylog| keylog.write(&line)) {
                         self.complain(&error, "key log");
@@ -319,6 +310,9 @@ impl Daemon {
                 }
                 other => self.log.line(now, &format!("not performed: {other:?}")),
             }
+        }
+        if let Err(error) = self.device.flush() {
+            self.complain(&error, "TUN device");
         }
     }
 

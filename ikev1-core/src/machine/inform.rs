@@ -245,7 +245,14 @@ impl Endpoint {
                 self.table.put(sa);
                 let mut removed = Vec::new();
                 for spi in spis {
-                    match peer.as_ref().and_then(|peer| self.table.with_outbound(protocol, spi, peer)) {
+                    // A Delete names SAs of its sender, RFC 2408 §3.15; a peer that could not install a pair may
+                    // name the one it was to send with, which is ours.
+                    let named = |peer| {
+                        let table = &self.table;
+                        let sent = table.with_outbound(protocol, spi, peer);
+                        sent.or_else(|| table.with_inbound(protocol, spi, peer))
+                    };
+                    match peer.as_ref().and_then(named) {
                         Some(child) => {
                             removed.push(spi);
                             self.remove_child(child, RemoveReason::DeletedByPeer);

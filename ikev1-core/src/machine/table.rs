@@ -195,10 +195,14 @@ impl Table {
     /// Returns the pair with a peer that has an SPI of ESP or AH in either direction.
     pub(crate) fn with_spi(&self, spi: u32, peer: &PeerKey) -> Option<ChildId> {
         [ProtocolId::ESP, ProtocolId::AH].into_iter().find_map(|protocol| {
-            let inbound = self.by_inbound.get(&(protocol, spi)).copied();
-            let of_peer = |id: &ChildId| self.children.get(id).is_some_and(|child| child.peer == *peer);
-            inbound.filter(of_peer).or_else(|| self.with_outbound(protocol, spi, peer))
+            self.with_inbound(protocol, spi, peer).or_else(|| self.with_outbound(protocol, spi, peer))
         })
+    }
+
+    /// Returns the pair with a peer that has this inbound SPI.
+    pub(crate) fn with_inbound(&self, protocol: ProtocolId, spi: u32, peer: &PeerKey) -> Option<ChildId> {
+        let inbound = self.by_inbound.get(&(protocol, spi)).copied();
+        inbound.filter(|id| self.children.get(id).is_some_and(|child| child.peer == *peer))
     }
 
     pub(crate) fn inbound_in_use(&self, protocol: ProtocolId, spi: u32) -> bool {
