@@ -73,8 +73,8 @@ pub enum Event {
         /// The path from now on, on the NAT-T ports when there is a NAT.
         path: Path,
     },
-    /// As responder of aggressive mode, this end sent a hash over the pre-shared key to someone who has
-    /// proven nothing: a key that can be guessed is found offline.
+    /// As responder of aggressive mode or initiator of base mode, this end sent a hash over the pre-shared
+    /// key to someone who has proven nothing: a key that can be guessed is found offline.
     KeyHashExposed {
         /// The SA that is being made.
         ike_sa: IkeSaId,
@@ -82,7 +82,7 @@ pub enum Event {
         connection: ConnectionId,
         /// Where it went.
         path: Path,
-        /// Who asked, as it says.
+        /// Who asked or answered, as it says.
         peer: Identity,
     },
     /// Phase 1 is done: each end knows who the other is.

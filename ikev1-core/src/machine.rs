@@ -2,6 +2,8 @@
 
 mod aggressive_initiator;
 mod aggressive_responder;
+mod base_initiator;
+mod base_responder;
 mod child;
 mod commands;
 mod connected;

@@ -1,6 +1,7 @@
 //! Phase 1: the two ends agree on keys and prove who they are, RFC 2409 §5.
 
 pub(crate) mod aggressive;
+pub(crate) mod base;
 pub(crate) mod main;
 pub(crate) mod proof;
 

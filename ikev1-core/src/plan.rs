@@ -48,7 +48,7 @@ impl Peer {
     }
 }
 
-/// The two ways through phase 1, RFC 2409 §5.
+/// The ways through phase 1, RFC 2409 §5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase1Mode {
     /// Six messages; identities travel encrypted.
@@ -57,6 +57,10 @@ pub enum Phase1Mode {
     /// Three messages; identities travel in clear, and with a pre-shared key the responder gives a hash
     /// over the key to whoever asks: a key that can be guessed is found offline.
     Aggressive,
+    /// Four messages, all in clear; nobody computes a power for a peer that has proven nothing. Identities
+    /// travel in clear, and with a pre-shared key both ends send hashes over the key that whoever listens can
+    /// try keys against offline (draft-ietf-ipsec-ike-base-mode).
+    Base,
 }
 
 impl Phase1Mode {
@@ -65,6 +69,7 @@ impl Phase1Mode {
         match self {
             Self::Main => ExchangeType::MAIN,
             Self::Aggressive => ExchangeType::AGGRESSIVE,
+            Self::Base => ExchangeType::BASE,
         }
     }
 }
@@ -194,6 +199,7 @@ pub struct ConnectionPlan {
     pub(crate) authentication: Authentication,
     pub(crate) mode: Phase1Mode,
     pub(crate) aggressive: bool,
+    pub(crate) base: bool,
     pub(crate) phase1: Vec<Phase1Transform>,
     pub(crate) exponent_bits: Option<u32>,
     pub(crate) lifetime: Duration,

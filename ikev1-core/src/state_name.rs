@@ -13,7 +13,7 @@ macro_rules! state_names {
         }
 
         impl StateName {
-            /// All names, in the order of the manuals.
+            /// All names, in the order of the manuals; those of base mode, which no manual has, at the end.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             /// Returns the name routers show.
@@ -105,6 +105,18 @@ state_names! {
     InfoDone = "DONE",
     /// Any exchange: done, and kept to answer repeats of the peer's last message.
     DeleteDelay = "DELETEDELAY",
+    /// Base mode: nothing sent or received.
+    BaseIdle = "IDLE",
+    /// Base mode, initiator: message 1 is sent, message 2 is awaited.
+    BaseSaSent = "SASENT",
+    /// Base mode, responder: message 1 is answered, message 3 is awaited.
+    BaseSaRecv = "SARECV",
+    /// Base mode, initiator: message 3 is sent, message 4 is awaited.
+    BaseKeAuthSent = "KEAUTHSENT",
+    /// Base mode: the peer's key exchange and proof are being checked.
+    BaseKeAuthRecv = "KEAUTHRECV",
+    /// Base mode: both ends have proven who they are.
+    BaseUp = "UP",
 }
 
 impl fmt::Display for StateName {
@@ -116,19 +128,20 @@ impl fmt::Display for StateName {
 impl StateName {
     /// Returns the phase 1 status that a SEIL router shows, `None` outside phase 1.
     pub const fn seil_phase1(self) -> Option<&'static str> {
-        if matches!(self, Self::MainIdle | Self::AggressiveIdle) {
+        if matches!(self, Self::MainIdle | Self::AggressiveIdle | Self::BaseIdle) {
             Some("spawn")
-        } else if matches!(self, Self::MainSaSent | Self::AggressiveSaKeSent) {
+        } else if matches!(self, Self::MainSaSent | Self::AggressiveSaKeSent | Self::BaseSaSent) {
             Some("start")
-        } else if matches!(self, Self::MainSaRecv | Self::AggressiveSaKeRecv) {
+        } else if matches!(self, Self::MainSaRecv | Self::AggressiveSaKeRecv | Self::BaseSaRecv) {
             Some("1st message received")
         } else if matches!(self, Self::MainKeSent | Self::AggressiveSaKeAuthSent | Self::AggressiveSaKeAuthRecv) {
             Some("2nd message sent")
         } else if matches!(self, Self::MainKeRecv | Self::MainAuthSent | Self::MainAuthRecv)
             || matches!(self, Self::AggressiveAuthSent | Self::AggressiveAuthRecv)
+            || matches!(self, Self::BaseKeAuthSent | Self::BaseKeAuthRecv)
         {
             Some("3rd message received")
-        } else if matches!(self, Self::MainUp | Self::AggressiveUp) {
+        } else if matches!(self, Self::MainUp | Self::AggressiveUp | Self::BaseUp) {
             Some("established")
         } else {
             None
@@ -160,7 +173,11 @@ impl StateName {
             | Self::AggressiveSaKeAuthRecv
             | Self::AggressiveAuthSent
             | Self::AggressiveAuthRecv => "OAK_AG exchange",
-            Self::AggressiveUp => "QM_IDLE",
+            Self::AggressiveUp | Self::BaseUp => "QM_IDLE",
+            // Cisco has no base mode; the name is formed like the others.
+            Self::BaseIdle | Self::BaseSaSent | Self::BaseSaRecv | Self::BaseKeAuthSent | Self::BaseKeAuthRecv => {
+                "OAK_BM exchange"
+            }
             Self::TransactionIdle
             | Self::TransactionReqSent
             | Self::TransactionReqRecv
@@ -301,6 +318,13 @@ mod tests {
                 "SEND_RUTA",
                 "DONE",
                 "DELETEDELAY",
+                // Ours, for base mode.
+                "IDLE",
+                "SASENT",
+                "SARECV",
+                "KEAUTHSENT",
+                "KEAUTHRECV",
+                "UP",
             ]
         );
     }

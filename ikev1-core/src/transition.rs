@@ -290,6 +290,90 @@ pub const TABLE: &[Row] = &[
         section: "RFC 2409 §5.1, RFC 3947 §3.2",
     },
     Row {
+        exchange: ExchangeType::BASE,
+        receiver: Role::Responder,
+        state: StateName::BaseIdle,
+        message: 1,
+        protection: CLEAR,
+        leading: &[SA],
+        required: &[SA, NONCE, ID],
+        permitted: &[VIDS, CERTREQS],
+        answer: 2,
+        next: StateName::BaseSaRecv,
+        timer: "half-open",
+        section: "draft-ietf-ipsec-ike-base-mode",
+    },
+    Row {
+        exchange: ExchangeType::BASE,
+        receiver: Role::Initiator,
+        state: StateName::BaseSaSent,
+        message: 2,
+        protection: CLEAR,
+        leading: &[SA],
+        required: &[SA, NONCE, ID],
+        permitted: &[VIDS, CERTREQS],
+        answer: 3,
+        next: StateName::BaseKeAuthSent,
+        timer: "resend",
+        section: "draft-ietf-ipsec-ike-base-mode",
+    },
+    Row {
+        exchange: ExchangeType::BASE,
+        receiver: Role::Responder,
+        state: StateName::BaseSaRecv,
+        message: 3,
+        protection: CLEAR,
+        leading: &[],
+        required: &[KE, HASH],
+        permitted: &[CERTS, CERTREQS, NOTIFIES, VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE],
+        answer: 4,
+        next: StateName::BaseUp,
+        timer: "soft",
+        section: "draft-ietf-ipsec-ike-base-mode, RFC 3947 §3.2",
+    },
+    Row {
+        exchange: ExchangeType::BASE,
+        receiver: Role::Responder,
+        state: StateName::BaseSaRecv,
+        message: 3,
+        protection: CLEAR,
+        leading: &[],
+        required: &[KE, SIG],
+        permitted: &[CERTS, CERTREQS, NOTIFIES, VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE],
+        answer: 4,
+        next: StateName::BaseUp,
+        timer: "soft",
+        section: "draft-ietf-ipsec-ike-base-mode, RFC 3947 §3.2",
+    },
+    Row {
+        exchange: ExchangeType::BASE,
+        receiver: Role::Initiator,
+        state: StateName::BaseKeAuthSent,
+        message: 4,
+        protection: CLEAR,
+        leading: &[],
+        required: &[KE, HASH],
+        permitted: &[CERTS, CERTREQS, NOTIFIES, VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE],
+        answer: 0,
+        next: StateName::BaseUp,
+        timer: "soft",
+        section: "draft-ietf-ipsec-ike-base-mode, RFC 3947 §3.2",
+    },
+    Row {
+        exchange: ExchangeType::BASE,
+        receiver: Role::Initiator,
+        state: StateName::BaseKeAuthSent,
+        message: 4,
+        protection: CLEAR,
+        leading: &[],
+        required: &[KE, SIG],
+        permitted: &[CERTS, CERTREQS, NOTIFIES, VIDS, NAT_DS, NAT_DS_DRAFT, NAT_DS_LATE],
+        answer: 0,
+        next: StateName::BaseUp,
+        timer: "soft",
+        section: "draft-ietf-ipsec-ike-base-mode, RFC 3947 §3.2",
+    },
+    Row {
         exchange: ExchangeType::QUICK,
         receiver: Role::Responder,
         state: StateName::QuickReceivingMessage,
@@ -434,7 +518,7 @@ pub const TABLE: &[Row] = &[
 impl Row {
     /// Returns the payload by which the sender proves who it is, if it does.
     pub fn proof(&self) -> Option<ProofKind> {
-        if self.exchange != ExchangeType::MAIN && self.exchange != ExchangeType::AGGRESSIVE {
+        if ![ExchangeType::MAIN, ExchangeType::AGGRESSIVE, ExchangeType::BASE].contains(&self.exchange) {
             None
         } else if self.required.contains(&HASH) {
             Some(ProofKind::Hash)
@@ -541,7 +625,7 @@ mod tests {
             "Aggressive responder SAKEAUTHSENT message 3 clear or encrypted: Hash [Certificate x8] \
              [Certificate Request x64] [Notification x8] [Vendor ID x64] [NAT-D (RFC 3947) x32] [NAT-D (drafts 00-03) x32] [SA KEK x32] -> UP (soft) RFC 2409 §5.4, RFC 3947 §3.2"
         );
-        assert_eq!(text.len(), 23);
+        assert_eq!(text.len(), 29);
     }
 
     #[test]

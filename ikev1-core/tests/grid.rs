@@ -64,6 +64,14 @@ fn aggressive(connection: ConnectionConfig, _: bool) -> ConnectionConfig {
     connection.mode(Phase1Mode::Aggressive).dangerously_allow_aggressive_mode(true)
 }
 
+fn base(connection: ConnectionConfig, _: bool) -> ConnectionConfig {
+    connection.mode(Phase1Mode::Base).dangerously_allow_base_mode(true)
+}
+
+fn base_rsa(connection: ConnectionConfig, starts: bool) -> ConnectionConfig {
+    rsa(connection, starts).mode(Phase1Mode::Base)
+}
+
 fn in_parts(connection: ConnectionConfig, _: bool) -> ConnectionConfig {
     connection.fragment_size(128)
 }
@@ -120,6 +128,8 @@ const CASES: &[Case] = &[
     case("main mode, pre-shared key", Exchange::Tunnel, as_it_is),
     case("main mode, in parts of 128", Exchange::Tunnel, in_parts),
     case("aggressive mode, pre-shared key", Exchange::Tunnel, aggressive),
+    case("base mode, pre-shared key", Exchange::Tunnel, base),
+    case("base mode, RSA signatures", Exchange::Tunnel, base_rsa),
     case("main mode, RSA signatures", Exchange::Tunnel, rsa),
     case("aggressive mode, RSA signatures", Exchange::Tunnel, aggressive_rsa),
     case("main mode, hybrid", Exchange::Tunnel, hybrid),

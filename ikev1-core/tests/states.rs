@@ -38,15 +38,17 @@ fn the_documentation_shows_the_table_as_it_is() {
 enum Way {
     Main,
     Aggressive,
+    Base,
 }
 
 impl Way {
-    const ALL: [Self; 2] = [Self::Main, Self::Aggressive];
+    const ALL: [Self; 3] = [Self::Main, Self::Aggressive, Self::Base];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Main => "main mode",
             Self::Aggressive => "aggressive mode",
+            Self::Base => "base mode",
         }
     }
 
@@ -54,6 +56,8 @@ impl Way {
         let change = |connection: ConnectionConfig| match self {
             Self::Main => connection,
             Self::Aggressive => connection.mode(Phase1Mode::Aggressive).dangerously_allow_aggressive_mode(true),
+            // INITIAL-CONTACT has a message of its own there, which would pass for a Delete here.
+            Self::Base => connection.mode(Phase1Mode::Base).dangerously_allow_base_mode(true).initial_contact(false),
         };
         Pair::new(plan(change(left())), plan(change(right())))
     }
@@ -73,6 +77,7 @@ impl Way {
             let exchange = match exchange {
                 ExchangeType::MAIN => "main",
                 ExchangeType::AGGRESSIVE => "aggressive",
+                ExchangeType::BASE => "base",
                 ExchangeType::QUICK => "quick",
                 ExchangeType::INFORMATIONAL => "delete",
                 other => panic!("{other}"),
@@ -158,7 +163,11 @@ fn deliver(pair: &mut Pair, side: Side, octets: &[u8]) -> Verdict<DropReason> {
 /// The state that a message meets: that of its quick mode, else that of its SA.
 fn state_met(status: &Status, header: &Header) -> StateName {
     let Some(sa) = status.ike_sas.first() else {
-        return if header.exchange == ExchangeType::MAIN { StateName::MainIdle } else { StateName::AggressiveIdle };
+        return match header.exchange {
+            ExchangeType::MAIN => StateName::MainIdle,
+            ExchangeType::BASE => StateName::BaseIdle,
+            _ => StateName::AggressiveIdle,
+        };
     };
     match header.exchange {
         ExchangeType::INFORMATIONAL => StateName::InfoIdle,

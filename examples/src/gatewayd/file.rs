@@ -154,6 +154,9 @@ pub struct Connection {
     /// Whether phase 1 runs in aggressive mode, in both roles: whoever asks can then try keys offline.
     #[serde(default)]
     pub dangerously_aggressive: bool,
+    /// Whether phase 1 starts in base mode, and is answered in it: whoever listens can then try keys offline.
+    #[serde(default)]
+    pub dangerously_base: bool,
     /// The user who must prove who he is, at the peer or here.
     pub xauth: Option<Xauth>,
     /// What a client is given, or takes.

@@ -101,7 +101,7 @@ impl Log {
             Ike::KeyHashExposed { ike_sa, connection, path, peer } => (
                 Warn,
                 format!(
-                    "{}: aggressive mode, {ike_sa}: a hash over the pre-shared key went to {}, which says it is {peer}",
+                    "{}: {ike_sa}: a hash over the pre-shared key went to {}, which says it is {peer}",
                     self.connection(*connection),
                     path.remote
                 ),

@@ -71,6 +71,9 @@ impl Connection {
         if self.dangerously_aggressive {
             plan = plan.mode(Phase1Mode::Aggressive).dangerously_allow_aggressive_mode(true);
         }
+        if self.dangerously_base {
+            plan = plan.mode(Phase1Mode::Base).dangerously_allow_base_mode(true);
+        }
         if let Some(identity) = &self.local_id {
             plan = plan.local_identity(identity.plan());
         } else if let Some(subject) = self.subject(field)? {

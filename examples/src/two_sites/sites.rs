@@ -93,6 +93,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         dpd_idle: None,
         dangerously_allow_weak: site.dangerously_allow_weak,
         dangerously_aggressive: false,
+        dangerously_base: false,
         xauth: None,
         mode_config: None,
         child: vec![Child {

@@ -32,6 +32,7 @@ pub struct ConnectionConfig {
     authentication: Option<Authentication>,
     mode: Phase1Mode,
     aggressive: bool,
+    base: bool,
     phase1: Vec<Phase1Transform>,
     exponent_bits: Option<u32>,
     lifetime: Duration,
@@ -77,6 +78,7 @@ impl ConnectionConfig {
             authentication: None,
             mode: Phase1Mode::Main,
             aggressive: false,
+            base: false,
             phase1: defaults::phase1_offer(),
             exponent_bits: None,
             lifetime: defaults::IKE_LIFETIME,
@@ -130,6 +132,10 @@ impl ConnectionConfig {
         /// over the key to anyone who names an identity, who can try keys offline: the key must hold as
         /// many random bits as the cipher. Without one it is allowed where this end starts so.
         dangerously_allow_aggressive_mode(aggressive: bool);
+        /// Allows base mode in both roles. With a pre-shared key both hashes over the key travel in clear, the
+        /// initiator's to whoever answers: the key must hold as many random bits as the cipher. Without one it
+        /// is allowed where this end starts so.
+        dangerously_allow_base_mode(base: bool);
         /// Sets the transforms of phase 1, best first. How the ends authenticate each other is said by
         /// [`authentication`](Self::authentication), not by the transforms.
         phase1(phase1: Vec<Phase1Transform>);
@@ -254,6 +260,10 @@ impl ConnectionConfig {
         }
         let exposes_key = authentication.pre_shared_key().is_some();
         let aggressive = self.aggressive || (self.mode == Phase1Mode::Aggressive && !exposes_key);
+        let base = self.base || (self.mode == Phase1Mode::Base && !exposes_key);
+        if self.mode == Phase1Mode::Base && !base {
+            return Err(wrong(&field("mode"), ConfigProblem::Weak("base mode with a pre-shared key".into())));
+        }
         if self.mode == Phase1Mode::Aggressive {
             if !aggressive {
                 return Err(wrong(&field("mode"), ConfigProblem::Weak("aggressive mode with a pre-shared key".into())));
@@ -335,6 +345,7 @@ impl ConnectionConfig {
             authentication,
             mode: self.mode,
             aggressive,
+            base,
             phase1: self.phase1,
             exponent_bits: self.exponent_bits,
             lifetime: self.lifetime,

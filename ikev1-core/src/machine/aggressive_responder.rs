@@ -25,16 +25,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use drive::{Instant, Path, Verdict};
-use ipsec_wire::isakmp::{Body, Payloads};
+use ipsec_wire::isakmp::Body;
 use nat_t::float::Ports;
 
 /// The connection that answers message 1, and whether it is the initiator's.
-struct Found {
-    id: ConnectionId,
-    connection: Arc<ConnectionPlan>,
-    offer: responder::Offer,
+pub(super) struct Found<Offer> {
+    pub(super) id: ConnectionId,
+    pub(super) connection: Arc<ConnectionPlan>,
+    pub(super) offer: Offer,
     /// `false` if no connection takes the identity, and this one only lends its face.
-    takes_identity: bool,
+    pub(super) takes_identity: bool,
 }
 
 impl Endpoint {
@@ -51,7 +51,12 @@ impl Endpoint {
         self.check_half_open(incoming.path)?;
         let ike_sa = IkeSaId(self.next_id());
         let peer = phase1::peer_identity(&payloads);
-        let found = self.found_by_identity(incoming.path, peer.as_ref().ok(), &payloads);
+        let found = self.found_by_identity(
+            incoming.path,
+            peer.as_ref().ok(),
+            |connection| connection.aggressive,
+            |connection| responder::check_offer(connection, &payloads),
+        );
         let checked = found.and_then(|found| match peer {
             Ok(peer) => Ok((peer, found)),
             Err(why) => Err(Some((found.id, why))),
@@ -94,16 +99,7 @@ impl Endpoint {
         if takes_identity && psk.is_some() {
             self.event(Event::KeyHashExposed { ike_sa, connection: id, path, peer: peer.clone() });
         } else if !takes_identity {
-            core.suspicion = Some(Failure::NoKey);
-            self.event(Event::AuthenticationFailed {
-                ike_sa,
-                connection: id,
-                path,
-                peer: Some(peer.clone()),
-                wanted: wanted_identity(&connection, path),
-                credential: format!("no connection for {peer}"),
-                failure: Failure::NoKey,
-            });
+            self.nobody_takes(&mut core, &connection, &peer);
         }
         let ours = local_identity(&connection, path);
         let ends = (peer, &ours);
@@ -130,22 +126,37 @@ impl Endpoint {
         Ok(Verdict::Accepted)
     }
 
-    /// Finds the connection for an identity: those that name the peer's address most closely first, and
+    /// Tells that no connection takes the identity of a peer that is answered nevertheless.
+    pub(super) fn nobody_takes(&mut self, core: &mut Core, connection: &ConnectionPlan, peer: &Identity) {
+        core.suspicion = Some(Failure::NoKey);
+        self.event(Event::AuthenticationFailed {
+            ike_sa: core.id,
+            connection: core.connection,
+            path: core.path,
+            peer: Some(peer.clone()),
+            wanted: wanted_identity(connection, core.path),
+            credential: format!("no connection for {peer}"),
+            failure: Failure::NoKey,
+        });
+    }
+
+    /// Finds the connection for an identity among those that are `allowed`: those that name the peer's address most closely first, and
     /// among those as close the ones that name the identity before those that take anyone.
     ///
     /// # Errors
     /// The first connection that would have answered and why it did not, `None` if there is none.
-    fn found_by_identity(
+    pub(super) fn found_by_identity<Offer>(
         &self,
         path: Path,
         peer: Option<&Identity>,
-        payloads: &Payloads<'_>,
-    ) -> Result<Found, Option<(ConnectionId, Refused)>> {
+        allowed: impl Fn(&ConnectionPlan) -> bool,
+        check_offer: impl Fn(&ConnectionPlan) -> Result<Offer, Refused>,
+    ) -> Result<Found<Offer>, Option<(ConnectionId, Refused)>> {
         let candidates: Vec<(ConnectionId, Arc<ConnectionPlan>)> = self
             .candidates(path)
             .into_iter()
             .filter_map(|id| Some((id, self.plan.shared(id)?)))
-            .filter(|(_, connection)| connection.aggressive)
+            .filter(|(_, connection)| allowed(connection))
             .collect();
         let takes = |connection: &ConnectionPlan| {
             peer.is_some_and(|peer| wanted_identity(connection, path).is_none_or(|wanted| wanted.matches(peer)))
@@ -157,7 +168,7 @@ impl Endpoint {
         ranked.sort_by_key(|(takes, _, connection)| (!*takes, closeness(connection), !names(connection)));
         let mut refused = None;
         for (takes_identity, id, connection) in ranked {
-            match responder::check_offer(&connection, payloads) {
+            match check_offer(&connection) {
                 Ok(offer) => return Ok(Found { id, connection, offer, takes_identity }),
                 Err(why) => refused = refused.or(Some((id, why))),
             }
@@ -166,7 +177,7 @@ impl Endpoint {
     }
 
     /// Draws a key that nobody has.
-    fn draw_decoy(&mut self) -> PreSharedKey {
+    pub(super) fn draw_decoy(&mut self) -> PreSharedKey {
         let mut octets = alloc::vec![0; 32];
         self.rng.fill_bytes(&mut octets);
         PreSharedKey::new(octets)

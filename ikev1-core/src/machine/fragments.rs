@@ -112,7 +112,7 @@ impl Endpoint {
         let core = &sa.core;
         let connection = self.plan.connection(core.connection).ok_or(DropReason::NoConnection)?;
         // Message 2 may come in parts before its vendor ids can be read.
-        let awaits_2 = matches!(sa.phase, Phase::SaSent(_) | Phase::SaKeSent(_));
+        let awaits_2 = matches!(sa.phase, Phase::SaSent(_) | Phase::SaKeSent(_) | Phase::BaseSaSent(_));
         let agreed = match connection.fragmentation {
             Fragmentation::Off => false,
             Fragmentation::Accept | Fragmentation::On => core.capabilities.fragmentation || awaits_2,

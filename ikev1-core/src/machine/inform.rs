@@ -114,6 +114,7 @@ impl Endpoint {
             Phase::SaSent(_) | Phase::KeSent(_) | Phase::SaRecv(_) | Phase::SaKeSent(_) => {
                 (Err(DropReason::NoKeys), false)
             }
+            Phase::BaseSaSent(_) | Phase::BaseKeAuthSent(_) | Phase::BaseSaRecv(_) => (Err(DropReason::NoKeys), false),
             Phase::KeRecv(_) | Phase::Judging(..) => (Err(DropReason::Unexpected), false),
         };
         match checked {
@@ -144,8 +145,7 @@ impl Endpoint {
         keys: &IsakmpKeys,
         phase1: &IvChain,
     ) -> Result<Vec<Item>, DropReason> {
-        let nat = sa.core.nat.is_nat();
-        if incoming.path != sa.core.path && !(nat && self.is_marked(incoming.path)) {
+        if !self.may_come(&sa.core, incoming.path) {
             return Err(DropReason::WrongSource);
         }
         let message_id = incoming.message_id();

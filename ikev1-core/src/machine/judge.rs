@@ -13,7 +13,7 @@ use crate::machine::sa::{Core, IkeSa, Phase};
 use crate::machine::timers::TimerKey;
 use crate::machine::{Asked, Endpoint};
 use crate::phase1::proof::Claim;
-use crate::phase1::{aggressive, main};
+use crate::phase1::{aggressive, base, main};
 use crate::refused::Refused;
 use crate::state_name::StateName;
 use alloc::boxed::Box;
@@ -40,6 +40,10 @@ pub(crate) enum CameTo {
     SaKeSent(Box<aggressive::initiator::SaKeSent>, Box<aggressive::initiator::Authenticated>),
     /// Aggressive mode, responder, message 3; without an IV if it came in clear.
     SaKeAuthSent(Box<aggressive::responder::SaKeAuthSent>, Option<NextIv>, aggressive::responder::Authenticated),
+    /// Base mode, initiator, message 4.
+    BaseKeAuthSent(Box<base::initiator::KeAuthSent>, base::initiator::Authenticated),
+    /// Base mode, responder, message 3.
+    BaseSaRecv(Box<base::responder::SaRecv>, base::responder::Received),
 }
 
 impl CameTo {
@@ -49,27 +53,34 @@ impl CameTo {
             Self::AuthSent(_, _, read) => &read.peer,
             Self::SaKeSent(_, read) => &read.peer,
             Self::SaKeAuthSent(state, ..) => &state.peer,
+            Self::BaseKeAuthSent(state, _) => &state.peer,
+            Self::BaseSaRecv(state, _) => &state.peer,
         }
     }
 
-    /// Returns the state as it was before the message.
+    /// Returns the state as it was before the message, whose signature was refused.
     fn phase(self) -> Phase {
         match self {
             Self::KeRecv(state, ..) => Phase::KeRecv(state),
             Self::AuthSent(state, ..) => Phase::AuthSent(state),
             Self::SaKeSent(state, _) => Phase::SaKeSent(state),
             Self::SaKeAuthSent(state, ..) => Phase::SaKeAuthSent(state),
+            Self::BaseKeAuthSent(mut state, read) => {
+                state.doubt(read);
+                Phase::BaseKeAuthSent(state)
+            }
+            Self::BaseSaRecv(state, _) => Phase::BaseSaRecv(state),
         }
     }
 
     /// Returns the keys, the IV chain before the message, and whether the peer holds the SA for made;
-    /// none where the peer has no keys yet.
+    /// none where the peer has no keys yet, and in base mode, where none are computed before the proof.
     fn keys(&self) -> Option<(&IsakmpKeys, IvChain, bool)> {
         match self {
             Self::KeRecv(state, ..) => Some((state.keys.isakmp(), state.iv, false)),
             Self::AuthSent(state, ..) => Some((state.keys.isakmp(), state.iv, true)),
             Self::SaKeAuthSent(state, ..) => Some((state.keys.isakmp(), state.iv, true)),
-            Self::SaKeSent(..) => None,
+            Self::SaKeSent(..) | Self::BaseKeAuthSent(..) | Self::BaseSaRecv(..) => None,
         }
     }
 
@@ -78,7 +89,7 @@ impl CameTo {
         match self {
             Self::KeRecv(_, next, _) | Self::AuthSent(_, next, _) => Some(*next),
             Self::SaKeAuthSent(_, next, _) => *next,
-            Self::SaKeSent(..) => None,
+            Self::SaKeSent(..) | Self::BaseKeAuthSent(..) | Self::BaseSaRecv(..) => None,
         }
     }
 
@@ -87,14 +98,15 @@ impl CameTo {
             Self::KeRecv(..) | Self::AuthSent(..) => StateName::MainAuthRecv,
             Self::SaKeSent(..) => StateName::AggressiveSaKeAuthRecv,
             Self::SaKeAuthSent(..) => StateName::AggressiveAuthRecv,
+            Self::BaseKeAuthSent(..) | Self::BaseSaRecv(..) => StateName::BaseKeAuthRecv,
         }
     }
 
     /// Returns whether the peer started and has proven nothing.
     pub(crate) const fn is_half_open_responder(&self) -> bool {
         match self {
-            Self::KeRecv(..) | Self::SaKeAuthSent(..) => true,
-            Self::AuthSent(..) | Self::SaKeSent(..) => false,
+            Self::KeRecv(..) | Self::SaKeAuthSent(..) | Self::BaseSaRecv(..) => true,
+            Self::AuthSent(..) | Self::SaKeSent(..) | Self::BaseKeAuthSent(..) => false,
         }
     }
 }
@@ -155,6 +167,9 @@ impl Endpoint {
             | Phase::KeRecv(_)
             | Phase::SaKeSent(_)
             | Phase::SaKeAuthSent(_)
+            | Phase::BaseSaSent(_)
+            | Phase::BaseKeAuthSent(_)
+            | Phase::BaseSaRecv(_)
             | Phase::Judging(..)
             | Phase::Up(_)) => {
                 self.table.put(core.with(phase));
@@ -188,6 +203,8 @@ impl Endpoint {
             CameTo::SaKeAuthSent(state, next_iv, read) => {
                 self.aggressive_3_proven(now, core, state, &arrived, next_iv, read)
             }
+            CameTo::BaseKeAuthSent(state, read) => self.base_4_proven(now, core, state, &arrived, &read),
+            CameTo::BaseSaRecv(state, read) => self.base_3_proven(now, core, state, &arrived, read),
         }
     }
 
@@ -227,12 +244,16 @@ impl Endpoint {
     /// Tells the peer under protection that its proof was not taken, before the exchange ends for it: a
     /// responder may hold the SA for made.
     fn tell_unproven(&mut self, sa: &IkeSa) {
+        if let Some((keys, iv)) = self.keys_of_doubted(sa) {
+            return self.refuse_peer(&sa.core, keys.isakmp(), &iv, true);
+        }
         let phase = match &sa.phase {
             Phase::Judging(_, claimed) => claimed.came_to.keys(),
             Phase::KeRecv(state) => Some((state.keys.isakmp(), state.iv, false)),
             Phase::AuthSent(state) => Some((state.keys.isakmp(), state.iv, true)),
             Phase::SaKeAuthSent(state) => Some((state.keys.isakmp(), state.iv, true)),
             Phase::SaSent(_) | Phase::KeSent(_) | Phase::SaRecv(_) | Phase::SaKeSent(_) | Phase::Up(_) => None,
+            Phase::BaseSaSent(_) | Phase::BaseKeAuthSent(_) | Phase::BaseSaRecv(_) => None,
         };
         let Some((keys, mut iv, made)) = phase else { return };
         let past =

@@ -14,7 +14,8 @@ impl Endpoint {
         if let Some(up) = sa.up_mut() {
             up.dpd.heard(now);
         }
-        if path != sa.core.path {
+        // A peer that was met on the NAT-T port does not go back to the other.
+        if path != sa.core.path && (self.is_marked(path) || !self.is_marked(sa.core.path)) {
             self.move_path(sa, path);
         }
     }

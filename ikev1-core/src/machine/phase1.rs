@@ -55,6 +55,7 @@ impl Endpoint {
                 (Phase::SaSent(state), chain)
             }
             Phase1Mode::Aggressive => self.aggressive_1(&core, &connection)?,
+            Phase1Mode::Base => self.base_1(&core, &connection),
         };
         self.event(Event::Phase1Started { ike_sa, role: Role::Initiator, connection: id, path, replaces });
         let transmit = self.clear(core.envelope(), Name::phase1(mode, 1), &chain);
@@ -102,6 +103,7 @@ impl Endpoint {
                     return match mode {
                         Phase1Mode::Main => self.on_main_1(now, incoming),
                         Phase1Mode::Aggressive => self.on_aggressive_1(now, incoming),
+                        Phase1Mode::Base => self.on_base_1(now, incoming),
                     };
                 }
             }
@@ -171,6 +173,8 @@ impl Endpoint {
             Phase::SaKeAuthSent(_) => core.capabilities.nat_t.is_some(),
             Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_) | Phase::SaRecv(_) => false,
             Phase::SaKeSent(_) | Phase::Judging(..) | Phase::Up(_) => false,
+            // All four messages of base mode stay where they began.
+            Phase::BaseSaSent(_) | Phase::BaseKeAuthSent(_) | Phase::BaseSaRecv(_) => false,
         };
         if incoming.path != core.path && !(moves && self.is_marked(incoming.path)) {
             return (Some(core.with(phase)), Err(DropReason::WrongSource));
@@ -213,6 +217,9 @@ impl Endpoint {
             Phase::SaRecv(state) => self.on_main_3(now, core, state, incoming, payloads),
             Phase::KeSent(state) => self.on_main_4(now, core, state, incoming, payloads),
             Phase::SaKeSent(state) => self.on_aggressive_2(now, core, state, incoming, payloads),
+            Phase::BaseSaSent(state) => self.on_base_2(now, core, state, incoming, payloads),
+            Phase::BaseSaRecv(state) => self.on_base_3(now, core, state, incoming, payloads),
+            Phase::BaseKeAuthSent(state) => self.on_base_4(now, core, state, incoming, payloads),
             Phase::KeRecv(_) | Phase::AuthSent(_) | Phase::SaKeAuthSent(_) | Phase::Judging(..) | Phase::Up(_) => {
                 (Some(core.with(phase)), Err(DropReason::Unexpected))
             }
@@ -228,6 +235,17 @@ impl Endpoint {
             let remote = Ports { ike: connection.peer_port, nat_t: connection.peer_nat_t_port };
             core.path = moved(core.path, local, remote);
         }
+    }
+
+    /// Returns whether a message of an SA that is up may come this way: along its path, from behind a NAT to the
+    /// NAT-T port, or as all of base mode did, since its responder does not know yet that the initiator moved.
+    pub(super) fn may_come(&self, core: &Core, path: Path) -> bool {
+        let began = core.mode == Phase1Mode::Base
+            && core.role == Role::Initiator
+            && path.remote == core.origin
+            && path.local.port() == self.plan.ike_port
+            && path.local.ip() == core.path.local.ip();
+        path == core.path || core.nat.is_nat() && (self.is_marked(path) || began)
     }
 
     /// Returns whether INITIAL-CONTACT is due: no other SA with the peer is known.

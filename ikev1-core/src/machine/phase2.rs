@@ -45,6 +45,9 @@ pub(super) fn under(sa: &mut IkeSa) -> Option<Under<'_>> {
         | Phase::KeRecv(_)
         | Phase::SaKeSent(_)
         | Phase::SaKeAuthSent(_)
+        | Phase::BaseSaSent(_)
+        | Phase::BaseKeAuthSent(_)
+        | Phase::BaseSaRecv(_)
         | Phase::Judging(..) => None,
     }
 }
@@ -235,7 +238,7 @@ impl Endpoint {
             return Err(DropReason::NotOpen);
         }
         let Body::Encrypted(body) = incoming.body else { return Err(DropReason::ClearText) };
-        if incoming.path != sa.core.path && !(sa.core.nat.is_nat() && self.is_marked(incoming.path)) {
+        if !self.may_come(&sa.core, incoming.path) {
             return Err(DropReason::WrongSource);
         }
         let Some(mut exchange) = sa.core.exchanges.remove(&message_id) else {

@@ -107,9 +107,9 @@ impl Endpoint {
             _ if incoming.header.next_payload == PayloadType::FRAGMENT => self.on_part(now, incoming),
             (ExchangeType::MAIN, 0) => self.on_phase1(now, Phase1Mode::Main, incoming),
             (ExchangeType::AGGRESSIVE, 0) => self.on_phase1(now, Phase1Mode::Aggressive, incoming),
-            (ExchangeType::MAIN | ExchangeType::AGGRESSIVE, id) | (ExchangeType::QUICK, id @ 0) => {
-                Err(DropReason::MessageId(id))
-            }
+            (ExchangeType::BASE, 0) => self.on_phase1(now, Phase1Mode::Base, incoming),
+            (ExchangeType::MAIN | ExchangeType::AGGRESSIVE | ExchangeType::BASE, id)
+            | (ExchangeType::QUICK, id @ 0) => Err(DropReason::MessageId(id)),
             (ExchangeType::QUICK, _) => self.on_quick(now, incoming),
             (ExchangeType::TRANSACTION, _) => self.on_transaction(now, incoming),
             (ExchangeType::INFORMATIONAL, _) => self.on_informational(now, incoming),

@@ -10,8 +10,8 @@ use crate::machine::connected::Held;
 use crate::machine::judge::Claimed;
 use crate::machine::session::Session;
 use crate::machine::transaction::Transaction;
-use crate::phase1::aggressive;
 use crate::phase1::main::{initiator, responder};
+use crate::phase1::{aggressive, base};
 use crate::plan::Phase1Mode;
 use crate::proposal::Phase1Transform;
 use crate::quick;
@@ -148,6 +148,12 @@ pub(crate) enum Phase {
     SaKeSent(Box<aggressive::initiator::SaKeSent>),
     /// Aggressive mode, responder, message 2 is sent.
     SaKeAuthSent(Box<aggressive::responder::SaKeAuthSent>),
+    /// Base mode, initiator, message 1 is sent.
+    BaseSaSent(Box<base::initiator::SaSent>),
+    /// Base mode, initiator, message 3 is sent.
+    BaseKeAuthSent(Box<base::initiator::KeAuthSent>),
+    /// Base mode, responder, message 2 is sent.
+    BaseSaRecv(Box<base::responder::SaRecv>),
     /// The caller is asked whether it trusts the peer's certificates.
     Judging(Ticket, Box<Claimed>),
     /// Both ends have proven who they are.
@@ -164,10 +170,14 @@ impl Phase {
             Self::AuthSent(_) => StateName::MainAuthSent,
             Self::SaRecv(_) => StateName::MainSaRecv,
             Self::KeRecv(_) => StateName::MainKeRecv,
+            Self::BaseSaSent(_) => StateName::BaseSaSent,
+            Self::BaseKeAuthSent(_) => StateName::BaseKeAuthSent,
+            Self::BaseSaRecv(_) => StateName::BaseSaRecv,
             Self::Judging(_, claimed) => claimed.came_to.state_name(),
             Self::Up(_) => match mode {
                 Phase1Mode::Main => StateName::MainUp,
                 Phase1Mode::Aggressive => StateName::AggressiveUp,
+                Phase1Mode::Base => StateName::BaseUp,
             },
         }
     }
@@ -347,9 +357,10 @@ impl IkeSa {
     /// Returns whether its peer has proven nothing and this end answers only.
     pub(crate) const fn is_half_open_responder(&self) -> bool {
         match &self.phase {
-            Phase::SaRecv(_) | Phase::KeRecv(_) | Phase::SaKeAuthSent(_) => true,
+            Phase::SaRecv(_) | Phase::KeRecv(_) | Phase::SaKeAuthSent(_) | Phase::BaseSaRecv(_) => true,
             Phase::Judging(_, claimed) => claimed.came_to.is_half_open_responder(),
             Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_) | Phase::SaKeSent(_) | Phase::Up(_) => false,
+            Phase::BaseSaSent(_) | Phase::BaseKeAuthSent(_) => false,
         }
     }
 }

@@ -138,14 +138,19 @@ const fn is_about_signature(failure: &Failure) -> bool {
 
 /// Returns why an initiator got no answer it could take: what was refused last, else silence.
 ///
-/// Silence after message 5 is what a responder with another key looks like.
+/// Silence after message 5, or message 3 of base mode, is what a responder with another key looks like.
 fn timeout_failure(sa: &IkeSa, sendings: u32) -> Failure {
     if let Some(suspicion) = &sa.core.suspicion {
         return suspicion.clone();
     }
-    if let Phase::AuthSent(state) = &sa.phase
-        && state.transform.authentication.is_pre_shared_key()
-    {
+    let proven_with = match &sa.phase {
+        Phase::AuthSent(state) => Some(state.transform.authentication),
+        Phase::BaseKeAuthSent(state) => Some(state.transform.authentication),
+        Phase::SaSent(_) | Phase::KeSent(_) | Phase::SaRecv(_) | Phase::KeRecv(_) | Phase::SaKeSent(_) => None,
+        Phase::SaKeAuthSent(_) | Phase::BaseSaSent(_) | Phase::BaseSaRecv(_) | Phase::Judging(..) => None,
+        Phase::Up(_) => None,
+    };
+    if proven_with.is_some_and(|method| method.is_pre_shared_key()) {
         return Failure::ProbablyWrongKey;
     }
     Failure::Timeout { sendings, hint: sa.core.hint }

@@ -135,7 +135,7 @@ impl Endpoint {
             return (Some(sa), Err(DropReason::Unexpected));
         }
         let Body::Encrypted(body) = incoming.body else { return (Some(sa), Err(DropReason::ClearText)) };
-        if incoming.path != sa.core.path && !(sa.core.nat.is_nat() && self.is_marked(incoming.path)) {
+        if !self.may_come(&sa.core, incoming.path) {
             return (Some(sa), Err(DropReason::WrongSource));
         }
         let repeat = sa.core.transactions.get_mut(&message_id).and_then(|transaction| transaction.answered.as_mut());

@@ -11,7 +11,8 @@ const fn cookies_of(cookies: Cookies) -> detect::Cookies {
     detect::Cookies { initiator: cookies.initiator.0, responder: cookies.responder.0 }
 }
 
-/// Adds the NAT-D payloads of messages 3 and 4 of main mode, 2 and 3 of aggressive mode, RFC 3947 §3.2: the destination's hash, then the source's.
+/// Adds the NAT-D payloads of messages 3 and 4 of main and base mode, 2 and 3 of aggressive mode,
+/// RFC 3947 §3.2: the destination's hash, then the source's.
 ///
 /// With `force` the source is nobody's, so that both ends find a NAT and encapsulate.
 pub(crate) fn contribute(

@@ -1,6 +1,6 @@
 use crate::config::ModeConfig;
 use crate::fragment::Fragmentation;
-use crate::plan::{ConnectionPlan, DpdMode};
+use crate::plan::{ConnectionPlan, DpdMode, Phase1Mode};
 use ipsec_wire::isakmp::payload::VendorId;
 use ipsec_wire::isakmp::vendor::ours;
 use ipsec_wire::isakmp::{ChainBuilder, Payloads};
@@ -35,13 +35,13 @@ const fn support(connection: &ConnectionPlan) -> Support {
 }
 
 /// Adds the vendor ids of message 1: all that this end knows.
-pub(crate) fn contribute_offer(connection: &ConnectionPlan, chain: &mut ChainBuilder) {
+pub(crate) fn contribute_offer(connection: &ConnectionPlan, mode: Phase1Mode, chain: &mut ChainBuilder) {
     if connection.dpd != DpdMode::Off {
         chain.push(&VendorId { data: DPD });
     }
     contribute_user(connection, true, chain);
     if connection.fragmentation != Fragmentation::Off {
-        chain.push(&VendorId { data: ours::FRAGMENTATION });
+        chain.push(&VendorId { data: fragmentation_id(mode) });
     }
     for version in support(connection).offers() {
         chain.push(&VendorId { data: version.vendor_id() });
@@ -49,13 +49,18 @@ pub(crate) fn contribute_offer(connection: &ConnectionPlan, chain: &mut ChainBui
 }
 
 /// Adds the vendor ids of message 2: of NAT traversal only the version chosen, RFC 3947 §3.1.
-pub(crate) fn contribute_answer(connection: &ConnectionPlan, chosen: Capabilities, chain: &mut ChainBuilder) {
+pub(crate) fn contribute_answer(
+    connection: &ConnectionPlan,
+    mode: Phase1Mode,
+    chosen: Capabilities,
+    chain: &mut ChainBuilder,
+) {
     if connection.dpd != DpdMode::Off {
         chain.push(&VendorId { data: DPD });
     }
     contribute_user(connection, chosen.unity, chain);
     if chosen.fragmentation || connection.fragmentation == Fragmentation::Force {
-        chain.push(&VendorId { data: ours::FRAGMENTATION });
+        chain.push(&VendorId { data: fragmentation_id(mode) });
     }
     if let Some(version) = chosen.nat_t {
         chain.push(&VendorId { data: version.vendor_id() });
@@ -82,24 +87,24 @@ const fn speaks_unity(connection: &ConnectionPlan) -> bool {
 }
 
 /// Reads the vendor ids of message 1.
-pub(crate) fn absorb_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
+pub(crate) fn absorb_offer(connection: &ConnectionPlan, mode: Phase1Mode, payloads: &Payloads<'_>) -> Capabilities {
     let nat_t = support(connection).choose_as_responder(versions(payloads));
-    Capabilities { nat_t, ..absorb(connection, payloads) }
+    Capabilities { nat_t, ..absorb(connection, mode, payloads) }
 }
 
 /// Reads the vendor ids of message 2.
-pub(crate) fn absorb_answer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
+pub(crate) fn absorb_answer(connection: &ConnectionPlan, mode: Phase1Mode, payloads: &Payloads<'_>) -> Capabilities {
     let nat_t = support(connection).choose_as_initiator(versions(payloads));
-    Capabilities { nat_t, ..absorb(connection, payloads) }
+    Capabilities { nat_t, ..absorb(connection, mode, payloads) }
 }
 
 /// Reads what stands in either message alike.
-fn absorb(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Capabilities {
+fn absorb(connection: &ConnectionPlan, mode: Phase1Mode, payloads: &Payloads<'_>) -> Capabilities {
     Capabilities {
         dpd: knows(payloads, &DPD),
         nat_t: None,
         unity: knows_unity(payloads),
-        fragmentation: connection.fragmentation != Fragmentation::Off && knows_fragments(payloads),
+        fragmentation: connection.fragmentation != Fragmentation::Off && knows_fragments(mode, payloads),
     }
 }
 
@@ -124,13 +129,32 @@ fn knows(payloads: &Payloads<'_>, wanted: &[u8; 16]) -> bool {
 const FRAGMENTATION_NAME: usize = 16;
 /// The bit of that word that stands for main and aggressive mode.
 const FRAGMENTATION_MAIN: u8 = 0x80;
+/// The bit of that word that stands for base mode.
+const FRAGMENTATION_BASE: u8 = 0x40;
 
-/// Returns whether the peer takes parts: without a word of capabilities it does, as Windows does; with
-/// one, if the word says so.
-fn knows_fragments(payloads: &Payloads<'_>) -> bool {
+/// Returns the id of fragmentation: in base mode its word names that mode too.
+const fn fragmentation_id(mode: Phase1Mode) -> [u8; 20] {
+    let mut id = ours::FRAGMENTATION;
+    if matches!(mode, Phase1Mode::Base) {
+        let [.., first, _, _, _] = &mut id;
+        *first |= FRAGMENTATION_BASE;
+    }
+    id
+}
+
+/// Returns whether the peer takes parts: without a word of capabilities it does, as Windows does, but not in
+/// base mode, which Windows does not have; with one, if the word says so.
+fn knows_fragments(mode: Phase1Mode, payloads: &Payloads<'_>) -> bool {
+    let (bit, without_word) = match mode {
+        Phase1Mode::Main | Phase1Mode::Aggressive => (FRAGMENTATION_MAIN, true),
+        Phase1Mode::Base => (FRAGMENTATION_BASE, false),
+    };
     vendor_ids(payloads).any(|id| {
         id.get(..FRAGMENTATION_NAME) == ours::FRAGMENTATION.get(..FRAGMENTATION_NAME)
-            && (id.len() != ours::FRAGMENTATION.len()
-                || id.get(FRAGMENTATION_NAME).is_some_and(|word| word & FRAGMENTATION_MAIN != 0))
+            && if id.len() == ours::FRAGMENTATION.len() {
+                id.get(FRAGMENTATION_NAME).is_some_and(|word| word & bit != 0)
+            } else {
+                without_word
+            }
     })
 }

@@ -7,7 +7,7 @@ use crate::message::built;
 use crate::negotiate::{check_phase1_answer, offer_phase1};
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
-use crate::plan::ConnectionPlan;
+use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::ride_along::vendor::Capabilities;
@@ -66,7 +66,7 @@ impl SaKeSent {
         chain.push(&Nonce { data: &ni_b });
         chain.push(&identification);
         certificate::request(&connection.authentication, &mut chain);
-        vendor::contribute_offer(connection, &mut chain);
+        vendor::contribute_offer(connection, Phase1Mode::Aggressive, &mut chain);
         let idii_b = phase1::identification_body(&identification);
         (Self { offered, sai_b, pair, ni_b, idii_b }, built(chain))
     }
@@ -96,7 +96,7 @@ impl SaKeSent {
         let proof = proof::read(&connection.authentication, hash_r, payloads)?;
         let peer = phase1::peer_identity(payloads)?;
         let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
-        let capabilities = vendor::absorb_answer(connection, payloads);
+        let capabilities = vendor::absorb_answer(connection, Phase1Mode::Aggressive, payloads);
         let nat = capabilities.nat_t.map_or(Location::Unknown, |version| {
             nat_detection::absorb(version, transform.hash, cookies, &[path.local], path.remote, payloads)
         });

@@ -8,7 +8,7 @@ use crate::message::built;
 use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
-use crate::plan::ConnectionPlan;
+use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::ride_along::vendor::Capabilities;
@@ -57,7 +57,7 @@ pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) 
     choice.transform.group.check_public(&g_xi).map_err(|_| Refused::because(Failure::KeyExchange))?;
     let ni_b = phase1::peer_nonce(payloads, &[])?.to_vec();
     let idii_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?.to_vec();
-    let capabilities = vendor::absorb_offer(connection, payloads);
+    let capabilities = vendor::absorb_offer(connection, Phase1Mode::Aggressive, payloads);
     Ok(Offer { choice, capabilities, sai_b: payload.body().to_vec(), g_xi, ni_b, idii_b })
 }
 
@@ -126,7 +126,7 @@ impl SaKeAuthSent {
         chain.push(&identification);
         proof::contribute(&connection.authentication, &hash_r, rng, &mut chain)?;
         certificate::request(&connection.authentication, &mut chain);
-        vendor::contribute_answer(connection, capabilities, &mut chain);
+        vendor::contribute_answer(connection, Phase1Mode::Aggressive, capabilities, &mut chain);
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, cookies, path, force, &mut chain);

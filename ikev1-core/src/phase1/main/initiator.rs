@@ -7,7 +7,7 @@ use crate::message::built;
 use crate::negotiate::{check_phase1_answer, offer_phase1};
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
-use crate::plan::ConnectionPlan;
+use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::ride_along::vendor::Capabilities;
@@ -44,7 +44,7 @@ impl SaSent {
         let sai_b = offer.to_body().unwrap_or_default();
         let mut chain = ChainBuilder::new();
         chain.push_body(PayloadType::SA, &sai_b);
-        vendor::contribute_offer(connection, &mut chain);
+        vendor::contribute_offer(connection, Phase1Mode::Main, &mut chain);
         (Self { offered, sai_b }, built(chain))
     }
 
@@ -55,7 +55,7 @@ impl SaSent {
         let index = check_phase1_answer(&self.offered, &answer)
             .map_err(|error| Refused::because(Failure::AnswerNotOffered(error)))?;
         let transform = *self.offered.get(index).ok_or(DropReason::Malformed)?;
-        let capabilities = vendor::absorb_answer(connection, payloads);
+        let capabilities = vendor::absorb_answer(connection, Phase1Mode::Main, payloads);
         Ok(Answer { transform, number: index.saturating_add(1), capabilities })
     }
 

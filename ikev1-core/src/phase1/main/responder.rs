@@ -7,7 +7,7 @@ use crate::message::built;
 use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
-use crate::plan::ConnectionPlan;
+use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::ride_along::vendor::Capabilities;
@@ -38,7 +38,11 @@ pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) 
         .collect();
     let choice = choose_phase1(&offer, &policies, &Rules::default())
         .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
-    Ok(Offer { choice, capabilities: vendor::absorb_offer(connection, payloads), sai_b: payload.body().to_vec() })
+    Ok(Offer {
+        choice,
+        capabilities: vendor::absorb_offer(connection, Phase1Mode::Main, payloads),
+        sai_b: payload.body().to_vec(),
+    })
 }
 
 /// Message 2 is sent: the choice is made.
@@ -56,7 +60,7 @@ impl SaRecv {
         let Offer { choice, capabilities, sai_b } = offer;
         let mut chain = ChainBuilder::new();
         chain.push(&choice.answer);
-        vendor::contribute_answer(connection, capabilities, &mut chain);
+        vendor::contribute_answer(connection, Phase1Mode::Main, capabilities, &mut chain);
         (Self { cookies, transform: choice.transform, sai_b, capabilities }, built(chain))
     }
 
