@@ -90,3 +90,31 @@ fn the_scenario_of_bad_weather_is_sound_and_a_fifth_lost_stops_nobody() {
         assert!(text.contains("keepalive"), "{text}");
     }
 }
+
+#[test]
+fn the_scenario_of_signatures_is_sound_and_its_packets_travel_in_ah() {
+    const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ikev1-core");
+    let text = include_str!("../scenarios/signatures.toml").replace("\"ikev1-core", &format!("\"{ROOT}"));
+    let (text, outcome) = told(&Scenario::parse(&text).unwrap(), 1);
+    assert!(outcome.is_success, "{text}");
+    assert_eq!(text.matches(": trusted").count(), 4, "{text}");
+    assert!(text.contains("left   ah  ") && !text.contains("  esp  "), "{text}");
+}
+
+#[test]
+fn the_scenario_of_a_roaming_user_is_sound_and_a_wrong_password_stops_him() {
+    let text = include_str!("../scenarios/roaming.toml");
+    let (told_well, outcome) = told(&Scenario::parse(text).unwrap(), 1);
+    assert!(outcome.is_success, "{told_well}");
+    assert!(told_well.contains("user alice is proven") && !told_well.contains("what only"), "{told_well}");
+    let wrong = text.replacen("what only alice knows", "what mallory guesses", 1);
+    let (told_badly, outcome) = told(&Scenario::parse(&wrong).unwrap(), 1);
+    assert!(!outcome.is_success && told_badly.contains("not accepted"), "{told_badly}");
+}
+
+#[test]
+fn two_sites_speak_base_mode_too() {
+    let text = include_str!("../scenarios/roaming.toml").replace("aggressive\"", "base\"");
+    let (text, outcome) = told(&Scenario::parse(&text).unwrap(), 1);
+    assert!(outcome.is_success && text.contains("base mode message 4"), "{text}");
+}

@@ -318,7 +318,7 @@ impl Daemon {
 
     /// Answers whether a peer's certificates are trusted.
     fn judge(&mut self, now: Instant, question: &VerifyCertificate) {
-        let (answer, error) = self.trust.judge(question);
+        let (answer, error) = self.trust.judge(question, Clock::unix_seconds());
         if let Some(error) = error {
             self.log.warning(now, &format!("certificate of {} not trusted: {error}", question.identity));
         }

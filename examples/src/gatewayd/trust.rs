@@ -1,6 +1,5 @@
 //! Keys and certificates from their files, and which peers' certificates are trusted.
 
-use super::clock::Clock;
 use super::file::{Connection, File, FileError, read_secret};
 use gateway::Command;
 use ikev1_core::auth::{
@@ -25,11 +24,10 @@ impl Trust {
         Ok(Self(anchors.collect::<Result<_, _>>()?))
     }
 
-    /// Judges a peer's certificates by the clock of this machine: the answer, and why they are not trusted.
-    pub fn judge(&self, question: &VerifyCertificate) -> (Command, Option<CertificateError>) {
+    /// Judges a peer's certificates at a time in seconds since 1970: the answer, and why they are not trusted.
+    pub fn judge(&self, question: &VerifyCertificate, now: u64) -> (Command, Option<CertificateError>) {
         let none = TrustAnchors::new();
         let anchors = usize::try_from(question.connection.0).ok().and_then(|index| self.0.get(index)).unwrap_or(&none);
-        let now = Clock::unix_seconds();
         let certificates: Vec<&[u8]> = question.certificates.iter().map(Vec::as_slice).collect();
         let (key, error) = match anchors.verify(&certificates, &question.identity, now) {
             Ok(verified) => (Some(verified.key().clone()), None),

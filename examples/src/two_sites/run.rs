@@ -108,11 +108,12 @@ impl<'a> Stage<'a> {
         let (left, right) = (network.left, network.right);
         let mut gateways = Vec::new();
         let mut end = |side: Side, node: NodeId| -> Result<End, RunFailure> {
-            let plan = sites::plan(scenario, side, keep.keys)?;
+            let (plan, trust) = sites::plan(scenario, side, keep.keys)?;
+            let users = sites::users(scenario, side);
             let log = Log::new(LogLevel::Trace, &plan);
             gateways.push((node, Gateway::new(plan, Box::new(network.world.entropy(node)))));
             let identifier = u16::try_from(node.index()).unwrap_or(u16::MAX).saturating_add(1);
-            Ok(End { side, node, host: Host::new(scenario.site(side).host, identifier), log })
+            Ok(End { side, node, host: Host::new(scenario.site(side).host, identifier), log, trust, users })
         };
         let ends = [end(Side::Left, left)?, end(Side::Right, right)?];
         let mut net = Harness::with_handler(network.world, Story::new(ends));

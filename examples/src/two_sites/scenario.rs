@@ -2,11 +2,13 @@
 
 use crate::gatewayd::file::FileError;
 use crate::gatewayd::locate;
-use crate::gatewayd::words::{EspProposal, IkeProposal, Prefix, SecretText, Span};
+use crate::gatewayd::words::{EspProposal, Group, Identity, IkeProposal, Prefix, SecretText, Span, Suites};
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use serde::Deserialize;
 use simnet::{Chance, Link, Loss, NatConfig};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The scenario that is run when none is named.
 pub const BUILT_IN: &str = include_str!("../../scenarios/two-sites.toml");
@@ -169,19 +171,55 @@ pub struct Site {
     pub lan: Prefix,
     /// The host there that pings and answers.
     pub host: Ipv4Addr,
+    /// What its gateway calls itself; without it its address, the subject of its certificate, or behind a NAT a name.
+    pub id: Option<Identity>,
     /// The pre-shared key it knows.
-    pub psk: SecretText,
+    pub psk: Option<SecretText>,
+    /// A PEM file with its private RSA key, in place of `psk`: both sites sign. Paths are from where the program runs.
+    pub key_file: Option<PathBuf>,
+    /// A PEM file with its certificates, its own first.
+    pub cert_file: Option<PathBuf>,
+    /// A PEM file with the authorities it trusts.
+    pub ca_file: Option<PathBuf>,
+    /// The user who must prove who he is to the other site by XAUTH.
+    pub user: Option<String>,
+    /// The password of that user.
+    pub password: Option<SecretText>,
+    /// The users of the other site with their passwords, whom this site asks.
+    #[serde(default)]
+    pub users: BTreeMap<String, SecretText>,
+    /// The mode of phase 1.
+    #[serde(default)]
+    pub exchange: Phase1,
     /// What it offers and accepts for the ISAKMP SA, best first.
     pub ike: Vec<IkeProposal>,
     /// The lifetime of the ISAKMP SA.
     pub ike_lifetime: Option<Span>,
     /// What it offers and accepts for the IPsec SAs, best first.
-    pub esp: Vec<EspProposal>,
+    pub esp: Option<Vec<EspProposal>>,
+    /// The same as text, bundles of ESP, AH and IPComp among them, in place of `esp`.
+    pub suites: Option<Suites>,
+    /// The group of perfect forward secrecy for `suites`.
+    pub pfs: Option<Group>,
     /// Their lifetime.
     pub esp_lifetime: Option<Span>,
     /// Whether broken and weak algorithms may be named: DES, MD5, groups 1 and 2.
     #[serde(default)]
     pub dangerously_allow_weak: bool,
+}
+
+/// The mode of phase 1; other modes than main tell anyone who listens who the gateways are, and with a pre-shared
+/// key let him try keys offline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase1 {
+    /// Six messages.
+    #[default]
+    Main,
+    /// Three messages.
+    Aggressive,
+    /// Four messages.
+    Base,
 }
 
 impl Scenario {
@@ -282,15 +320,27 @@ impl Site {
         if !holds(self.lan, self.host) {
             return refused("host", format!("{} is not in {}", self.host, self.lan));
         }
-        if self.psk.0.is_empty() {
-            return refused("psk", "must not be empty".to_owned());
+        match (&self.psk, &self.key_file) {
+            (Some(psk), None) if psk.0.is_empty() => return refused("psk", "must not be empty".to_owned()),
+            (Some(_), None) => {}
+            (None, Some(_)) if self.cert_file.is_some() && self.ca_file.is_some() => {}
+            (None, Some(_)) => return refused("key_file", "needs cert_file and ca_file".to_owned()),
+            (Some(_), Some(_)) | (None, None) => return refused("psk", "give psk or key_file".to_owned()),
+        }
+        if self.user.is_some() != self.password.is_some() {
+            return refused("user", "user and password belong together".to_owned());
+        }
+        if self.user.is_some() && !self.users.is_empty() {
+            return refused("users", "one site asks, the other is asked".to_owned());
         }
         if self.ike.is_empty() {
             return refused("ike", "must name at least one proposal".to_owned());
         }
-        if self.esp.is_empty() {
-            return refused("esp", "must name at least one proposal".to_owned());
-        }
+        match (&self.esp, &self.suites) {
+            (Some(esp), None) if esp.is_empty() => refused("esp", "must name at least one proposal".to_owned()),
+            (Some(_), None) | (None, Some(_)) => Ok(()),
+            (Some(_), Some(_)) | (None, None) => refused("esp", "give esp or suites".to_owned()),
+        }?;
         Ok(())
     }
 }

@@ -1,21 +1,24 @@
 //! From the scenario to the plan of each gateway and to the network between them.
 
-use super::scenario::{NatSettings, Scenario, Side};
-use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Mode, Parts, Start, Tun};
+use super::scenario::{NatSettings, Phase1, Scenario, Side};
+use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Mode, Parts, Start, Tun, Xauth};
+use crate::gatewayd::trust::Trust;
 use crate::gatewayd::words::{Identity, Remote, SecretText};
 use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
 use gateway::Plan;
+use ikev1_core::Users;
 use simnet::{NodeId, Realm, World};
 
 /// What the one pair of networks is called, in the log and the tables.
 pub const CHILD: &str = "lans";
 
-/// Returns the plan of the gateway on a side: that of a `gatewayd` with this configuration.
+/// Returns the plan of the gateway on a side, that of a `gatewayd` with this configuration, and whose certificates it
+/// trusts.
 ///
 /// # Errors
 /// What the engine refuses, with the site it concerns.
-pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, FileError> {
+pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<(Plan, Trust), FileError> {
     let local = IpAddr::from(scenario.own_address(side));
     let file = File {
         daemon: Daemon {
@@ -37,7 +40,17 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<Plan, Fil
         manual: Vec::new(),
         connection: vec![connection(scenario, side)],
     };
-    file.plan().map_err(|error| refusal(side, &error.to_string()))
+    let plan = file.plan().map_err(|error| refusal(side, &error.to_string()))?;
+    Ok((plan, Trust::of(&file)?))
+}
+
+/// Returns the users whom a site asks.
+pub fn users(scenario: &Scenario, side: Side) -> Users {
+    let mut users = Users::new();
+    for (name, password) in &scenario.site(side).users {
+        users.insert(name.as_str().into(), SecretBytes::copied(password.0.expose()));
+    }
+    users
 }
 
 /// Returns a refusal of the engine under the name that the field has in the scenario.
@@ -66,18 +79,28 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
     let (site, far) = (scenario.site(side), scenario.site(side.other()));
     let remote = far_address(scenario, side);
     // An address behind a NAT proves nothing to the other end, so both give names there.
-    let name = |side: Side| scenario.active_nat().map(|_| Identity::Fqdn(format!("{}.two-sites.example", side.name())));
+    let hidden =
+        |side: Side| scenario.active_nat().map(|_| Identity::Fqdn(format!("{}.two-sites.example", side.name())));
+    let name = |side: Side| scenario.site(side).id.clone().or_else(|| hidden(side));
+    let secret = |text: &SecretText| SecretText(SecretBytes::copied(text.0.expose()));
+    let xauth = (site.user.is_some() || !site.users.is_empty()).then(|| Xauth {
+        users_file: None,
+        attempts: None,
+        user: site.user.clone(),
+        password: site.password.as_ref().map(secret),
+        password_file: None,
+    });
     Connection {
         name: connection_name(side),
         local: scenario.own_address(side).into(),
         remote: Remote::Address(remote.into()),
         local_id: name(side),
         remote_id: name(side.other()),
-        psk: Some(SecretText(SecretBytes::copied(site.psk.0.expose()))),
+        psk: site.psk.as_ref().map(secret),
         psk_file: None,
-        key_file: None,
-        cert_file: None,
-        ca_file: None,
+        key_file: site.key_file.clone(),
+        cert_file: site.cert_file.clone(),
+        ca_file: site.ca_file.clone(),
         remote_key_file: None,
         hybrid: false,
         fragmentation: Parts::Yes,
@@ -92,18 +115,18 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         force_udp: false,
         dpd_idle: None,
         dangerously_allow_weak: site.dangerously_allow_weak,
-        dangerously_aggressive: false,
-        dangerously_base: false,
-        xauth: None,
+        dangerously_aggressive: site.exchange == Phase1::Aggressive,
+        dangerously_base: site.exchange == Phase1::Base,
+        xauth,
         mode_config: None,
         child: vec![Child {
             name: CHILD.to_owned(),
             local: site.lan,
             remote: far.lan,
-            esp: Some(site.esp.clone()),
+            esp: site.esp.clone(),
             mode: Mode::Tunnel,
-            suites: None,
-            pfs: None,
+            suites: site.suites.clone(),
+            pfs: site.pfs,
             lifetime: site.esp_lifetime,
             client: None,
         }],

@@ -5,15 +5,22 @@ use super::lan::{Host, Received};
 use super::page::Page;
 use super::scenario::Side;
 use crate::gatewayd::log::Log;
+use crate::gatewayd::trust::Trust;
 use bytes::Bytes;
 use drive::{Instant, Path, Transmit, Verdict};
-use gateway::{Action, Event, Gateway, Outcome};
-use ikev1_core::{Direction, Event as Ike, KeyLogLine, MessageTrace, Role};
+use gateway::{Action, Command, Event, Gateway, Outcome};
+use ikev1_core::{Direction, Event as Ike, KeyLogLine, MessageTrace, Role, UserVerdict, Users};
+use ipsec_wire::ah::AhHeader;
 use ipsec_wire::esp::EspPacket;
+use ipsec_wire::ipv4::Ipv4Packet;
 use ipsec_wire::registry::ExchangeType;
 use nat_t::demux::{self, Content};
 use simnet::{Handler, Incident, NodeId, Orders};
 use std::collections::BTreeSet;
+
+/// The day on which the story plays, in seconds since 1970, so that a certificate is valid in every run or in none:
+/// 1 January 2027.
+const TODAY: u64 = 1_798_761_600;
 
 /// One end of the story.
 pub struct End {
@@ -25,6 +32,10 @@ pub struct End {
     pub host: Host,
     /// Says what its gateway says.
     pub log: Log,
+    /// Judges the certificates of the other side.
+    pub trust: Trust,
+    /// The users whom it asks.
+    pub users: Users,
 }
 
 /// Writes down what happens on both sides, and lets the hosts answer.
@@ -157,6 +168,19 @@ impl Handler<Gateway> for Story {
             Action::KeyLog(line) if self.keys.contains(&line) => {}
             Action::KeyLog(line) => self.keys.push(line),
             Action::Event(event) => self.event(now, side, &event),
+            Action::VerifyCertificate(question) => {
+                let (answer, error) = self.end(side).trust.judge(&question, TODAY);
+                let verdict = error.map_or("trusted".to_owned(), |error| format!("not trusted: {error}"));
+                let text = format!("{} certificates of {}: {verdict}", question.certificates.len(), question.identity);
+                self.page.line(now, side.name(), "judge", text);
+                answered(orders, node, answer);
+            }
+            Action::VerifyUser(question) => {
+                let verdict = self.end(side).users.verify(&question);
+                let word = if matches!(verdict, UserVerdict::Accept) { "accepted" } else { "not accepted" };
+                self.page.line(now, side.name(), "judge", format_args!("the user's answer: {word}"));
+                answered(orders, node, Command::ProvideVerdict { ticket: question.ticket, verdict });
+            }
             other => self.page.line(now, side.name(), "action", format_args!("{other:?}")),
         }
     }
@@ -166,6 +190,7 @@ impl Handler<Gateway> for Story {
         let name = self.side(node).name();
         match kind(packet) {
             Kind::Esp(_) => self.page.line(now, name, "esp", format_args!("{}, {}", content(packet), packet.path)),
+            Kind::Ah(_) => self.page.line(now, name, "ah", format_args!("{}, {}", content(packet), packet.path)),
             Kind::Keepalive => self.page.line(now, name, "keepalive", packet.path),
             Kind::Ike if !self.sent.insert((node, packet.payload.clone())) => {
                 self.page.line(now, name, "resend", format_args!("{}, {}", content(packet), packet.path));
@@ -187,11 +212,21 @@ impl Handler<Gateway> for Story {
     }
 }
 
+/// Gives a gateway the answer to its question.
+fn answered(orders: &mut Orders<Gateway>, node: NodeId, answer: Command) {
+    orders.call(node, move |now, gateway| {
+        // The exchange may have ended in the same instant.
+        let _ = gateway.handle_command(now, answer);
+    });
+}
+
 /// Returns the name that people use for an exchange.
 fn exchange(exchange: ExchangeType) -> String {
     match exchange {
         ExchangeType::MAIN => "main mode".to_owned(),
         ExchangeType::AGGRESSIVE => "aggressive mode".to_owned(),
+        ExchangeType::BASE => "base mode".to_owned(),
+        ExchangeType::TRANSACTION => "transaction".to_owned(),
         ExchangeType::QUICK => "quick mode".to_owned(),
         ExchangeType::INFORMATIONAL => "informational".to_owned(),
         other => other.to_string(),
@@ -202,6 +237,8 @@ fn exchange(exchange: ExchangeType) -> String {
 enum Kind<'a> {
     Ike,
     Esp(&'a [u8]),
+    /// AH, as the whole IP packet that it covers.
+    Ah(&'a [u8]),
     Keepalive,
     Other,
 }
@@ -210,6 +247,7 @@ fn kind(packet: &Transmit) -> Kind<'_> {
     let nat_t = |path: Path| [path.local.port(), path.remote.port()].contains(&nat_t::float::NAT_T_PORT);
     match packet.path {
         path if path.protocol == ipsec_wire::esp::PROTOCOL => Kind::Esp(&packet.payload),
+        path if path.protocol == ipsec_wire::ah::PROTOCOL => Kind::Ah(&packet.payload),
         path if path.is_udp() && nat_t(path) => match demux::port_4500(&packet.payload) {
             Ok(Content::Ike(_)) => Kind::Ike,
             Ok(Content::Esp(esp)) => Kind::Esp(esp),
@@ -229,6 +267,15 @@ fn content(packet: &Transmit) -> String {
             Ok(view) => format!("SPI {:#010x} number {}, {} octets", view.spi(), view.sequence(), esp.len()),
             Err(error) => error.to_string(),
         },
+        Kind::Ah(packet) => {
+            let octets = Ipv4Packet::new_checked(packet).ok().and_then(|outer| packet.get(outer.header_len()..));
+            match octets.map(AhHeader::new_checked) {
+                Some(Ok(view)) => {
+                    format!("SPI {:#010x} number {}, {} octets", view.spi(), view.sequence(), packet.len())
+                }
+                Some(Err(_)) | None => format!("unreadable, {} octets", packet.len()),
+            }
+        }
         Kind::Keepalive => "keepalive".to_owned(),
         Kind::Other => format!("something else of {} octets", packet.payload.len()),
     }
