@@ -2,6 +2,7 @@
 //!
 //! Here, and nowhere below, sockets are opened, the clock is read and lines are printed.
 
+pub mod clients;
 pub mod clock;
 pub mod control;
 pub mod file;

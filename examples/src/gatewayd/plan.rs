@@ -1,6 +1,7 @@
 //! From the words of the file to the plan of the engine.
 
-use super::file::{Connection, File, FileError, LogLevel, Mode, ModeConfig, Parts, PolicyAction, Side};
+use super::clients::ModeConfig;
+use super::file::{Connection, File, FileError, LogLevel, Mode, Parts, PolicyAction, Side};
 use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Prefix, Remote};
 use core::net::IpAddr;
 use drive::Schedule;
