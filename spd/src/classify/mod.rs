@@ -109,9 +109,12 @@ impl<A: Address> Classifier<A> {
     /// the index cannot.
     #[inline]
     pub fn find(&self, key: &Flat<A>, ask: impl Fn(u32) -> bool) -> Option<(PolicyId, Action)> {
-        let found = if self.large { self.tables.find(key, &ask) } else { None };
-        let bound = found.map_or(u64::MAX, |entry| entry.label);
-        self.blocks.find(key, bound, &ask).or(found).map(|entry| (entry.policy, entry.action))
+        let mut found = if self.large { self.tables.find(key, &ask) } else { None };
+        if self.blocks.len() > 0 {
+            let bound = found.map_or(u64::MAX, |entry| entry.label);
+            found = self.blocks.find(key, bound, &ask).or(found);
+        }
+        found.map(|entry| (entry.policy, entry.action))
     }
 
     /// Returns for each of up to [`LANES`] packets what [`find`](Self::find) does; `ask` gets the packet's number
