@@ -140,27 +140,27 @@ impl<A: Address> Tables<A> {
         self.search(key, self.begin(key), ask, || {})
     }
 
-    /// Returns for each of up to [`LANES`] packets the matching entry with the lowest label; `ask` gets the packet's
-    /// number first.
+    /// Tells `found` for each of up to [`LANES`] packets the matching entry with the lowest label. Both `ask` and
+    /// `found` get the packet's number first.
     ///
     /// All look into their first chain, then all look at its first entry, then each goes on alone: so they wait for
     /// memory together and not one after another.
-    #[inline]
-    pub fn find_batch(&self, keys: &[Flat<A>], ask: &impl Fn(usize, u32) -> bool) -> [Option<&Entry<A>>; LANES] {
+    #[inline(always)]
+    pub fn find_batch<'a>(
+        &'a self,
+        keys: &[Flat<A>],
+        ask: &impl Fn(usize, u32) -> bool,
+        mut found: impl FnMut(usize, Option<&'a Entry<A>>),
+    ) {
         let mut begun = [Begun { tables: 0, at: NIL }; LANES];
         for (begun, key) in begun.iter_mut().zip(keys) {
             *begun = self.begin(key);
         }
         // The label is of no interest yet; that its line is on the way is.
-        let touched = begun.map(|begun| self.entries.get(begun.at as usize).map(|entry| entry.label));
-        let mut found = [None; LANES];
-        for (number, (((found, key), begun), touched)) in found.iter_mut().zip(keys).zip(begun).zip(touched).enumerate()
-        {
-            if begun.tables != 0 || touched.is_some() {
-                *found = self.search(key, begun, &|slot| ask(number, slot), || {});
-            }
+        core::hint::black_box(begun.map(|begun| self.entries.get(begun.at as usize).map_or(0, |entry| entry.label)));
+        for (number, (key, begun)) in keys.iter().zip(begun).enumerate() {
+            found(number, self.search(key, begun, &|slot| ask(number, slot), || {}));
         }
-        found
     }
 
     /// Returns what a look-up of packets like these entries costs: how many tables and entries it asks on average,
