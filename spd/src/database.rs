@@ -1,8 +1,8 @@
 use crate::classify::Classifier;
 use crate::order::{Order, Relabel};
 use crate::{
-    Action, AddressSet, DatabaseCounters, FilterCounters, Origin, Peer, Policy, PolicyCounters, PolicyError, PolicyId,
-    Selector,
+    Action, AddressSet, DatabaseCounters, FilterCounters, FragmentCheck, Origin, Peer, Policy, PolicyCounters,
+    PolicyError, PolicyId, Selector,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -98,6 +98,9 @@ pub(crate) struct Interface {
     pub order: Order,
     pub v4: Classifier<u32>,
     pub v6: Classifier<u128>,
+    fragment_check: FragmentCheck,
+    /// How many policies ask for ports or a message type.
+    selecting_ports: usize,
     names: hashbrown::HashMap<Box<str>, PolicyId, foldhash::fast::FixedState>,
 }
 
@@ -165,6 +168,25 @@ impl Database {
             self.release(*id);
         }
         Ok(ids)
+    }
+
+    /// Says how a [`FragmentTracker`](crate::FragmentTracker) is to decide about fragments on an interface.
+    ///
+    /// # Errors
+    /// [`DatabaseError::NoInterface`].
+    pub fn set_fragment_check(&mut self, interface: InterfaceId, check: FragmentCheck) -> Result<(), DatabaseError> {
+        self.interfaces.get_mut(&interface).ok_or(DatabaseError::NoInterface)?.fragment_check = check;
+        Ok(())
+    }
+
+    /// Returns how fragments are decided about on an interface.
+    pub fn fragment_check(&self, interface: InterfaceId) -> Option<FragmentCheck> {
+        self.interfaces.get(&interface).map(|listed| listed.fragment_check)
+    }
+
+    /// Returns whether some policy of an interface asks for ports or a message type, which fragments may not show.
+    pub fn selects_ports(&self, interface: InterfaceId) -> bool {
+        self.interfaces.get(&interface).is_some_and(|listed| listed.selecting_ports > 0)
     }
 
     /// Puts a policy into the list of an interface.
@@ -492,6 +514,7 @@ impl Database {
         }
         if let Some((_, record)) = record(id.slot) {
             listed.names.insert(record.policy.name().into(), id);
+            listed.selecting_ports += usize::from(record.policy.selector().selects_ports());
             listed.v4.insert(&record.policy, label, id);
             listed.v6.insert(&record.policy, label, id);
         }
@@ -510,6 +533,7 @@ impl Database {
         let Some(listed) = interfaces.get_mut(&record.interface) else { return };
         listed.order.remove(record.label);
         listed.names.remove(record.policy.name());
+        listed.selecting_ports -= usize::from(record.policy.selector().selects_ports());
         listed.v4.remove(&record.policy, record.label, id);
         listed.v6.remove(&record.policy, record.label, id);
     }

@@ -225,7 +225,7 @@ impl Database {
             InboundRefusal::Discarded(_) => &mut counters.in_deny,
             InboundRefusal::NotProtected(_) => &mut counters.in_action_ipsec_fail,
             InboundRefusal::NotToBeProtected(_) | InboundRefusal::NoPolicy => &mut counters.in_policy_action_fail,
-            InboundRefusal::OtherPolicy { .. } => &mut counters.in_pol_select_match_fail,
+            InboundRefusal::OtherPolicy { .. } | InboundRefusal::Fragment(_) => &mut counters.in_pol_select_match_fail,
             InboundRefusal::StalePolicy(_) => &mut counters.in_bundle_state_bad,
         };
         *counter = counter.saturating_add(1);
