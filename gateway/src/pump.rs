@@ -70,7 +70,8 @@ impl Gateway {
     pub fn new(plan: Plan, mut entropy: Box<dyn CryptoRng + Send>) -> Self {
         let mut spis = ChaCha20Rng::from_rng(&mut entropy);
         let connections = plan.ike.connections().map(|(_, connection)| connection.name().into()).collect();
-        let ports = Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port() };
+        let shared = plan.ike.esp_on_ike_port();
+        let ports = Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port(), shared };
         let mut gateway = Self {
             sad: Sad::new(sad::SadSettings::default(), &mut spis),
             ike: Endpoint::new(plan.ike, entropy),
