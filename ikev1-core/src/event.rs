@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::Path;
-use ipsec_wire::registry::{ConfigAttribute, ExchangeType, NotifyType, PayloadType};
+use ipsec_wire::registry::{ConfigAttribute, ExchangeType, Group, NotifyType, PayloadType};
 use nat_t::{Location, Version};
 
 /// News for people: what happened, in full.
@@ -296,6 +296,13 @@ pub enum Event {
         protocol: u8,
         /// The SPIs of the peer that name SAs of this end.
         spis: Vec<u32>,
+    },
+    /// The peer asked, under protection, for new group mode (RFC 2409 §5.6), which this end does not speak.
+    NewGroupRefused {
+        /// The SA the message came under.
+        ike_sa: IkeSaId,
+        /// The number that the group was to have, if it said one.
+        group: Option<Group>,
     },
     /// A notification came.
     NotifyReceived {

@@ -19,6 +19,7 @@ mod main_initiator;
 mod main_responder;
 mod mode_config_client;
 mod mode_config_server;
+mod new_group;
 mod outbox;
 mod phase1;
 mod phase2;

@@ -15,6 +15,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use drive::Backoff;
 use ipsec_wire::registry::ExchangeType;
+use nat_t::Support;
 
 /// Who may be at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +185,12 @@ impl Plan {
     pub const fn nat_t_port(&self) -> u16 {
         self.nat_t_port
     }
+
+    /// Returns whether ESP may come to the ISAKMP port, behind eight octets of zero, because a connection knows
+    /// drafts 00 or 01 of NAT traversal: [`nat_t::demux::port_500`] then sorts what comes there.
+    pub fn esp_on_ike_port(&self) -> bool {
+        self.connections.iter().any(|connection| connection.nat_t.shares_the_ike_port())
+    }
 }
 
 /// One connection of a plan.
@@ -208,7 +215,7 @@ pub struct ConnectionPlan {
     pub(crate) dpd: DpdMode,
     pub(crate) dpd_idle: Duration,
     pub(crate) dead_peer: DeadPeerAction,
-    pub(crate) nat_traversal: bool,
+    pub(crate) nat_t: Support,
     pub(crate) force_encapsulation: bool,
     pub(crate) fragmentation: Fragmentation,
     pub(crate) fragment_size: u16,
@@ -218,7 +225,6 @@ pub struct ConnectionPlan {
     pub(crate) send_notifies: bool,
     pub(crate) trust_unprotected_errors: bool,
     pub(crate) children_end_with_ike: bool,
-    pub(crate) commit_bit: bool,
     pub(crate) phase2_limit: Option<u32>,
     pub(crate) retry_attempts: RetryAttempts,
     pub(crate) extend_while_used: bool,
@@ -321,6 +327,8 @@ pub struct PolicyPlan {
     pub(crate) accept_narrower: bool,
     pub(crate) dynamic: Dynamic,
     pub(crate) always_send_ids: bool,
+    /// Whether the peer is to wait until this end confirms.
+    pub(crate) commit_bit: bool,
     /// What is done with the lifetimes that a peer offers or announces.
     pub(crate) rules: Rules,
 }

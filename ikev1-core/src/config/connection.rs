@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Backoff, Schedule};
+use nat_t::Support;
 
 use super::{
     AddressSource, LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, ModeConfig, PolicyConfig, Xauth, check_name, setters,
@@ -43,6 +44,7 @@ pub struct ConnectionConfig {
     dpd_idle: Duration,
     dead_peer: DeadPeerAction,
     nat_traversal: bool,
+    nat_t_versions: Support,
     force_encapsulation: bool,
     fragmentation: Fragmentation,
     fragment_size: u16,
@@ -89,6 +91,7 @@ impl ConnectionConfig {
             dpd_idle: defaults::DPD_IDLE,
             dead_peer: DeadPeerAction::Clear,
             nat_traversal: true,
+            nat_t_versions: Support::STANDARD,
             force_encapsulation: false,
             fragmentation: Fragmentation::default(),
             fragment_size: defaults::FRAGMENT_SIZE,
@@ -157,6 +160,10 @@ impl ConnectionConfig {
         dead_peer(dead_peer: DeadPeerAction);
         /// Sets whether NATs are looked for.
         nat_traversal(nat_traversal: bool);
+        /// Sets which versions of NAT traversal are offered and answered; of those that both ends know the best
+        /// is taken. With drafts 00 and 01, which are not in the standard, ESP comes to the ISAKMP port too:
+        /// [`Plan::esp_on_ike_port`](crate::Plan::esp_on_ike_port).
+        nat_t_versions(nat_t_versions: Support);
         /// Sets whether ESP goes in UDP even without a NAT.
         force_encapsulation(force_encapsulation: bool);
         /// Sets how far this end takes part in IKE fragmentation.
@@ -175,7 +182,8 @@ impl ConnectionConfig {
         dangerously_trust_unprotected_errors(trust_unprotected_errors: bool);
         /// Sets whether IPsec SAs end when the peer deletes their ISAKMP SA.
         children_end_with_ike(children_end_with_ike: bool);
-        /// Sets whether, as responder, this end has the initiator wait until it confirms a pair of IPsec SAs.
+        /// Sets whether this end, in either role, has the peer wait until it confirms a pair of IPsec SAs: the
+        /// commit bit for all policies of the connection. Some peers do not know it.
         commit_bit(commit_bit: bool);
         /// Sets how many quick modes one ISAKMP SA carries before it is renewed, 1 to 1024; without it any
         /// number.
@@ -300,7 +308,8 @@ impl ConnectionConfig {
             within(&field("phase2_limit"), limit.into(), 1..=1_024)?;
         }
         within(&field("jitter_per_mille"), self.jitter_per_mille.into(), 0..=99)?;
-        if self.force_encapsulation && !self.nat_traversal {
+        let nat_t = if self.nat_traversal { self.nat_t_versions } else { Support::NONE };
+        if self.force_encapsulation && !nat_t.is_on() {
             let conflict = ConfigProblem::Conflict("encapsulation in UDP needs nat_traversal");
             return Err(wrong(&field("force_encapsulation"), conflict));
         }
@@ -328,7 +337,8 @@ impl ConnectionConfig {
                 return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
             }
             let peer = if let Peer::Address(peer) = self.peer { Some(peer) } else { None };
-            let policy = policy.build(&name, (self.local, peer), self.weak)?;
+            let mut policy = policy.build(&name, (self.local, peer), self.weak)?;
+            policy.commit_bit |= self.commit_bit;
             if policy.dynamic != Dynamic::Neither && Some(policy.dynamic) != client_side {
                 let problem = ConfigProblem::Conflict("no mode_config gives the address of that side");
                 return Err(wrong(&format!("{name}.{}.dynamic", policy.name), problem));
@@ -354,7 +364,7 @@ impl ConnectionConfig {
             dpd: self.dpd,
             dpd_idle: self.dpd_idle,
             dead_peer: self.dead_peer,
-            nat_traversal: self.nat_traversal,
+            nat_t,
             force_encapsulation: self.force_encapsulation,
             fragmentation: self.fragmentation,
             fragment_size: self.fragment_size,
@@ -364,7 +374,6 @@ impl ConnectionConfig {
             send_notifies: self.send_notifies,
             trust_unprotected_errors: self.trust_unprotected_errors,
             children_end_with_ike: self.children_end_with_ike,
-            commit_bit: self.commit_bit,
             phase2_limit: self.phase2_limit,
             retry_attempts: self.retry_attempts,
             extend_while_used: self.extend_while_used,

@@ -86,7 +86,7 @@ impl Endpoint {
     pub(super) fn on_base_3(
         &mut self,
         now: Instant,
-        core: Core,
+        mut core: Core,
         state: Box<responder::SaRecv>,
         incoming: &Incoming<'_>,
         payloads: &Payloads<'_>,
@@ -111,6 +111,7 @@ impl Endpoint {
         {
             return (Some(core.with(Phase::BaseSaRecv(state))), Err(reason));
         }
+        self.learn_more(&mut core, &connection, payloads);
         match proof {
             Proof::Known => self.base_3_proven(now, core, state, &arrived, received),
             Proof::Claimed(claim) => {

@@ -6,7 +6,7 @@ use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 use crate::informational::dpd::Dpd;
 use crate::keys::{IsakmpKeys, IvChain, NextIv};
-use crate::machine::connected::Held;
+use crate::machine::connected::{Commit, Held};
 use crate::machine::judge::Claimed;
 use crate::machine::session::Session;
 use crate::machine::transaction::Transaction;
@@ -122,6 +122,15 @@ impl Core {
     pub(crate) fn oldest_done(&self) -> Option<u32> {
         let done = self.exchanges.iter().filter(|(_, exchange)| matches!(exchange.state, Quick::Done));
         done.min_by_key(|(_, exchange)| exchange.began).map(|(id, _)| *id)
+    }
+
+    /// Returns whether its messages move to the NAT-T ports: a NAT was found, and the version in common knows
+    /// those ports.
+    pub(crate) const fn floats(&self) -> bool {
+        match self.capabilities.nat_t {
+            Some(version) => nat_t::float::moves(version, self.nat),
+            None => false,
+        }
     }
 
     /// Returns the two ends, for the quick modes under this SA.
@@ -242,8 +251,7 @@ pub(crate) struct Exchange {
     pub(crate) answered: Option<Answered>,
     /// Its place among everything that this end began and finished.
     pub(crate) began: u64,
-    /// Whether the peer asks this end to wait for CONNECTED.
-    pub(crate) commit: bool,
+    pub(crate) commit: Commit,
 }
 
 /// The inbound SPIs of a quick mode while they are being found.

@@ -99,7 +99,8 @@ fn exchange_status(message_id: u32, exchange: &Exchange) -> ExchangeStatus {
         role: exchange.role,
         state: exchange.state.state_name(),
         child: exchange.child,
-        commit_received: exchange.commit,
+        commit_received: exchange.commit.received,
+        commit_sent: exchange.commit.sent,
         resends_left: exchange.request.as_ref().map(|request| request.resends_left()),
     }
 }
