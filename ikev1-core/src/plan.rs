@@ -97,6 +97,17 @@ pub enum DpdMode {
     Both,
 }
 
+/// When this end sends its certificates with its signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendCertificates {
+    /// Always, for peers that want them and do not say so.
+    Always,
+    /// If the peer asks for certificates, RFC 4945 §3.3.6.
+    IfAsked,
+    /// Never: the peer has them already.
+    Never,
+}
+
 /// What happens to a connection whose peer is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadPeerAction {
@@ -204,6 +215,7 @@ pub struct ConnectionPlan {
     pub(crate) local_identity: Option<Identity>,
     pub(crate) remote_identity: RemoteIdentity,
     pub(crate) authentication: Authentication,
+    pub(crate) send_certificates: SendCertificates,
     pub(crate) mode: Phase1Mode,
     pub(crate) aggressive: bool,
     pub(crate) base: bool,

@@ -1,10 +1,11 @@
-use crate::auth::{Authentication, PreSharedKey, RemoteKey};
+use crate::auth::{Authentication, PreSharedKey, RemoteKey, RsaCredential};
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::fragment::Fragmentation;
 use crate::identity::Identity;
 use crate::plan::{
     ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, PolicyPlan, RemoteIdentity, RetryAttempts,
+    SendCertificates,
 };
 use crate::proposal::Phase1Transform;
 use alloc::format;
@@ -31,6 +32,7 @@ pub struct ConnectionConfig {
     local_identity: Option<Identity>,
     remote_identity: Option<RemoteIdentity>,
     authentication: Option<Authentication>,
+    send_certificates: Option<SendCertificates>,
     mode: Phase1Mode,
     aggressive: bool,
     base: bool,
@@ -78,6 +80,7 @@ impl ConnectionConfig {
             local_identity: None,
             remote_identity: None,
             authentication: None,
+            send_certificates: None,
             mode: Phase1Mode::Main,
             aggressive: false,
             base: false,
@@ -129,6 +132,9 @@ impl ConnectionConfig {
         remote_identity(remote_identity: RemoteIdentity);
         /// Sets how the ends prove to each other who they are.
         authentication(authentication: Authentication);
+        /// Sets when this end sends its certificates; without it if the peer asks for some, and always as the
+        /// gateway of hybrid authentication, whose client must check it and may not ask.
+        send_certificates(send_certificates: SendCertificates);
         /// Sets in which mode this end starts phase 1; a renewal keeps the mode of the SA it renews.
         mode(mode: Phase1Mode);
         /// Allows aggressive mode in both roles. With a pre-shared key the responder then sends a hash
@@ -313,6 +319,12 @@ impl ConnectionConfig {
             let conflict = ConfigProblem::Conflict("encapsulation in UDP needs nat_traversal");
             return Err(wrong(&field("force_encapsulation"), conflict));
         }
+        let send_certificates = self.send_certificates.unwrap_or(match authentication {
+            Authentication::HybridGateway(_) => SendCertificates::Always,
+            Authentication::PreSharedKey(_) | Authentication::RsaSignature { .. } | Authentication::HybridClient(_) => {
+                SendCertificates::IfAsked
+            }
+        });
         let remote_identity = self.remote_identity.unwrap_or(match self.peer {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
             Peer::Subnet { .. } | Peer::Any => RemoteIdentity::Anyone,
@@ -353,6 +365,7 @@ impl ConnectionConfig {
             local_identity: self.local_identity,
             remote_identity,
             authentication,
+            send_certificates,
             mode: self.mode,
             aggressive,
             base,
@@ -390,6 +403,8 @@ impl ConnectionConfig {
 
 /// The certificates that this end presents, at most; a peer presents no more either.
 const MAX_CHAIN: u64 = crate::defaults::MAX_CHAIN as u64;
+/// The keys for other authorities, at most.
+const MAX_OTHER_KEYS: u64 = 16;
 /// The authorities whose certificates a peer is asked for, at most.
 const MAX_AUTHORITIES: u64 = 16;
 
@@ -403,6 +418,9 @@ fn check_authentication(
         within(&field("pre_shared_key"), psk.len() as u64, 1..=1_024)?;
     }
     if let Some(credential) = authentication.credential() {
+        within(&field("authentication.others"), credential.others.len() as u64, 0..=MAX_OTHER_KEYS)?;
+    }
+    for credential in authentication.credential().into_iter().flat_map(RsaCredential::all) {
         if credential.key.verifying_key().is_weak() && !weak_allowed {
             return Err(wrong(&field("authentication.key"), ConfigProblem::Weak("an RSA key below 2048 bits".into())));
         }

@@ -256,7 +256,7 @@ impl Endpoint {
             return (None, Err(DropReason::Refused));
         };
         let identity = local_identity(&connection, core.path);
-        let chain = match state.answer(&connection, &identity, &mut *self.rng) {
+        let chain = match state.answer(&authenticated, &connection, &identity, &mut *self.rng) {
             Ok(chain) => chain,
             Err(_) => {
                 self.fail_phase1(core.with(Phase::KeRecv(state)), Failure::Signing);
