@@ -149,13 +149,14 @@ impl Endpoint {
             Err(why) => return suspect(core, Phase::BaseSaRecv(state), why),
         };
         core.nat = found_nat(received.nat, &connection);
-        let (keyed, chain) = match state.prove(received, &agreed, &connection, core.path, &mut *self.rng) {
-            Ok(proven) => proven,
-            Err(_) => {
-                self.fail_phase1(core.with(Phase::BaseSaRecv(state)), Failure::Signing);
-                return (None, Err(DropReason::Refused));
-            }
-        };
+        let (keyed, chain) =
+            match state.prove(received, &agreed, &connection, (core.path, core.capabilities), &mut *self.rng) {
+                Ok(proven) => proven,
+                Err(_) => {
+                    self.fail_phase1(core.with(Phase::BaseSaRecv(state)), Failure::Signing);
+                    return (None, Err(DropReason::Refused));
+                }
+            };
         core.suspicion = None;
         self.log_isakmp_key(core.cookies, keyed.keys.isakmp());
         self.table.no_longer_half_open(core.origin.ip());

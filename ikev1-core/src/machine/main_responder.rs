@@ -182,7 +182,7 @@ impl Endpoint {
         self.timers.set(TimerKey::Phase1(core.id), now + self.plan.half_open_timeout);
         core.nat = found_nat(received.nat, &connection);
         self.learn_more(&mut core, &connection, payloads);
-        let (next, chain) = state.commit(received, agreed, &connection, core.path);
+        let (next, chain) = state.commit(received, agreed, &connection, core.path, core.capabilities);
         self.log_isakmp_key(core.cookies, next.keys.isakmp());
         self.tell_nat(&core);
         let transmit = self.clear(core.envelope(), Name::main(4), &chain);

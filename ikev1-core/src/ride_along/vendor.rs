@@ -62,6 +62,19 @@ pub(crate) fn contribute_answer(
     }
 }
 
+/// Adds to message 4 what a responder says to a peer that told only in message 3 what it knows: that this end takes
+/// parts.
+pub(crate) fn contribute_late(
+    connection: &ConnectionPlan,
+    mode: Phase1Mode,
+    (said, known): (Capabilities, Capabilities),
+    chain: &mut ChainBuilder,
+) {
+    if known.fragmentation && !said.fragmentation && connection.fragmentation != Fragmentation::Force {
+        chain.push(&VendorId { data: fragmentation_id(mode) });
+    }
+}
+
 /// Adds the vendor ids of phase 1.5, where it follows; that of Unity to a peer that knows it, or may.
 fn contribute_user(connection: &ConnectionPlan, unity: bool, chain: &mut ChainBuilder) {
     if connection.xauth.is_some() {

@@ -142,7 +142,8 @@ impl SaRecv {
         Ok(Agreed { pair, shared })
     }
 
-    /// Builds message 4: `HDR, KE, HASH_R, [NAT-D..]`, or with `[CERT..], SIG_R` in place of the hash.
+    /// Builds message 4: `HDR, KE, HASH_R, [NAT-D..]`, or with `[CERT..], SIG_R` in place of the hash. The peer is
+    /// `known` to know as much after message 3.
     ///
     /// # Errors
     /// A key of this end that cannot sign.
@@ -151,7 +152,7 @@ impl SaRecv {
         received: Received,
         agreed: &Agreed,
         connection: &ConnectionPlan,
-        path: Path,
+        (path, known): (Path, Capabilities),
         rng: &mut dyn CryptoRng,
     ) -> Result<(Keyed, Chain), Refused> {
         let Self { cookies, transform, ni_b, nr_b, idii_b, idir_b, .. } = self;
@@ -166,6 +167,7 @@ impl SaRecv {
         chain.push(&KeyExchange { data: pair.public() });
         let asked = received.asked.and(&self.asked);
         proof::contribute(connection, &asked, &hash_r, rng, &mut chain)?;
+        vendor::contribute_late(connection, Phase1Mode::Base, (self.capabilities, known), &mut chain);
         if let Some(version) = self.capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, *cookies, path, force, &mut chain);

@@ -93,13 +93,14 @@ impl SaRecv {
         Ok(Agreed { pair, nr_b, shared })
     }
 
-    /// Builds message 4: `HDR, KE, Nr, [CERTREQ..], [NAT-D..]`.
+    /// Builds message 4: `HDR, KE, Nr, [CERTREQ..], [NAT-D..]`. The peer is `known` to know as much after message 3.
     pub(crate) fn commit(
         self,
         received: Received,
         agreed: Agreed,
         connection: &ConnectionPlan,
         path: Path,
+        known: Capabilities,
     ) -> (KeRecv, Chain) {
         let Self { cookies, transform, sai_b, capabilities } = self;
         let Received { ni_b, g_xi, asked, .. } = received;
@@ -108,6 +109,7 @@ impl SaRecv {
         chain.push(&KeyExchange { data: pair.public() });
         chain.push(&Nonce { data: &nr_b });
         certificate::request(&connection.authentication, &mut chain);
+        vendor::contribute_late(connection, Phase1Mode::Main, (capabilities, known), &mut chain);
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, cookies, path, force, &mut chain);
