@@ -71,14 +71,26 @@ impl Scripted {
 
     /// Goes as far with another method of authentication in the offer.
     pub fn keyed_as(plan: Plan, authentication: AuthenticationMethod) -> Self {
-        let mut end = End::new(endpoint(plan, 2));
-        let now = Instant::from_secs(1);
+        Self::keyed_at(End::new(endpoint(plan, 2)), Instant::from_secs(1), Cookie([0xc1; 8]), authentication)
+    }
+
+    /// Forgets everything, as one does that fell down, and goes through main mode with the same responder again.
+    pub fn rebooted(self) -> Self {
+        self.rebooted_to_message_4().proven()
+    }
+
+    /// As [`rebooted`](Self::rebooted), up to message 4.
+    pub fn rebooted_to_message_4(self) -> Self {
+        let cookie = Cookie(self.cookies[0].0.map(|octet| octet + 1));
+        Self::keyed_at(self.end, self.now, cookie, AuthenticationMethod::PreSharedKey)
+    }
+
+    fn keyed_at(mut end: End, now: Instant, cookie: Cookie, authentication: AuthenticationMethod) -> Self {
         let path = Path::new((B, 500).into(), (A, 500).into());
         let suite = transform(DhGroup::Modp768);
         let suite =
             ikev1_core::proposal::Phase1Transform { lifetime: Lifetime::seconds(3_600), authentication, ..suite };
         let sai_b = offer_phase1(&[suite]).to_body().unwrap();
-        let cookie = Cookie([0xc1; 8]);
         let mut exchange = |cookies: [Cookie; 2], chain: Chain| -> Vec<u8> {
             let header = Header::new(cookies[0], cookies[1], ExchangeType::MAIN, MessageId::ZERO);
             let octets = header.enclose(chain.first(), chain.octets()).unwrap();
