@@ -233,6 +233,7 @@ pub struct ConnectionPlan {
     pub(crate) fragment_size: u16,
     pub(crate) keepalive: Duration,
     pub(crate) initial_contact: bool,
+    pub(crate) ignore_initial_contact: bool,
     pub(crate) send_deletes: bool,
     pub(crate) send_notifies: bool,
     pub(crate) trust_unprotected_errors: bool,
