@@ -18,6 +18,8 @@ pub const TRAFFIC_REPORT: Duration = Duration::from_secs(1);
 pub const MAX_ACTIONS_PER_CALL: usize = 100_000;
 /// The most actions that wait for the caller; then the oldest event is dropped, and counted.
 pub const MAX_ACTIONS: usize = 65_536;
+/// The MTU of most paths, by which the overhead of a pair is told when nothing is known of its own.
+pub const USUAL_MTU: usize = 1_500;
 /// How long a path MTU that a router reported is held to, RFC 1191 §6.3; then the path is tried again.
 pub const MTU_AGE: Duration = Duration::from_secs(600);
 /// The most reports about paths that are looked at, and answers to senders that are made, in each

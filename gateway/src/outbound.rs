@@ -5,7 +5,7 @@ use crate::action::{Action, Event};
 use crate::carry::{self, Entered};
 use crate::counters::count;
 use crate::defaults;
-use crate::demux::{ESP, IPCOMP};
+use crate::demux::ESP;
 use crate::header::Header;
 use crate::layers::Layers;
 use crate::pump::Gateway;
@@ -14,7 +14,6 @@ use alloc::vec;
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 use drive::{Instant, Path, Transmit};
-use esp_ah::ipcomp::Compressed;
 use esp_ah::mode::ModeError;
 use esp_ah::{BufferTooSmall, Packet};
 use ikev1_core::ChildId;
@@ -219,7 +218,11 @@ impl Gateway {
                 }
                 Err(reason) => {
                     count(&mut self.counters.out_unsealed);
-                    self.count_policy(chosen.policy, |counters| &mut counters.out_process_fail);
+                    let no_state =
+                        matches!(reason, OutboundDrop::Unsealed(SealRefusal::NotCarrying(_) | SealRefusal::Stale));
+                    self.count_policy(chosen.policy, |counters| {
+                        if no_state { &mut counters.out_bundle_state_bad } else { &mut counters.out_process_fail }
+                    });
                     Outbound::Dropped(reason)
                 }
             };
@@ -284,17 +287,11 @@ impl Gateway {
             count(&mut self.counters.out_malformed);
             Outbound::Dropped(reason)
         });
-        let mut chosen = Chosen { child, policy, path, layers, entered: entered?, sealed: Ok(()) };
-        if let (Some(cpi), Some(deflater)) = (layers.cpi, &mut self.deflater) {
-            let entered = &mut chosen.entered;
-            let mut inside = packet.reborrow();
-            let _ = inside.set_range(entered.inside.clone());
-            if deflater.compress(&mut inside, entered.next_header, cpi) == Compressed::Yes {
-                entered.inside = inside.range();
-                entered.next_header = IPCOMP;
-            }
+        let mut entered = entered.inspect_err(|_| self.count_policy(policy, |of| &mut of.out_process_fail_imm))?;
+        if let Some(cpi) = layers.cpi {
+            self.compress(child, cpi, &mut entered.next_header, &mut entered.inside, packet);
         }
-        Ok(chosen)
+        Ok(Chosen { child, policy, path, layers, entered, sealed: Ok(()) })
     }
 
     /// Decides about one packet by policy; what is not to be protected is decided here for good.
@@ -338,10 +335,10 @@ impl Gateway {
                     self.news(Event::WaitingLost { connection, policy, packets: 1, reason });
                 }
                 if start {
-                    self.count_policy(spd, |counters| &mut counters.setup_started);
                     self.news(Event::Acquiring { connection, policy });
                     let acquire = ikev1_core::Command::Acquire { connection, policy, packet: None };
                     if self.ike.handle_command(now, acquire).is_err() {
+                        self.count_policy(spd, |counters| &mut counters.out_make_setup_struct_fail);
                         self.acquire_failed(now, template);
                         return Outbound::Dropped(OutboundDrop::Resting);
                     }
