@@ -41,6 +41,8 @@ drive::counters! {
         in_outside => "inPolSelectMatchFail",
         /// Those whose content the policies do not want from their association.
         in_policy_refused => "inPolicyActionFail",
+        /// Those that use what another peer behind the same NAT uses.
+        in_flow_taken => "inFlowTaken",
         /// Clear packets that arrived where protected ones are expected.
         in_clear => "inClear",
         /// Those of them that a policy lets pass.

@@ -27,6 +27,11 @@ pub const MTU_AGE: Duration = Duration::from_secs(600);
 pub const MAX_REPORTS: u32 = 100;
 /// The time that [`MAX_REPORTS`] counts in.
 pub const REPORT_PERIOD: Duration = Duration::from_secs(1);
+/// How long a peer that looks like another keeps a protocol and ports that it does not use: longer than the
+/// keepalives of what is usually carried, L2TP's 60 s among them.
+pub const FLOW_AGE: Duration = Duration::from_secs(120);
+/// The most protocols and ports that peers who may look alike use at once, within [`FLOW_AGE`].
+pub const MAX_FLOWS: usize = 32_768;
 /// How long a renewed pair waits to send, if this end began its negotiation: the peer may install its half
 /// only when the last message arrives, and that message may be lost or overtaken. Its first packet ends
 /// the wait; so does the end of the pair that is replaced.

@@ -60,6 +60,9 @@ pub enum DropReason {
     /// It came out of its association, and the policies do not want it from there.
     #[error(transparent)]
     Policy(#[from] InboundRefusal),
+    /// It uses the protocol and ports that another peer behind the same NAT uses, RFC 3948 §5.2.
+    #[error("another peer behind the same NAT uses these ports")]
+    FlowTaken,
     /// The gateway is closed.
     #[error("closed")]
     Closed,
@@ -232,12 +235,18 @@ impl Gateway {
             && let Some(flow) = self.sad.flow_of(association)
             && let Some(policy) = self.pairs.get(&ChildId(flow.0)).map(|pair| pair.policy)
         {
-            self.count_policy(policy, |counters| match reason {
-                sad::DropReason::NotFirstInBundle => &mut counters.in_not_first_sa_in_bundle,
-                sad::DropReason::NotNextInBundle => &mut counters.in_bundle_sa_match_fail,
-                sad::DropReason::NotCarrying(_) => &mut counters.in_bundle_state_bad,
-                sad::DropReason::WrongSource => &mut counters.in_process_fail_imm,
-                _ => &mut counters.in_process_fail,
+            self.count_policy(policy, |counters| {
+                if reason == sad::DropReason::NotFirstInBundle {
+                    &mut counters.in_not_first_sa_in_bundle
+                } else if reason == sad::DropReason::NotNextInBundle {
+                    &mut counters.in_bundle_sa_match_fail
+                } else if matches!(reason, sad::DropReason::NotCarrying(_)) {
+                    &mut counters.in_bundle_state_bad
+                } else if reason == sad::DropReason::WrongSource {
+                    &mut counters.in_process_fail_imm
+                } else {
+                    &mut counters.in_process_fail
+                }
             });
         }
         reason.into()
@@ -306,6 +315,7 @@ impl Gateway {
         }
         match self.policies.inbound(INTERFACE, &key, Arrival::Protected { policy }) {
             Ok(_) => {
+                self.claim(now, child, &key)?;
                 count(&mut self.counters.in_opened);
                 self.count_policy(policy, |counters| &mut counters.in_process_done);
                 Ok(child)

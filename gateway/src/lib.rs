@@ -66,6 +66,7 @@ mod pump;
 mod route;
 mod session;
 mod setup;
+mod shared;
 mod suite;
 
 pub use acquire::{Limits, Lost};

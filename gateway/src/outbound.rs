@@ -273,8 +273,8 @@ impl Gateway {
     /// Finds the associations of a packet and what of the packet goes into them, or what becomes of it else.
     fn choose(&mut self, now: Instant, packet: &mut Packet<'_>) -> Result<Chosen, Outbound> {
         let (key, template) = self.decide(packet.octets())?;
+        let carrier = self.carrier(now, template, &key);
         let route = self.routes.of(template);
-        let carrier = route.and_then(|route| route.carrier(&key));
         let pair = carrier.and_then(|child| Some((child, self.pairs.get(&child)?)));
         let (Some((child, pair)), Some(route)) = (pair.filter(|(_, pair)| pair.outbound.protects()), route) else {
             return Err(self.wait(now, template, packet.octets()));

@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::route::Routes;
 use crate::session::Sessions;
 use crate::setup::Setups;
+use crate::shared::Flows;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -52,6 +53,8 @@ pub struct Gateway {
     /// Pairs whose set-up is under way, each with its policy.
     pub(crate) making: BTreeMap<ChildId, Option<spd::PolicyId>>,
     pub(crate) sessions: Sessions,
+    /// Which session uses what, where peers look alike.
+    pub(crate) flows: Flows,
     /// What the compression of pairs that are gone did.
     pub(crate) compression: CompressionCounters,
     /// What the algorithms of pairs that are gone did.
@@ -98,6 +101,7 @@ impl Gateway {
             setups,
             making: BTreeMap::new(),
             sessions: Sessions::default(),
+            flows: Flows::default(),
             compression: CompressionCounters::default(),
             algorithms: Algorithms::default(),
             clock: MonotonicClock::new(),

@@ -53,9 +53,16 @@ pub struct SessionStatus {
     pub traffic: Traffic,
 }
 
-/// The number of a session.
+/// The number of a session: those that began earlier have lower ones, and none is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SessionId(u64);
+
+#[cfg(test)]
+impl SessionId {
+    pub(crate) const fn of_test(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// All sessions.
 #[derive(Debug, Default)]
@@ -98,6 +105,11 @@ impl Sessions {
         let Session { template, status } = self.sessions.remove(&id)?;
         self.forget((template, status.peer), id);
         Some(status)
+    }
+
+    /// Returns whether a session is still up.
+    pub(crate) fn is_up(&self, id: SessionId) -> bool {
+        self.sessions.contains_key(&id)
     }
 
     /// Notes that the peer of a session is elsewhere now.

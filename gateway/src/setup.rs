@@ -208,11 +208,14 @@ impl Gateway {
 
     /// Counts limits in octets that an association reached, for its policy.
     pub(crate) fn count_expiry(&mut self, action: &sad::Action) {
-        let (association, flow, soft) = match action {
-            sad::Action::SoftExpired { association, flow, limit: LimitKind::Octets, .. } => (association, flow, true),
-            sad::Action::HardExpired { association, flow, limit: LimitKind::Octets, .. } => (association, flow, false),
-            _ => return,
-        };
+        let (association, flow, soft) =
+            if let sad::Action::SoftExpired { association, flow, limit: LimitKind::Octets, .. } = action {
+                (association, flow, true)
+            } else if let sad::Action::HardExpired { association, flow, limit: LimitKind::Octets, .. } = action {
+                (association, flow, false)
+            } else {
+                return;
+            };
         let Some(policy) = self.pairs.get(&ChildId(flow.0)).map(|pair| pair.policy) else { return };
         self.count_policy(policy, |counters| match (association.side(), soft) {
             (Side::Inbound, true) => &mut counters.in_bundle_soft_expire,
