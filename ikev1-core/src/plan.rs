@@ -379,6 +379,21 @@ impl PolicyPlan {
         self.mode
     }
 
+    /// Returns the alternatives that are offered and taken, best first.
+    pub fn suites(&self) -> &[Bundle] {
+        &self.suites
+    }
+
+    /// Returns the group of perfect forward secrecy, if it is asked for.
+    pub const fn pfs(&self) -> Option<DhGroup> {
+        self.pfs
+    }
+
+    /// Returns how long its pairs last: the time, and the kilobytes if they are limited.
+    pub const fn lifetime(&self) -> (Duration, Option<u64>) {
+        (self.lifetime, self.kilobytes)
+    }
+
     /// Returns the policy as it is for a client with this address: the side that is the client's is
     /// narrowed to it. `None` if there is no address, or the policy is not for it.
     pub(crate) fn for_client(&self, client: Option<IpAddr>) -> Option<Cow<'_, Self>> {
