@@ -19,6 +19,10 @@ drive::counters! {
         get_good => "policyGetGood",
         /// There was no such policy to look up.
         get_failed => "policyGetFailed",
+        /// A policy was shown as it is configured.
+        get_config_good => "policyGetConfigGood",
+        /// There was no such policy to show.
+        get_config_failed => "policyGetConfigFailed",
         /// A policy was replaced.
         set_config_good => "policySetConfigGood",
         /// A policy was not replaced.

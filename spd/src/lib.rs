@@ -40,6 +40,7 @@ mod database;
 mod decide;
 mod decision;
 mod fragment;
+mod inspect;
 mod key;
 mod order;
 mod policy;
@@ -50,6 +51,7 @@ pub use counters::{DatabaseCounters, FilterCounters, FragmentCounters, PolicyCou
 pub use database::{Database, DatabaseError, InterfaceId, Position, WhenEmpty};
 pub use decision::{Arrival, Decision, Explanation, InboundRefusal};
 pub use fragment::{Fragment, FragmentRefusal};
+pub use inspect::Configuration;
 pub use key::{Direction, KeyError, PacketKey, Upper};
 pub use policy::{Action, Applies, FromPacket, Origin, Peer, Policy, PolicyError, PolicyId, TemplateId};
 pub use selector::{
