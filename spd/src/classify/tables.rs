@@ -207,7 +207,7 @@ impl<A: Address> Tables<A> {
                     break;
                 }
                 step();
-                if entry.matches(key) && (entry.exact || ask(entry.policy.slot)) {
+                if entry.matches(key) && (entry.exact || ask(entry.slot())) {
                     best = entry.label;
                     found = Some(entry);
                     break;
