@@ -37,7 +37,7 @@ pub(crate) struct Sizes {
     pub weighed: bool,
 }
 
-/// What blocks cost, where asking a table costs 1: at all, and for each block.
+/// What blocks cost, where asking a table costs 1: at all, and for each block. As measured, about.
 const BLOCKS_AT_ALL: usize = 6;
 const BLOCK: usize = 5;
 /// How many entries a block holds on average.
@@ -181,8 +181,8 @@ impl<A: Address> Classifier<A> {
         }
     }
 
-    /// Whether a look-up would cost less if the whole list stood in blocks, in the time that asking a table takes:
-    /// about the same for each entry asked, and six times it for a block.
+    /// Whether a look-up would cost less if the whole list stood in blocks, counted in what asking a table or an entry
+    /// costs.
     fn are_tables_useless(&self) -> bool {
         let (steps, depth) = self.tables.weigh();
         let blocks = |entries: usize| BLOCKS_AT_ALL + BLOCK * (1 + entries * depth / 256 / BLOCK_ENTRIES);
