@@ -265,6 +265,8 @@ pub enum RemoveReason {
     InitialContact,
     /// The peer is dead.
     PeerDead,
+    /// It carried the one quick mode that it was for.
+    Spent,
     /// Its ISAKMP SA ended.
     IkeSaGone,
     /// The exchange that made it failed after its inbound half was installed.

@@ -9,6 +9,7 @@ mod commands;
 mod connected;
 mod extension;
 mod fragments;
+mod heartbeat;
 mod inform;
 mod install;
 mod judge;

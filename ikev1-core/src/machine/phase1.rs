@@ -248,11 +248,14 @@ impl Endpoint {
         path == core.path || core.nat.is_nat() && mapped
     }
 
-    /// Returns whether INITIAL-CONTACT is due: no other SA with the peer is known.
+    /// Returns whether INITIAL-CONTACT is due: no other SA with the peer is known, not even an IPsec SA whose ISAKMP
+    /// SA has ended. Where several ISAKMP SAs are made side by side none says it, for it would end the others.
     pub(super) fn is_first_contact(&self, core: &Core, connection: &ConnectionPlan) -> bool {
+        let stands = |other: &IkeSa| other.up().is_some() || connection.pfs_identities;
         connection.initial_contact
             && core.replaces.is_none()
-            && self.table.of_connection(core.connection).all(|other| other.up().is_none())
+            && !self.table.of_connection(core.connection).any(stands)
+            && self.table.children_of_connection(core.connection).next().is_none()
     }
 
     /// Tells a peer that is another than wanted, and if it holds the SA for made, that it is gone.

@@ -96,11 +96,9 @@ impl Endpoint {
             began,
             commit: Commit { sent: commits, ..Commit::default() },
         };
-        up.negotiations = up.negotiations.saturating_add(1);
-        let (id, connection, negotiations) = ((core.id, core.role), core.connection, up.negotiations);
         core.exchanges.insert(message_id, exchange);
-        if let Some(connection) = self.plan.shared(connection) {
-            self.renew_when_used_up(now, id, &connection, negotiations);
+        if let Some(connection) = self.plan.shared(core.connection) {
+            self.carries_one_more(now, core, up, &connection);
         }
         self.event(Event::Phase2Started {
             child: waiting.child,

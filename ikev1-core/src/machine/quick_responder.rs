@@ -59,8 +59,7 @@ impl Endpoint {
             return Err(why.drop);
         }
         exchange.iv.commit(opened.next_iv());
-        up.negotiations = up.negotiations.saturating_add(1);
-        self.renew_when_used_up(now, (core.id, core.role), &connection, up.negotiations);
+        self.carries_one_more(now, core, up, &connection);
         self.trace_quick(core, 1, incoming, &payloads);
         let child = exchange.child;
         let policy = checked.as_ref().map_or(PolicyId(0), |request| request.policy);
