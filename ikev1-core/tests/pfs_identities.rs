@@ -6,8 +6,8 @@ use common::{A, B, End, Pair, SITE, connection, esp, left, net, plan, policy, ri
 use core::time::Duration;
 use drive::Instant;
 use ikev1_core::{
-    Action, Command, Config, ConnectionConfig, Endpoint, Event, Failure, Phase1Mode, PolicyConfig, PolicyId,
-    RemoveReason,
+    Action, Command, Config, ConnectionConfig, Endpoint, Event, Failure, ModeConfig, ModeConfigClient, Phase1Mode,
+    PolicyConfig, PolicyId, RemoveReason,
 };
 use simnet::{Chance, Harness, Link, World};
 
@@ -175,11 +175,13 @@ fn several_quick_modes_of_a_peer_under_one_isakmp_sa_are_let_be() {
 }
 
 #[test]
-fn it_needs_main_mode_and_excludes_a_limit_of_its_own() {
+fn it_needs_main_mode_and_excludes_a_limit_of_its_own_and_sessions_of_users() {
     let refusal =
         |connection: ConnectionConfig| Config::new().connection(connection).build().map(drop).unwrap_err().to_string();
     let limited = refusal(alone(left()).phase2_limit(3));
     assert_eq!(limited, "site.pfs_identities: with it each ISAKMP SA carries one quick mode");
+    let address = alone(left()).mode_config(ModeConfig::Client(ModeConfigClient::new()));
+    assert_eq!(refusal(address), "site.pfs_identities: a session of a user needs an ISAKMP SA that stays");
     let aggressive = alone(left()).mode(Phase1Mode::Aggressive).dangerously_allow_aggressive_mode(true);
     assert_eq!(refusal(aggressive), "site.pfs_identities: main mode alone protects identities");
 }

@@ -215,7 +215,8 @@ impl ConnectionConfig {
         /// Sets whether each ISAKMP SA carries one quick mode and is deleted after it: perfect forward secrecy for
         /// identities, RFC 2409 §8. It takes a phase 1 for each pair of IPsec SAs and for each renewal. In between
         /// there is no ISAKMP SA, so nobody keeps a NAT mapping open, asks whether the peer lives, or tells it what
-        /// ends. A peer that starts several quick modes under one ISAKMP SA is let be.
+        /// ends. A peer that starts several quick modes under one ISAKMP SA is let be. Sessions of users, which end
+        /// with their ISAKMP SA, are not for it.
         pfs_identities(pfs_identities: bool);
         /// Sets how often an exchange that this end started is tried again after it failed, 0 to 16 times or
         /// without end; the peer must be at one address.
@@ -346,11 +347,17 @@ impl ConnectionConfig {
             let conflict = ConfigProblem::Conflict("only a peer at one address can be tried again");
             return Err(wrong(&field("retry_attempts"), conflict));
         }
-        if self.pfs_identities && (self.mode != Phase1Mode::Main || self.phase2_limit.is_some()) {
-            let conflict = match self.phase2_limit {
-                Some(_) => "with it each ISAKMP SA carries one quick mode",
-                None => "main mode alone protects identities",
-            };
+        let conflict = match (self.mode, self.phase2_limit) {
+            _ if !self.pfs_identities => None,
+            (Phase1Mode::Aggressive | Phase1Mode::Base, _) => Some("main mode alone protects identities"),
+            (Phase1Mode::Main, Some(_)) => Some("with it each ISAKMP SA carries one quick mode"),
+            // Who the user is, and which address is lent, ends with the ISAKMP SA.
+            (Phase1Mode::Main, None) if self.xauth.is_some() || self.mode_config.is_some() => {
+                Some("a session of a user needs an ISAKMP SA that stays")
+            }
+            (Phase1Mode::Main, None) => None,
+        };
+        if let Some(conflict) = conflict {
             return Err(wrong(&field("pfs_identities"), ConfigProblem::Conflict(conflict)));
         }
         if let Some(limit) = self.phase2_limit {
