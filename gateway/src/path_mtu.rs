@@ -181,7 +181,7 @@ impl Gateway {
 }
 
 /// Returns the longest packet that fits the path of a pair once it is sealed.
-fn longest(pair: &Pair, path: usize) -> usize {
+pub(crate) fn longest(pair: &Pair, path: usize) -> usize {
     let outside = Encapsulation::towards(pair.path.remote.ip(), pair.path.is_udp()).octets();
     let Layers { ah_len, suite, .. } = pair.outbound;
     let room = path.saturating_sub(outside).saturating_sub(ah_len);

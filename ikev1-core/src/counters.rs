@@ -246,6 +246,8 @@ pub struct OwnCounters {
     pub work_refused: u64,
     /// Messages of phase 2 that came before XAUTH and mode-config were done.
     pub not_open: u64,
+    /// Answers of transactions under another identifier than the question's.
+    pub wrong_identifier: u64,
     /// Parts of messages received.
     pub fragments_received: u64,
     /// Parts of messages dropped, or sets of them that were no message.
@@ -292,6 +294,7 @@ impl Counters {
             DropReason::Fragment(_) => &mut own.fragments_refused,
             DropReason::Unprotected => &mut own.unprotected,
             DropReason::NotOpen => &mut own.not_open,
+            DropReason::Identifier(_) => &mut own.wrong_identifier,
         };
         *counter = counter.saturating_add(1);
     }

@@ -96,6 +96,9 @@ pub enum DropReason {
     /// The endpoint is closed.
     #[error("closed")]
     Closed,
+    /// The answer of a transaction has another identifier than its question.
+    #[error("identifier {0:#06x} of another transaction")]
+    Identifier(u16),
     /// Phase 2 was begun before phase 1.5 was done: the user is not proven, or has no address.
     #[error("not open for phase 2")]
     NotOpen,

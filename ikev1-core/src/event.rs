@@ -428,7 +428,8 @@ pub enum Event {
         /// Its connection.
         connection: ConnectionId,
     },
-    /// The peer sent an attribute that this end does not support, or asked for one: it is passed over.
+    /// The peer sent an attribute that this end does not support or that makes no sense, or asked for one that it does
+    /// not support: it is passed over.
     AttributeNotSupported {
         /// The SA.
         ike_sa: IkeSaId,

@@ -277,6 +277,7 @@ pub struct ConnectionPlan {
     pub(crate) fragment_size: u16,
     pub(crate) keepalive: Duration,
     pub(crate) initial_contact: bool,
+    pub(crate) ignore_initial_contact: bool,
     pub(crate) send_deletes: bool,
     pub(crate) send_notifies: bool,
     pub(crate) trust_unprotected_errors: bool,
@@ -422,6 +423,21 @@ impl PolicyPlan {
     /// Returns tunnel or transport.
     pub const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Returns the alternatives that are offered and taken, best first.
+    pub fn suites(&self) -> &[Bundle] {
+        &self.suites
+    }
+
+    /// Returns the group of perfect forward secrecy, if it is asked for.
+    pub const fn pfs(&self) -> Option<DhGroup> {
+        self.pfs
+    }
+
+    /// Returns how long its pairs last: the time, and the kilobytes if they are limited.
+    pub const fn lifetime(&self) -> (Duration, Option<u64>) {
+        (self.lifetime, self.kilobytes)
     }
 
     /// Returns the policy as it is for a client with this address: the side that is the client's is

@@ -45,8 +45,8 @@ impl Database {
     /// Decides about packets that go the same way, each as [`decide`](Self::decide) does, and counts nothing. What has
     /// no room in `decisions` is left.
     ///
-    /// Thirty-two at a time go through the index side by side: with thousands of policies that takes less
-    /// than one after another.
+    /// Thirty-two at a time go through the index side by side: with thousands of policies that takes a tenth to a third
+    /// less than one after another, with few no more.
     pub fn decide_batch(
         &self,
         interface: InterfaceId,
@@ -141,26 +141,26 @@ impl Database {
         addresses: impl Fn(&PacketKey) -> Option<(A, A)>,
     ) -> usize {
         let mut flats = [Flat::NONE; LANES];
-        let mut packets = [const { None }; LANES];
+        let mut places = [0; LANES];
         let mut count = 0;
-        for (key, decision) in keys.iter().zip(decisions) {
+        for (place, key) in keys.iter().enumerate() {
             let Some((local, remote)) = addresses(key) else { continue };
-            if let (Some(flat), Some(packet)) = (flats.get_mut(count), packets.get_mut(count)) {
+            if let (Some(flat), Some(into)) = (flats.get_mut(count), places.get_mut(count)) {
                 *flat = Flat::new(direction, local, remote, key);
-                *packet = Some((key, decision));
+                *into = place;
                 count += 1;
             }
         }
+        let place = |number: usize| places.get(number).copied().unwrap_or(usize::MAX);
         let matches = |number: usize, slot| {
-            let Some(Some((key, _))) = packets.get(number) else { return false };
-            self.policy_in(slot).is_some_and(|policy| policy.refusal(direction, key).is_none())
+            let (Some(key), Some(policy)) = (keys.get(place(number)), self.policy_in(slot)) else { return false };
+            policy.refusal(direction, key).is_none()
         };
-        let found = classifier.find_batch(flats.get(..count).unwrap_or_default(), matches);
-        for (packet, found) in packets.into_iter().zip(found) {
-            if let Some((_, decision)) = packet {
+        classifier.find_batch(flats.get(..count).unwrap_or_default(), matches, |number, found| {
+            if let Some(decision) = decisions.get_mut(place(number)) {
                 *decision = decision_of(found);
             }
-        }
+        });
         count
     }
 

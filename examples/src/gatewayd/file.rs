@@ -3,6 +3,7 @@
 use super::clients::{ModeConfig, Pool, Xauth};
 use super::locate;
 use super::manual::Manual;
+use super::outer::Outer;
 use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, SecretText, Span, Suites};
 use core::net::IpAddr;
 use drive::SecretBytes;
@@ -55,6 +56,8 @@ pub struct Daemon {
     /// Whether to open raw sockets for AH over IPv4.
     #[serde(default)]
     pub raw_ah: bool,
+    /// The longest packet on the paths to peers; that of the devices of `listen` if absent.
+    pub path_mtu: Option<usize>,
     /// Whether IKE is off, its sockets closed: manual keys only.
     #[serde(default)]
     pub no_ike: bool,
@@ -227,6 +230,9 @@ pub struct Child {
     pub lifetime: Option<Span>,
     /// The side that is narrowed to the address which mode-config gives to the client.
     pub client: Option<Side>,
+    /// How the header around the tunnel is made.
+    #[serde(default)]
+    pub outer: Outer,
 }
 
 /// A side of a pair of networks.

@@ -5,11 +5,14 @@
 pub mod clients;
 pub mod clock;
 pub mod control;
+pub mod datagrams;
 pub mod file;
 pub mod keylog;
+pub mod link;
 pub mod locate;
 pub mod log;
 pub mod manual;
+pub mod outer;
 pub mod plan;
 pub mod run;
 pub mod signals;

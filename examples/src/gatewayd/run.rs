@@ -2,18 +2,19 @@
 
 use super::clock::Clock;
 use super::control::{Control, Request, Which};
+use super::datagrams::{Arrived, Inbox};
 use super::file::{File, FileError, Start};
 use super::keylog::KeyLog;
 use super::log::Log;
 use super::signals::Signals;
-use super::sockets::Sockets;
+use super::sockets::{PLAIN, Received, Sockets};
 use super::status;
 use super::trust::Trust;
 use super::tun::{CUTS, Device};
 use core::net::IpAddr;
 use core::time::Duration;
-use drive::{Datagram, Instant, Verdict};
-use gateway::{Action, Command, ConnectionId, Gateway, InPacket, Inbound, OutPacket, Outbound, Packet, Plan};
+use drive::{Datagram, Instant, Path, Verdict};
+use gateway::{Action, Command, ConnectionId, Gateway, Header, InPacket, Inbound, OutPacket, Outbound, Packet, Plan};
 use ikev1_core::{UserVerdict, Users, VerifyCertificate};
 use mio::{Events, Poll, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +69,7 @@ pub struct Daemon {
     addresses: BTreeMap<ConnectionId, IpAddr>,
     /// Sources that may hold more than was read: the poll reports each arrival only once.
     ready: BTreeSet<Token>,
+    inbox: Inbox,
     buffers: Vec<Vec<u8>>,
     /// When to end, once asked to.
     end: Option<Instant>,
@@ -112,6 +114,7 @@ impl Daemon {
             users,
             addresses: BTreeMap::new(),
             ready: BTreeSet::new(),
+            inbox: Inbox::new(),
             buffers: (0..BATCH).map(|_| vec![0; HEADROOM + LONGEST + TAILROOM]).collect(),
             end: None,
         })
@@ -123,6 +126,9 @@ impl Daemon {
     /// The system refuses to wait.
     pub fn run(&mut self, file: &File) -> Result<(), DaemonError> {
         self.log.line(self.clock.now(), &format!("serving {:?}", file.daemon.listen));
+        for missing in self.sockets.missing() {
+            self.log.warning(self.clock.now(), missing);
+        }
         for connection in &file.connection {
             if connection.start == Start::Boot {
                 drop(self.request(&Request::Initiate(connection.name.clone())));
@@ -212,49 +218,79 @@ impl Daemon {
             .map(OutPacket::new)
             .collect();
         self.engine.seal_batch(now, &mut batch);
+        let mut run: Vec<&[u8]> = Vec::with_capacity(batch.len());
+        let mut towards = None;
         for sealed in &batch {
-            if let Outbound::Send(path) = sealed.outcome {
-                self.send(now, path, sealed.packet.octets());
+            let Outbound::Send(path) = sealed.outcome else { continue };
+            if let Some((path, header)) = towards.replace((path, sealed.header)).filter(|old| Some(*old) != towards) {
+                self.send(now, path, header, &run);
+                run.clear();
             }
+            run.push(sealed.packet.octets());
+        }
+        if let Some((path, header)) = towards {
+            self.send(now, path, header, &run);
         }
         self.perform();
     }
 
     fn read_socket(&mut self, index: usize) {
-        let mut buffers = core::mem::take(&mut self.buffers);
-        let mut dry = false;
+        let mut inbox = core::mem::take(&mut self.inbox);
+        let mut more = true;
         for _ in 0..ROUNDS {
-            let mut received = Vec::with_capacity(BATCH);
-            for buffer in &mut buffers {
-                let room = buffer.get_mut(HEADROOM..HEADROOM + LONGEST).unwrap_or_default();
-                match self.sockets.receive(index, room) {
-                    Ok(datagram) => received.push(datagram),
-                    Err(error) => {
-                        // What is no lack of datagrams concerns one of them, and more may follow.
-                        dry = error.kind() == io::ErrorKind::WouldBlock;
-                        self.complain(&error, "socket");
-                        break;
-                    }
-                }
+            match self.sockets.receive(index, &mut inbox) {
+                Ok(rest) => more = rest,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => more = false,
+                // It concerns one datagram, and more may follow.
+                Err(error) => self.complain(&error, "socket"),
             }
-            let now = self.clock.now();
-            let mut batch: Vec<InPacket<'_>> = buffers
-                .iter_mut()
-                .zip(&received)
-                .filter_map(|(buffer, datagram)| {
-                    let range = HEADROOM + datagram.payload.start..HEADROOM + datagram.payload.end;
-                    Packet::new(buffer, range).map(|packet| InPacket::new(datagram.path, packet))
-                })
-                .collect();
-            self.unseal(now, &mut batch);
-            if dry {
+            self.take_in(index, &inbox);
+            if !more {
                 break;
             }
         }
-        if !dry {
+        if more {
             self.ready.insert(Token(SOCKETS + index));
         }
+        self.inbox = inbox;
+    }
+
+    fn take_in(&mut self, index: usize, inbox: &Inbox) {
+        let now = self.clock.now();
+        let mut buffers = core::mem::take(&mut self.buffers);
+        let mut arrived = inbox.datagrams().peekable();
+        while arrived.peek().is_some() {
+            let mut batch: Vec<InPacket<'_>> = Vec::with_capacity(BATCH);
+            for (buffer, arrived) in buffers.iter_mut().zip(&mut arrived) {
+                batch.extend(self.place(now, index, &arrived, buffer));
+            }
+            self.unseal(now, &mut batch);
+        }
+        drop(arrived);
         self.buffers = buffers;
+    }
+
+    /// Puts what is for the associations or the exchanges into a buffer with room around it.
+    fn place<'b>(
+        &mut self,
+        now: Instant,
+        index: usize,
+        arrived: &Arrived<'_>,
+        buffer: &'b mut [u8],
+    ) -> Option<InPacket<'b>> {
+        match self.sockets.read(index, arrived)? {
+            Received::Datagram { path, payload, traffic_class } => {
+                let range = HEADROOM..HEADROOM + payload.len();
+                buffer.get_mut(range.clone())?.copy_from_slice(payload);
+                let packet = InPacket::new(path, Packet::new(buffer, range)?);
+                Some(InPacket { traffic_class, ..packet })
+            }
+            Received::Report { v6, message } => {
+                // Most are not about us; those that are become news.
+                let _ = self.engine.handle_icmp(now, v6, message);
+                None
+            }
+        }
     }
 
     fn unseal(&mut self, now: Instant, batch: &mut [InPacket<'_>]) {
@@ -281,7 +317,7 @@ impl Daemon {
         let now = self.clock.now();
         while let Some(action) = self.engine.poll_action() {
             match action {
-                Action::Transmit(transmit) => self.send(now, transmit.path, &transmit.payload),
+                Action::Transmit(transmit) => self.send(now, transmit.path, PLAIN, &[&transmit.payload]),
                 // An answer for a sender on this side takes the way of what is delivered to it.
                 Action::Deliver(packet) | Action::Reply(packet) => self.device.put(&packet),
                 Action::KeyLog(line) => {
@@ -339,8 +375,8 @@ impl Daemon {
         self.log.line(now, &format!("{address} is on the device"));
     }
 
-    fn send(&self, now: Instant, path: drive::Path, payload: &[u8]) {
-        if let Err(error) = self.sockets.send(path, payload)
+    fn send(&mut self, now: Instant, path: Path, header: Header, payloads: &[&[u8]]) {
+        if let Err(error) = self.sockets.send(path, header, payloads)
             && !is_transient(&error)
         {
             self.log.warning(now, &format!("{path}: {error}"));

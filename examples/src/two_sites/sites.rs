@@ -3,6 +3,7 @@
 use super::scenario::{NatSettings, Phase1, Scenario, Side};
 use crate::gatewayd::clients::Xauth;
 use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Mode, Parts, Start, Tun};
+use crate::gatewayd::outer::Outer;
 use crate::gatewayd::trust::Trust;
 use crate::gatewayd::words::{Identity, Remote, SecretText};
 use core::net::{IpAddr, Ipv4Addr};
@@ -23,6 +24,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<(Plan, Tr
     let local = IpAddr::from(scenario.own_address(side));
     let file = File {
         daemon: Daemon {
+            path_mtu: None,
             listen: vec![local],
             ike_port: 500,
             nat_t_port: 4500,
@@ -121,6 +123,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         xauth,
         mode_config: None,
         child: vec![Child {
+            outer: Outer::default(),
             name: CHILD.to_owned(),
             local: site.lan,
             remote: far.lan,

@@ -56,6 +56,7 @@ pub struct ConnectionConfig {
     fragment_size: u16,
     keepalive: Duration,
     initial_contact: bool,
+    ignore_initial_contact: bool,
     send_deletes: bool,
     send_notifies: bool,
     trust_unprotected_errors: bool,
@@ -109,6 +110,7 @@ impl ConnectionConfig {
             fragment_size: defaults::FRAGMENT_SIZE,
             keepalive: defaults::NAT_KEEPALIVE,
             initial_contact: true,
+            ignore_initial_contact: false,
             send_deletes: true,
             send_notifies: true,
             trust_unprotected_errors: false,
@@ -198,6 +200,9 @@ impl ConnectionConfig {
         keepalive(keepalive: Duration);
         /// Sets whether INITIAL-CONTACT is sent with the first SA to a peer.
         initial_contact(initial_contact: bool);
+        /// Sets whether INITIAL-CONTACT of the peer is told but not obeyed: for clients that share an identity and
+        /// an address, of which each would end the SAs of the others.
+        ignore_initial_contact(ignore_initial_contact: bool);
         /// Sets whether Deletes are sent.
         send_deletes(send_deletes: bool);
         /// Sets whether error notifications are sent.
@@ -434,6 +439,7 @@ impl ConnectionConfig {
             fragment_size: self.fragment_size,
             keepalive: self.keepalive,
             initial_contact: self.initial_contact,
+            ignore_initial_contact: self.ignore_initial_contact,
             send_deletes: self.send_deletes,
             send_notifies: self.send_notifies,
             trust_unprotected_errors: self.trust_unprotected_errors,

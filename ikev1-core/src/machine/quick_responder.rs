@@ -104,7 +104,7 @@ impl Endpoint {
     /// Returns whether a peer has as many pairs of IPsec SAs as it may have.
     fn has_enough(&self, peer: &PeerKey, connection: &ConnectionPlan) -> bool {
         let most = defaults::MAX_CHILDREN_PER_PEER.max(connection.policies.len().saturating_mul(4));
-        self.table.children_of_connection(peer.connection).filter(|child| child.peer == *peer).count() >= most
+        self.table.count_of_peer(peer) >= most
     }
 
     /// Refuses a lawful message of quick mode: a protected notification, which is kept for repeats.
