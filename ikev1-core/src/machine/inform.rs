@@ -167,12 +167,10 @@ impl Endpoint {
         iv: &IvChain,
     ) -> Result<Vec<Item>, DropReason> {
         let message_id = incoming.message_id();
-        let opened = self.open(incoming, body, keys, iv)?;
-        let payloads = opened.payloads()?;
         let row = transition::row(ExchangeType::INFORMATIONAL, Role::Responder, StateName::InfoIdle)
             .ok_or(DropReason::Unexpected)?;
-        transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
-            .map_err(|_| DropReason::DecryptFailed)?;
+        let opened = self.open(incoming, body, (keys, iv), row)?;
+        let payloads = opened.payloads()?;
         check_hash_1(keys, message_id, &payloads)?;
         count(&mut self.counters.rx_decrypt_good);
         let name = Name::informational(message_id);
