@@ -4,6 +4,7 @@
 #define ALLOW_EXPERIMENTAL_API
 #include <arpa/inet.h>
 #include <rte_acl.h>
+#include <rte_cpuflags.h>
 #include <rte_eal.h>
 #include <rte_vect.h>
 #include <sched.h>
@@ -47,7 +48,7 @@ typedef struct {
 static int start(void) {
     static int started;
     if (started) return 1;
-    char *arguments[] = {"anchor", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-m", "8192", "--log-level=error"};
+    char *arguments[] = {"anchor", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-m", "2048", "--log-level=error"};
     /* All work is on the calling thread, where it was put: its CPU stays as it is. */
     cpu_set_t here;
     if (sched_getaffinity(0, sizeof here, &here) != 0) return 0;
@@ -113,12 +114,32 @@ void anchor_acl_trace(acl *list, const acl_key *keys, size_t count) {
     }
 }
 
+enum { SCALAR, SSE, AVX2, AVX512, METHODS };
+
+/* rte_acl takes a method as asked for, whatever the CPU: this is asked before. */
+static int has(int method) {
+    switch (method) {
+    case SCALAR:
+        return 1;
+    case SSE:
+        return rte_cpu_get_flag_enabled(RTE_CPUFLAG_SSE4_1) > 0;
+    case AVX2:
+        return rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX2) > 0 && rte_vect_get_max_simd_bitwidth() >= RTE_VECT_SIMD_256;
+    case AVX512:
+        return rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX512F) > 0 && rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX512VL) > 0 &&
+               rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX512CD) > 0 && rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX512BW) > 0 &&
+               rte_vect_get_max_simd_bitwidth() >= RTE_VECT_SIMD_512;
+    default:
+        return 0;
+    }
+}
+
 /* Looks `count` packets of the trace up from `first` on, `burst` a call; a result is the rule's place from 1, or 0.
- * Returns -1 if this CPU lacks what `method` needs. */
+ * Returns -1 if this CPU lacks what `method` needs, or rte_acl refuses it. */
 int anchor_acl_run(acl *list, size_t first, size_t count, size_t burst, int method, uint32_t *results) {
-    static const enum rte_acl_classify_alg methods[] = {RTE_ACL_CLASSIFY_SCALAR, RTE_ACL_CLASSIFY_SSE,
-                                                        RTE_ACL_CLASSIFY_AVX2, RTE_ACL_CLASSIFY_AVX512X32};
-    if (first + count > list->count || count % burst != 0) return -1;
+    static const enum rte_acl_classify_alg methods[METHODS] = {RTE_ACL_CLASSIFY_SCALAR, RTE_ACL_CLASSIFY_SSE,
+                                                               RTE_ACL_CLASSIFY_AVX2, RTE_ACL_CLASSIFY_AVX512X32};
+    if (!has(method) || first + count > list->count || count % burst != 0) return -1;
     for (size_t i = 0; i < count; i += burst)
         if (rte_acl_classify_alg(list->context, list->pointers + first + i, results + i, burst, 1, methods[method]) != 0)
             return -1;

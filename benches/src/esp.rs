@@ -123,6 +123,9 @@ fn compare(
     mut ours: impl FnMut(usize) -> Duration,
     mut anchor: impl FnMut(usize) -> Duration,
 ) {
+    if !report.wants(name) {
+        return;
+    }
     let batches = if count == 1 { BATCHES * 8 } else { BATCHES };
     let mut times: [Vec<f64>; 3] = Default::default();
     for n in 0..batches {

@@ -33,8 +33,8 @@ pub enum DropReason {
     /// Its port or protocol is not one of the plan's.
     #[error("not a port or protocol of ours")]
     NotOurs,
-    /// It came to the NAT-T port and is nothing that may come there.
-    #[error("on the NAT-T port: {0}")]
+    /// It came to the NAT-T port, or another that IKE and ESP share, and is nothing that may come there.
+    #[error("on a port for IKE and ESP: {0}")]
     NatT(NotOurs),
     /// It is a NAT keepalive, which did its work on the way.
     #[error("a keepalive")]
@@ -192,6 +192,8 @@ impl Gateway {
             return Way::Decided;
         }
         count(&mut self.counters.in_packets);
+        // What is sorted as ESP has its marker.
+        let _ = item.packet.trim_front(self.ports.marker(item.path).len());
         if item.path.protocol != AH {
             return Way::Esp { after: None };
         }

@@ -206,7 +206,8 @@ impl Gateway {
             let sealed = chosen.sealed.map_err(OutboundDrop::from).and_then(|()| {
                 // The range came out of this very buffer.
                 let _ = item.packet.set_range(chosen.entered.inside.clone());
-                self.seal_ah(now, &chosen, &mut item.packet)
+                self.seal_ah(now, &chosen, &mut item.packet)?;
+                self.mark(chosen.path, &mut item.packet)
             });
             item.outcome = match sealed {
                 Ok(()) => {
@@ -267,6 +268,15 @@ impl Gateway {
             field.copy_from_slice(&self.identification.to_be_bytes());
         }
         self.sad.seal_ah(now, association, packet)?;
+        Ok(())
+    }
+
+    /// Puts before ESP what tells it from IKE, where they share a port that way.
+    fn mark(&self, path: Path, packet: &mut Packet<'_>) -> Result<(), OutboundDrop> {
+        let marker = self.ports.marker(path);
+        if !marker.is_empty() {
+            packet.grow_front(marker.len())?.copy_from_slice(marker);
+        }
         Ok(())
     }
 

@@ -91,7 +91,8 @@ impl Gateway {
         let connections = plan.ike.connections().map(|(_, connection)| connection.name().into()).collect();
         let mut setups = Setups::default();
         setups.count_specifications(&plan.ike);
-        let ports = Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port() };
+        let shared = plan.ike.esp_on_ike_port();
+        let ports = Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port(), shared };
         let mut gateway = Self {
             sad: Sad::new(sad::SadSettings::default(), &mut spis),
             ike: Endpoint::new(plan.ike, entropy),

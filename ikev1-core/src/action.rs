@@ -146,7 +146,8 @@ pub enum Direction {
 pub enum Encapsulation {
     /// Directly in IP, as protocol 50 or 51.
     Native,
-    /// In UDP on the ports of the NAT-T path, RFC 3948.
+    /// In UDP along this path: on the NAT-T port of this end as RFC 3948 has it, on its ISAKMP port behind the
+    /// eight octets of [`nat_t::demux::NON_IKE_MARKER`], as drafts 00 and 01 of NAT traversal have it.
     Udp(Path),
 }
 

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::Path;
-use ipsec_wire::registry::{ConfigAttribute, ExchangeType, NotifyType, PayloadType};
+use ipsec_wire::registry::{ConfigAttribute, ExchangeType, Group, NotifyType, PayloadType};
 use nat_t::{Location, Version};
 
 /// News for people: what happened, in full.
@@ -297,6 +297,13 @@ pub enum Event {
         /// The SPIs of the peer that name SAs of this end.
         spis: Vec<u32>,
     },
+    /// The peer asked, under protection, for new group mode (RFC 2409 §5.6), which this end does not speak.
+    NewGroupRefused {
+        /// The SA the message came under.
+        ike_sa: IkeSaId,
+        /// The number that the group was to have, if it said one.
+        group: Option<Group>,
+    },
     /// A notification came.
     NotifyReceived {
         /// The SA the message came under.
@@ -414,7 +421,8 @@ pub enum Event {
         /// Its connection.
         connection: ConnectionId,
     },
-    /// The peer sent an attribute that this end does not support, or asked for one: it is passed over.
+    /// The peer sent an attribute that this end does not support or that makes no sense, or asked for one that it does
+    /// not support: it is passed over.
     AttributeNotSupported {
         /// The SA.
         ike_sa: IkeSaId,

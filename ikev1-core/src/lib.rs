@@ -68,7 +68,7 @@ pub use ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 pub use machine::Endpoint;
 pub use plan::{
     ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, Plan, PolicyPlan, RemoteIdentity,
-    RetryAttempts, SpiSource,
+    RetryAttempts, SendCertificates, SpiSource,
 };
 pub use selector::{SelectorError, TrafficSelector};
 pub use state_name::{DpdState, IkeSaState, StateName};

@@ -112,6 +112,8 @@ pub struct ExchangeStatus {
     pub child: ChildId,
     /// Whether the peer set the commit bit: `Commit bit received`.
     pub commit_received: bool,
+    /// Whether this end sets the commit bit.
+    pub commit_sent: bool,
     /// Resends left for the message that waits for an answer: `Packet Retry Counter`.
     pub resends_left: Option<u32>,
 }

@@ -86,16 +86,10 @@ pub(crate) struct Record {
     pub counters: PolicyCounters,
 }
 
-/// What decisions need stands in the slot, the rest behind a pointer.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    pub generation: u32,
-    pub action: Action,
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
     record: Option<Box<Record>>,
-}
-
-impl Slot {
-    const VACANT: Self = Self { generation: 0, action: Action::Discard, record: None };
 }
 
 #[derive(Debug, Default)]
@@ -111,7 +105,7 @@ pub(crate) struct Interface {
 /// none matches is dropped, RFC 4301 §4.4.1.
 #[derive(Debug)]
 pub struct Database {
-    pub(crate) slots: Vec<Slot>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
     len: usize,
     limit: usize,
@@ -433,14 +427,13 @@ impl Database {
             Position::Before(other) => self.index_before(interface, other)?,
         };
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::VACANT);
+            self.slots.push(Slot::default());
             (self.slots.len() - 1) as u32
         });
         let id = PolicyId { slot, generation: self.slots.get(slot as usize).map_or(0, |slot| slot.generation) };
         let record =
             Record { policy, interface, label: 0, hits: 0, instances: Vec::new(), counters: PolicyCounters::default() };
         if let Some(slot) = self.slots.get_mut(slot as usize) {
-            slot.action = record.policy.action();
             slot.record = Some(Box::new(record));
             self.len += 1;
         }
@@ -478,8 +471,13 @@ impl Database {
     /// Puts a policy into the list of its interface, at `index` counted from 0.
     fn list(&mut self, id: PolicyId, index: usize) {
         let Self { slots, interfaces, .. } = self;
-        let record = |slot: u32| slots.get(slot as usize).and_then(|slot| slot.record.as_ref());
-        let Some(listed) = record(id.slot).and_then(|record| interfaces.get_mut(&record.interface)) else { return };
+        let record = |slot: u32| {
+            let found = slots.get(slot as usize)?;
+            Some((PolicyId { slot, generation: found.generation }, found.record.as_ref()?))
+        };
+        let Some(listed) = record(id.slot).and_then(|(_, record)| interfaces.get_mut(&record.interface)) else {
+            return;
+        };
         let mut relabelled = Vec::new();
         let label = listed.order.insert(index, id.slot, &mut relabelled);
         // Those that move down first to last, then those that move up last to first: so the labels
@@ -487,15 +485,15 @@ impl Database {
         let down = relabelled.iter().filter(|relabel| relabel.new < relabel.old);
         let up = relabelled.iter().rev().filter(|relabel| relabel.new > relabel.old);
         for Relabel { slot, old, new } in down.chain(up) {
-            if let Some(record) = record(*slot) {
-                listed.v4.relabel(&record.policy, *old, *new, *slot);
-                listed.v6.relabel(&record.policy, *old, *new, *slot);
+            if let Some((id, record)) = record(*slot) {
+                listed.v4.relabel(&record.policy, *old, *new, id);
+                listed.v6.relabel(&record.policy, *old, *new, id);
             }
         }
-        if let Some(record) = record(id.slot) {
+        if let Some((_, record)) = record(id.slot) {
             listed.names.insert(record.policy.name().into(), id);
-            listed.v4.insert(&record.policy, label, id.slot);
-            listed.v6.insert(&record.policy, label, id.slot);
+            listed.v4.insert(&record.policy, label, id);
+            listed.v6.insert(&record.policy, label, id);
         }
         relabelled.push(Relabel { slot: id.slot, old: 0, new: label });
         for Relabel { slot, new, .. } in relabelled {
@@ -512,8 +510,8 @@ impl Database {
         let Some(listed) = interfaces.get_mut(&record.interface) else { return };
         listed.order.remove(record.label);
         listed.names.remove(record.policy.name());
-        listed.v4.remove(&record.policy, record.label, id.slot);
-        listed.v6.remove(&record.policy, record.label, id.slot);
+        listed.v4.remove(&record.policy, record.label, id);
+        listed.v6.remove(&record.policy, record.label, id);
     }
 
     /// Takes a policy out for good.

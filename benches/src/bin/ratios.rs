@@ -1,4 +1,4 @@
-//! Prints the ratios of ours to its anchors: `cargo run --release -p benches --bin ratios -- NAME...`.
+//! Prints the ratios of ours to its anchors: `cargo run --release -p benches --bin ratios -- NAME... [FILTER]`.
 
 use benches::measure::Report;
 use benches::{esp, handshake, l2tp, sad, spd, wire};
@@ -40,8 +40,10 @@ impl Group {
 /// `ratio` is ours over the anchor: lower is better; `target` is the highest ratio allowed.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The groups to run; all of them when none is named.
-    groups: Vec<Group>,
+    /// The groups to run, all of them when none is named: esp, handshake, l2tp, sad, spd, wire. A last word that is
+    /// none of these runs only the cases whose names hold it.
+    #[arg(value_name = "GROUP... FILTER")]
+    words: Vec<String>,
     /// Ends with an error when a ratio is above its target.
     #[arg(long)]
     check: bool,
@@ -49,8 +51,20 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let groups = if arguments.groups.is_empty() { Group::value_variants() } else { &arguments.groups };
-    let mut report = Report::new();
+    let mut words = arguments.words.as_slice();
+    let mut groups = Vec::new();
+    while let Some((Ok(group), rest)) = words.split_first().map(|(word, rest)| (Group::from_str(word, true), rest)) {
+        groups.push(group);
+        words = rest;
+    }
+    if words.len() > 1 {
+        eprintln!("one filter at most, after the groups: {words:?}");
+        return ExitCode::FAILURE;
+    }
+    if groups.is_empty() {
+        groups.extend(Group::value_variants());
+    }
+    let mut report = Report::new(words.first().cloned());
     for group in groups {
         group.run(&mut report);
     }

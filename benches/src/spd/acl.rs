@@ -4,6 +4,7 @@ use super::rules::{Kind, Probe, Rule, probes, rules};
 use super::{Bench, REALISTIC, TRACE};
 use crate::measure::{Report, seconds};
 use bench_anchors::{Acl, AclKey, AclMethod, AclRule};
+use spd::Decision;
 use std::hint::black_box;
 
 /// Packets of one timed step: as many on each side.
@@ -14,6 +15,12 @@ pub fn run(report: &mut Report) {
     for (name, kind) in REALISTIC {
         // At least so many times as fast: one at a time, then against the best burst.
         for (count, single, burst) in [(100, 2.0, 0.4), (1_000, 2.0, 0.4), (10_000, 3.0, 0.7), (100_000, 4.0, 0.9)] {
+            let alone = format!("spd {name} {count} vs rte_acl one at a time");
+            let bursts = format!("spd {name} {count} vs rte_acl best burst");
+            let change = format!("spd {name} {count} change vs rte_acl build");
+            if ![&alone, &bursts, &change].into_iter().any(|case| report.wants(case)) {
+                continue;
+            }
             let mut bench = Bench::new(kind, count, false);
             let (acl, build) = build(kind, count);
             let Some(acl) = acl else {
@@ -21,33 +28,29 @@ pub fn run(report: &mut Report) {
                 continue;
             };
             let side = Side { acl: &acl, at: 0, results: [0; STEP] };
-            let alone = side.fastest(&[1]);
-            let bursts = side.fastest(&[32, STEP]);
-            bench.agrees(&acl, alone.1);
-            for (words, target, (size, method)) in [("one at a time", single, alone), ("best burst", burst, bursts)] {
+            bench.agrees(&acl, AclMethod::Scalar);
+            for (case, target, sizes) in [(alone, single, &[1][..]), (bursts, burst, &[32, STEP])] {
+                let (size, method) = side.fastest(sizes);
                 let mut ours = 0;
                 let mut side = Side { acl: &acl, at: 0, results: [0; STEP] };
-                report.compare(
-                    &format!("spd {name} {count} vs rte_acl {words} ({method:?} {size})"),
-                    Some(1.0 / target),
-                    || {
-                        for _ in 0..STEP {
-                            let _ = black_box(bench.step(&mut ours));
-                        }
-                    },
-                    || side.step(size, method),
-                );
+                let case = format!("{case} ({method:?} {size})");
+                let theirs = || side.step(size, method);
+                if size == 1 {
+                    let ours = || (0..STEP).for_each(|_| drop(black_box(bench.step(&mut ours))));
+                    report.compare(&case, Some(1.0 / target), ours, theirs);
+                } else {
+                    let mut decisions = [Decision::Discard { policy: None }; STEP];
+                    let ours = || {
+                        bench.batch(&mut ours, &mut decisions);
+                        black_box(&decisions);
+                    };
+                    report.compare(&case, Some(1.0 / target), ours, theirs);
+                }
             }
             if count == 100_000 {
                 let ours = bench.change_nanoseconds();
                 let anchor = build * 1e9;
-                report.line(
-                    &format!("spd {name} {count} change vs rte_acl build"),
-                    ours,
-                    anchor,
-                    ours / anchor,
-                    Some(0.001),
-                );
+                report.line(&change, ours, anchor, ours / anchor, Some(0.001));
             }
         }
     }

@@ -28,31 +28,40 @@ const HOSTILE: [(&str, Kind); 2] = [("hostile-masks", Kind::HostileMasks), ("hos
 pub fn run(report: &mut Report) {
     for v6 in [false, true] {
         for (name, kind) in REALISTIC {
-            let growth_target = if kind == Kind::Tunnels { 4.0 } else { 7.0 };
-            let family = if v6 { "ipv6 " } else { "" };
-            let mut small = None;
+            let name = if v6 { format!("spd ipv6 {name}") } else { format!("spd {name}") };
             for count in [100, 1_000, 10_000, 100_000] {
-                let bench = Bench::new(kind, count, v6);
-                bench.lookup(report, &format!("spd {family}{name} {count} vs scan"), 1.0);
-                let small = small.get_or_insert_with(|| Bench::new(kind, count, v6));
-                if count == 100_000 {
-                    bench.growth(report, &format!("spd {family}{name} growth 100 to 100000"), small, growth_target);
-                    bench.octets(report, &format!("spd {family}{name} octets a policy"), 128.0);
+                let lookup = format!("{name} {count} vs scan");
+                if report.wants(&lookup) {
+                    Bench::new(kind, count, v6).lookup(report, &lookup, 1.0);
                 }
+            }
+            let growth_target = if kind == Kind::Tunnels { 4.0 } else { 7.0 };
+            let (growth, octets) = (format!("{name} growth 100 to 100000"), format!("{name} octets a policy"));
+            if report.wants(&growth) || report.wants(&octets) {
+                let bench = Bench::new(kind, 100_000, v6);
+                bench.growth(report, &growth, &Bench::new(kind, 100, v6), growth_target);
+                bench.octets(report, &octets, 128.0);
             }
         }
     }
     for (name, kind) in HOSTILE {
         for count in [1_000, 10_000] {
-            let bench = Bench::new(kind, count, false);
-            bench.lookup(report, &format!("spd {name} {count} vs scan"), 1.5);
-            bench.octets(report, &format!("spd {name} {count} octets a policy"), 512.0);
+            let (lookup, octets) =
+                (format!("spd {name} {count} vs scan"), format!("spd {name} {count} octets a policy"));
+            if report.wants(&lookup) || report.wants(&octets) {
+                let bench = Bench::new(kind, count, false);
+                bench.lookup(report, &lookup, 1.5);
+                bench.octets(report, &octets, 512.0);
+            }
         }
     }
     #[cfg(feature = "anchors")]
     acl::run(report);
     for (name, kind) in REALISTIC {
-        Bench::new(kind, 100_000, false).change(report, &format!("spd {name} change at 100000 vs 5 us"));
+        let change = format!("spd {name} change at 100000 vs 5 us");
+        if report.wants(&change) {
+            Bench::new(kind, 100_000, false).change(report, &change);
+        }
     }
 }
 
@@ -89,6 +98,13 @@ impl Bench {
     fn step(&self, at: &mut usize) -> Decision {
         *at = (*at + 1) % TRACE;
         self.database.decide(WAN, Direction::Outbound, &self.keys[*at])
+    }
+
+    /// As many look-ups of the trace as there is room for, in one call.
+    #[cfg(feature = "anchors")]
+    fn batch(&self, at: &mut usize, decisions: &mut [Decision]) {
+        *at = (*at + decisions.len()) % TRACE;
+        self.database.decide_batch(WAN, Direction::Outbound, &self.keys[*at..], decisions);
     }
 
     fn lookup(&self, report: &mut Report, name: &str, target: f64) {

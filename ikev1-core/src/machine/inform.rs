@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use drive::{Instant, Verdict};
 use ipsec_wire::isakmp::payload::{Delete, Notification, NotificationData};
 use ipsec_wire::isakmp::{Body, Chain, Cookie, Payloads};
-use ipsec_wire::registry::{ExchangeType, NotifyType, PayloadType};
+use ipsec_wire::registry::{ExchangeType, NotifyType, PayloadType, ProtocolId};
 
 /// One thing that a protected informational message asks for.
 enum Item {
@@ -241,26 +241,9 @@ impl Endpoint {
                 self.on_delete_isakmp(id, cookies, &named);
             }
             Item::Delete(Named::Ipsec(protocol, spis)) => {
-                let peer = sa.peer_key();
+                let spis = self.on_delete_ipsec(&mut sa, protocol, spis);
                 self.table.put(sa);
-                let mut removed = Vec::new();
-                for spi in spis {
-                    // A Delete names SAs of its sender, RFC 2408 §3.15; a peer that could not install a pair may
-                    // name the one it was to send with, which is ours.
-                    let named = |peer| {
-                        let table = &self.table;
-                        let sent = table.with_outbound(protocol, spi, peer);
-                        sent.or_else(|| table.with_inbound(protocol, spi, peer))
-                    };
-                    match peer.as_ref().and_then(named) {
-                        Some(child) => {
-                            removed.push(spi);
-                            self.remove_child(child, RemoveReason::DeletedByPeer);
-                        }
-                        None => count(&mut self.counters.info_phase2_sa_not_found),
-                    }
-                }
-                self.event(Event::DeleteReceived { ike_sa: id, protocol: protocol.0, spis: removed });
+                self.event(Event::DeleteReceived { ike_sa: id, protocol: protocol.0, spis });
             }
             Item::Delete(Named::Other) => self.table.put(sa),
             Item::AreYouThere(sequence) => {
@@ -301,6 +284,31 @@ impl Endpoint {
                 self.table.put(sa);
             }
         }
+    }
+
+    /// A Delete of IPsec SAs; returns the SPIs that named some.
+    fn on_delete_ipsec(&mut self, sa: &mut IkeSa, protocol: ProtocolId, spis: Vec<u32>) -> Vec<u32> {
+        let peer = sa.peer_key();
+        let mut removed = Vec::new();
+        for spi in spis {
+            // A Delete names SAs of its sender, RFC 2408 §3.15; a peer that could not install a pair may name the
+            // one it was to send with, which is ours.
+            let named = |peer| {
+                let sent = self.table.with_outbound(protocol, spi, peer);
+                sent.or_else(|| self.table.with_inbound(protocol, spi, peer))
+            };
+            if let Some(child) = peer.as_ref().and_then(named) {
+                if let Some(child) = self.table.child(child) {
+                    sa.core.companions.remember(&child.sas, (protocol, spi));
+                }
+                self.remove_child(child, RemoveReason::DeletedByPeer);
+            } else if !sa.core.companions.take(protocol, spi) {
+                count(&mut self.counters.info_phase2_sa_not_found);
+                continue;
+            }
+            removed.push(spi);
+        }
+        removed
     }
 
     /// A Delete of ISAKMP SAs: the one it came under, or others of the same peer.

@@ -7,6 +7,7 @@ use crate::flight::Answered;
 use crate::ids::{PolicyId, Role};
 use crate::informational::notify;
 use crate::machine::Endpoint;
+use crate::machine::connected::Commit;
 use crate::machine::phase1::Taken;
 use crate::machine::phase2::{Under, under};
 use crate::machine::receive::Incoming;
@@ -45,7 +46,7 @@ impl Endpoint {
             request: None,
             answered: Some(Answered::new(incoming.fingerprint, None)),
             began,
-            commit: incoming.header.flags.contains(Flags::COMMIT),
+            commit: Commit { received: incoming.header.flags.contains(Flags::COMMIT), ..Commit::default() },
         };
         let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
@@ -86,6 +87,7 @@ impl Endpoint {
             }
         };
         exchange.policy = request.policy;
+        exchange.commit.sent = connection.policy(request.policy).is_some_and(|policy| policy.commit_bit);
         self.event(Event::Phase2Negotiated {
             child,
             chosen: request.bundle(),
@@ -103,7 +105,7 @@ impl Endpoint {
     /// Returns whether a peer has as many pairs of IPsec SAs as it may have.
     fn has_enough(&self, peer: &PeerKey, connection: &ConnectionPlan) -> bool {
         let most = defaults::MAX_CHILDREN_PER_PEER.max(connection.policies.len().saturating_mul(4));
-        self.table.children_of_connection(peer.connection).filter(|child| child.peer == *peer).count() >= most
+        self.table.count_of_peer(peer) >= most
     }
 
     /// Refuses a lawful message of quick mode: a protected notification, which is kept for repeats.
@@ -167,7 +169,7 @@ impl Endpoint {
                 return self.refuse_quick(now, sa, message_id, exchange, Refused::because(failure));
             }
         };
-        let name = Name { commit: connection.commit_bit, ..Name::quick(2, message_id) };
+        let name = Name { commit: exchange.commit.sent, ..Name::quick(2, message_id) };
         let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);
         if let Some(answered) = &mut exchange.answered {
             answered.set_reply(transmit.clone());
@@ -210,15 +212,17 @@ impl Endpoint {
         };
         exchange.iv.commit(next_iv);
         exchange.answered = Some(Answered::new(incoming.fingerprint, None));
-        exchange.request = None;
+        let message_2 = exchange.request.take().map(|request| request.transmit().clone());
+        exchange.commit.received |= incoming.header.flags.contains(Flags::COMMIT);
         self.proved_alive(now, sa, incoming.path);
-        if exchange.commit {
-            self.hold(now, &sa.core, (message_id, &mut exchange), state.outbound, None);
+        if exchange.commit.holds_responder() {
+            let last = message_2.map(|transmit| (&*connection, transmit));
+            self.hold(now, &sa.core, (message_id, &mut exchange), state.outbound, last);
             sa.core.exchanges.insert(message_id, exchange);
             return Ok(Verdict::Accepted);
         }
         self.install(exchange.child, Direction::Outbound, state.outbound);
-        if connection.commit_bit
+        if exchange.commit.sent
             && let Some(Under { core, up }) = under(sa)
             && let Some(transmit) = self.confirm(core, up, message_id, &exchange)
         {

@@ -54,8 +54,7 @@ impl Endpoint {
             return Some(id);
         }
         let (connection, path) = (sa.core.connection, sa.core.path);
-        let successor = |other: &&IkeSa| other.core.replaces == Some(id);
-        let at_work = self.table.of_connection(connection).find(successor).map(|other| other.core.id);
+        let at_work = self.table.renewal_of(id);
         at_work.or_else(|| self.start_phase1(now, connection, path, Some(id)))
     }
 
@@ -66,8 +65,7 @@ impl Endpoint {
             return;
         }
         let (connection, path, hard) = (sa.core.connection, sa.core.path, up.hard);
-        let at_work = |other: &IkeSa| other.core.replaces == Some(id);
-        if !self.table.of_connection(connection).any(at_work) {
+        if self.table.renewal_of(id).is_none() {
             self.start_phase1(now, connection, path, Some(id));
         }
         self.try_again(now, TimerKey::IkeSoft(id), hard);
@@ -134,7 +132,7 @@ impl Endpoint {
             let waiting = sa.core.waiting.iter().find(|waiting| waiting.replaces == Some(id));
             exchange.map(|exchange| exchange.child).or(waiting.map(|waiting| waiting.child))
         };
-        if let Some(at_work) = self.table.of_connection(connection).find_map(renewal) {
+        if let Some(at_work) = self.table.perhaps_of_peer(&peer).find_map(renewal) {
             return Some(at_work);
         }
         let ike_sa = match self.table.current(&peer) {
@@ -149,7 +147,7 @@ impl Endpoint {
                 };
                 let coming = self
                     .table
-                    .of_connection(connection)
+                    .perhaps_of_peer(&peer)
                     .find(|sa| sa.core.role == Role::Initiator && !sa.is_open())
                     .map(|sa| sa.core.id);
                 coming.or_else(|| self.start_phase1(now, connection, path, None))?

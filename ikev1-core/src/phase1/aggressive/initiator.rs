@@ -10,6 +10,7 @@ use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
@@ -42,6 +43,7 @@ pub(crate) struct Authenticated {
     pub(crate) keys: Phase1Keys,
     pub(crate) iv: IvChain,
     said: Said,
+    asked: Asked,
 }
 
 impl SaKeSent {
@@ -101,7 +103,8 @@ impl SaKeSent {
             nat_detection::absorb(version, transform.hash, cookies, &[path.local], path.remote, payloads)
         });
         let number = index.saturating_add(1);
-        Ok((Authenticated { transform, number, capabilities, nat, peer, keys, iv, said }, proof))
+        let asked = Asked::read(payloads);
+        Ok((Authenticated { transform, number, capabilities, nat, peer, keys, iv, said, asked }, proof))
     }
 
     /// Builds message 3: `HDR*, HASH_I, [NAT-D..], [INITIAL-CONTACT]`, or with `[CERT..], SIG_I` in place of
@@ -117,10 +120,10 @@ impl SaKeSent {
         first_contact: bool,
         rng: &mut dyn CryptoRng,
     ) -> Result<Chain, Refused> {
-        let Authenticated { transform, capabilities, keys, said, .. } = authenticated;
+        let Authenticated { transform, capabilities, keys, said, asked, .. } = authenticated;
         let hash_i = keys.hash_i(&said.transcript(), &self.idii_b);
         let mut chain = ChainBuilder::new();
-        proof::contribute(&connection.authentication, &hash_i, rng, &mut chain)?;
+        proof::contribute(connection, asked, &hash_i, rng, &mut chain)?;
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, said.cookies, path, force, &mut chain);
