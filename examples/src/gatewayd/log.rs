@@ -66,7 +66,7 @@ impl Log {
             ),
             Event::SessionUp { connection, policy, peer, local, remote, .. } => (
                 LogLevel::Info,
-                format!("{}: up with {}, {local} === {remote}", self.policy(*connection, *policy), peer.ip()),
+                format!("{}: up with {}, {local} to {remote}", self.policy(*connection, *policy), peer.ip()),
             ),
             Event::SessionDown { connection, policy, peer, reason, lasted, traffic, .. } => (
                 LogLevel::Info,
