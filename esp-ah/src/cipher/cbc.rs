@@ -7,8 +7,8 @@
 
 use cipher::array::{Array, ArraySize};
 use cipher::{
-    BlockCipherDecrypt, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockModeDecrypt,
-    BlockSizeUser, InnerIvInit,
+    BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncBackend, BlockCipherEncClosure,
+    BlockCipherEncrypt, BlockModeDecrypt, BlockSizeUser, InnerIvInit,
 };
 use core::marker::PhantomData;
 
@@ -47,10 +47,96 @@ pub(crate) fn encrypt<'a, C: BlockCipherEncrypt>(cipher: &C, lanes: impl Iterato
     cipher.encrypt_with_backend(Lockstep { waiting: lanes.fuse(), size: PhantomData });
 }
 
+/// Encrypts the whole blocks of one packet from `start` on, and calls `behind` with everything before and up to the
+/// last block encrypted, every few blocks.
+///
+/// A lone chain leaves the processor idle most of the time; what `behind` does fits in between.
+pub(crate) fn encrypt_alone<C: BlockCipherEncrypt>(
+    cipher: &C,
+    chain: Array<u8, C::BlockSize>,
+    octets: &mut [u8],
+    start: usize,
+    behind: &mut dyn FnMut(&[u8]),
+) {
+    cipher.encrypt_with_backend(Alone { chain, octets, at: start, behind });
+}
+
 /// Decrypts one packet's whole blocks; blocks do not wait for each other here.
-pub(crate) fn decrypt<C: BlockCipherDecrypt>(cipher: &C, iv: &Array<u8, C::BlockSize>, octets: &mut [u8]) {
-    let (blocks, _) = Array::slice_as_chunks_mut(octets);
-    cbc::Decryptor::<&C>::inner_iv_init(cipher, iv).decrypt_blocks(blocks);
+///
+/// Every few blocks `beside` is called, until it returns false; what is left then goes as wide as the cipher can.
+pub(crate) fn decrypt<C: BlockCipherDecrypt>(
+    cipher: &C,
+    iv: &Array<u8, C::BlockSize>,
+    octets: &mut [u8],
+    beside: &mut dyn FnMut() -> bool,
+) {
+    let (mut blocks, _) = Array::slice_as_chunks_mut(octets);
+    let mut chain = iv.clone();
+    cipher.decrypt_with_backend(Beside { chain: &mut chain, blocks: &mut blocks, beside });
+    cbc::Decryptor::<&C>::inner_iv_init(cipher, &chain).decrypt_blocks(blocks);
+}
+
+/// Blocks between two calls to other work.
+const STEP: usize = 4;
+
+struct Alone<'a, N: ArraySize> {
+    chain: Array<u8, N>,
+    octets: &'a mut [u8],
+    at: usize,
+    behind: &'a mut dyn FnMut(&[u8]),
+}
+
+impl<N: ArraySize> BlockSizeUser for Alone<'_, N> {
+    type BlockSize = N;
+}
+
+impl<N: ArraySize> BlockCipherEncClosure for Alone<'_, N> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = N>>(self, backend: &B) {
+        let Self { mut chain, octets, mut at, behind } = self;
+        loop {
+            let (blocks, _) = Array::<u8, N>::slice_as_chunks_mut(octets.get_mut(at..).unwrap_or_default());
+            let count = blocks.len().min(STEP);
+            if count == 0 {
+                return;
+            }
+            for block in blocks.iter_mut().take(count) {
+                let mut text = xor(&chain, block);
+                backend.encrypt_block((&mut text).into());
+                *block = text.clone();
+                chain = text;
+            }
+            at = at.saturating_add(count.saturating_mul(N::USIZE));
+            behind(octets.get(..at).unwrap_or_default());
+        }
+    }
+}
+
+struct Beside<'a, 'b, N: ArraySize> {
+    chain: &'a mut Array<u8, N>,
+    blocks: &'a mut &'b mut [Array<u8, N>],
+    beside: &'a mut dyn FnMut() -> bool,
+}
+
+impl<N: ArraySize> BlockSizeUser for Beside<'_, '_, N> {
+    type BlockSize = N;
+}
+
+impl<N: ArraySize> BlockCipherDecClosure for Beside<'_, '_, N> {
+    #[inline(always)]
+    fn call<B: BlockCipherDecBackend<BlockSize = N>>(self, backend: &B) {
+        while self.blocks.len() >= STEP && (self.beside)() {
+            let Some((run, later)) = core::mem::take(self.blocks).split_first_chunk_mut::<STEP>() else { return };
+            let sealed = run.clone();
+            for (block, sealed) in run.iter_mut().zip(sealed) {
+                let mut text = sealed.clone();
+                backend.decrypt_block((&mut text).into());
+                *block = xor(self.chain, &text);
+                *self.chain = sealed;
+            }
+            *self.blocks = later;
+        }
+    }
 }
 
 struct Lockstep<I, N> {
@@ -73,6 +159,8 @@ impl<'a, N: ArraySize, I: Iterator<Item = Lane<'a, N>>> BlockCipherEncClosure fo
             let Some(steps) = running.iter().map(|lane| lane.blocks.len()).min() else { return };
             if let Ok(full) = <&mut [Lane<'a, N>; LANES]>::try_from(&mut *running) {
                 advance_full(backend, full, steps);
+            } else if let Ok(half) = <&mut [Lane<'a, N>; LANES / 2]>::try_from(&mut *running) {
+                advance_full(backend, half, steps);
             } else if let [lane] = running {
                 advance_full(backend, core::array::from_mut(lane), steps);
             } else {
@@ -173,15 +261,27 @@ mod tests {
         hex::decode(value[field].as_str().unwrap()).unwrap()
     }
 
-    fn encrypt_one<C: BlockCipherEncrypt>(cipher: &C, iv: &[u8], text: &[u8]) -> Vec<u8> {
-        let mut text = text.to_vec();
+    fn encrypt_one<C: BlockCipherEncrypt>(cipher: &C, iv: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut text = plain.to_vec();
         encrypt(cipher, core::iter::once(Lane::new(Array::try_from(iv).unwrap(), &mut text)));
+        let (mut alone, mut seen) = ([&[7; 5], plain].concat(), Vec::new());
+        encrypt_alone(cipher, Array::try_from(iv).unwrap(), &mut alone, 5, &mut |encrypted| seen = encrypted.to_vec());
+        assert_eq!(alone[5..], text, "alone, with work behind it");
+        assert!(text.is_empty() || seen == alone, "the work saw everything encrypted");
         text
     }
 
-    fn decrypt_one<C: BlockCipherDecrypt>(cipher: &C, iv: &[u8], text: &[u8]) -> Vec<u8> {
-        let mut text = text.to_vec();
-        decrypt(cipher, &Array::try_from(iv).unwrap(), &mut text);
+    fn decrypt_one<C: BlockCipherDecrypt>(cipher: &C, iv: &[u8], sealed: &[u8]) -> Vec<u8> {
+        let mut text = sealed.to_vec();
+        decrypt(cipher, &Array::try_from(iv).unwrap(), &mut text, &mut || false);
+        for steps in 0..3 {
+            let (mut stepped, mut left) = (sealed.to_vec(), steps);
+            decrypt(cipher, &Array::try_from(iv).unwrap(), &mut stepped, &mut || {
+                left -= 1;
+                left >= 0
+            });
+            assert_eq!(stepped, text, "{steps} steps beside other work");
+        }
         text
     }
 

@@ -219,6 +219,19 @@ impl<'k, 'b> SealJob<'k, 'b> {
         }
     }
 
+    /// Encrypts the only packet of its key, the hash following close behind.
+    fn seal_alone<C: BlockCipherEncrypt>(&mut self, cipher: &C) {
+        let frame = self.key.frame;
+        let (start, given) = match self.iv {
+            Iv::Sequence => (HEADER_LEN, false),
+            Iv::Given(_) => (frame.header(), true),
+        };
+        self.authenticate(|octets, behind| {
+            let iv = octets.get(HEADER_LEN..start).filter(|_| given).unwrap_or_default();
+            cbc::encrypt_alone(cipher, Array::try_from(iv).unwrap_or_default(), octets, start, behind);
+        });
+    }
+
     /// Encrypts with a cipher that needs no company, and with a combined mode authenticates as well.
     fn encrypt_alone(&mut self) {
         let key = self.key;
@@ -249,20 +262,22 @@ impl<'k, 'b> SealJob<'k, 'b> {
             }
         };
         let (_, _, icv) = self.parts();
-        icv.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
+        if let Some(tag) = tag.get(..icv.len()) {
+            icv.copy_from_slice(tag);
+        }
         self.stage = Stage::Sealed;
     }
 
-    /// Writes the ICV of a separate integrity algorithm.
+    /// Writes the ICV of a separate integrity algorithm over what `encrypt` makes of the packet.
     #[inline]
-    fn authenticate(&mut self) {
+    fn authenticate(&mut self, encrypt: impl FnOnce(&mut [u8], &mut dyn FnMut(&[u8]))) {
         let frame = self.key.frame;
         let high = ((self.sequence >> 32) as u32).to_be_bytes();
         let suffix: &[u8] = if frame.extended { &high } else { &[] };
         let at = self.packet.len().saturating_sub(frame.icv());
         let octets = self.packet.octets_mut();
         if let Some((covered, icv)) = octets.split_at_mut_checked(at) {
-            let value = self.key.integrity.icv(covered, suffix);
+            let value = self.key.integrity.icv_behind(covered, suffix, encrypt);
             if let Some(value) = value.get(..icv.len()) {
                 icv.copy_from_slice(value);
             }
@@ -308,12 +323,17 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
             }
         }
         while let Some(key) = group.iter_mut().filter_map(SealSlot::job).find_map(framed_key) {
-            let jobs = group.iter_mut().filter_map(SealSlot::job);
-            encrypt(key, jobs.filter(|job| job.stage == Stage::Framed && core::ptr::eq(job.key, key)));
+            let ours = |job: &&mut SealJob<'k, 'b>| job.stage == Stage::Framed && core::ptr::eq(job.key, key);
+            let count = group.iter_mut().filter_map(SealSlot::job).filter(ours).count();
+            let mut jobs = group.iter_mut().filter_map(SealSlot::job).filter(ours);
+            match (&key.cipher, count) {
+                (SealCipher::Aes(aes), 1) => jobs.for_each(|job| job.seal_alone(&aes.cipher)),
+                _ => encrypt(key, &mut jobs),
+            }
         }
         for job in group.iter_mut().filter_map(SealSlot::job) {
             if job.stage == Stage::Encrypted {
-                job.authenticate();
+                job.authenticate(|_, _| ());
             }
         }
     }
