@@ -6,6 +6,19 @@ pub(crate) mod seal;
 use crate::cipher::gcm::Gcm;
 use crate::keys::Frame;
 
+/// The octets of the longest padding there is, 1, 2, 3 and so on (RFC 4303 §2.4).
+const PADDING: [u8; 255] = {
+    let mut octets = [0; 255];
+    let mut rest = octets.as_mut_slice();
+    let mut count = 0;
+    while let [first, later @ ..] = rest {
+        count += 1;
+        *first = count;
+        rest = later;
+    }
+    octets
+};
+
 /// Returns the associated data of a combined mode and its length: SPI | sequence number (RFC 4106 §5).
 #[inline]
 fn associated(spi: u32, sequence: u64, extended: bool) -> ([u8; 12], usize) {

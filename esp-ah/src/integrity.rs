@@ -6,7 +6,7 @@ pub(crate) mod hmac;
 use crate::suite::{IntegrityAlgorithm, MAX_ICV_LEN};
 use alloc::boxed::Box;
 use cbc_mac::CbcMac;
-use hmac::{Hash, HmacKey, Md5, Sha1, Sha256, Sha384, Sha512};
+use hmac::{HmacKey, Mac, Md5, Sha1, Sha256, Sha384, Sha512};
 
 /// The key of an integrity algorithm, made ready; the same for both directions.
 ///
@@ -41,80 +41,84 @@ impl Integrity {
         })
     }
 
+    /// Starts an ICV that has taken nothing.
+    #[inline]
+    pub(crate) fn start(&self) -> Running<'_> {
+        match self {
+            Self::None => Running::None,
+            Self::Md5(key) => Running::Md5(key.start()),
+            Self::Sha1(key) => Running::Sha1(key.start()),
+            Self::Sha256(key) => Running::Sha256(key.start()),
+            Self::Sha384(key) => Running::Sha384(key.start()),
+            Self::Sha512(key) => Running::Sha512(key.start()),
+            Self::CbcMac(key) => Running::CbcMac(key),
+        }
+    }
+
     /// Returns the ICV over `octets` and then `suffix` (the high half of an extended sequence number).
     ///
     /// The caller takes as many octets as the algorithm's ICV has. Packets are hashed one after another;
     /// code that hashes many in vector lanes belongs behind a batch form of this function.
     #[inline]
-    pub(crate) fn icv(&self, octets: &[u8], suffix: &[u8]) -> Icv {
-        self.icv_beside(octets, suffix, |_| ())
-    }
-
-    /// Returns the ICV and does other work beside it: `work` calls what it is given between its own steps, until that
-    /// returns false because nothing of the hash is left.
-    ///
-    /// A hash waits for itself and leaves most of the processor idle; AES in between costs next to nothing.
-    pub(crate) fn icv_beside(&self, octets: &[u8], suffix: &[u8], work: impl FnOnce(&mut dyn FnMut() -> bool)) -> Icv {
-        match self {
-            Self::None | Self::CbcMac(_) => work(&mut || false),
-            Self::Md5(key) => return beside(key, octets, suffix, work),
-            Self::Sha1(key) => return beside(key, octets, suffix, work),
-            Self::Sha256(key) => return beside(key, octets, suffix, work),
-            Self::Sha384(key) => return beside(key, octets, suffix, work),
-            Self::Sha512(key) => return beside(key, octets, suffix, work),
-        }
-        self.icv_alone(octets, suffix)
-    }
-
-    /// Encrypts, and returns the ICV over what comes of it: `encrypt` calls what it is given with as much of the
-    /// octets as is encrypted so far, and the hash follows it.
-    pub(crate) fn icv_behind(
-        &self,
-        octets: &mut [u8],
-        suffix: &[u8],
-        encrypt: impl FnOnce(&mut [u8], &mut dyn FnMut(&[u8])),
-    ) -> Icv {
-        match self {
-            Self::None | Self::CbcMac(_) => encrypt(octets, &mut |_| ()),
-            Self::Md5(key) => return behind(key, octets, suffix, encrypt),
-            Self::Sha1(key) => return behind(key, octets, suffix, encrypt),
-            Self::Sha256(key) => return behind(key, octets, suffix, encrypt),
-            Self::Sha384(key) => return behind(key, octets, suffix, encrypt),
-            Self::Sha512(key) => return behind(key, octets, suffix, encrypt),
-        }
-        self.icv_alone(octets, suffix)
-    }
-
-    /// The ICV of an algorithm that is no HMAC.
-    fn icv_alone(&self, octets: &[u8], suffix: &[u8]) -> Icv {
+    pub(crate) fn icv(&self, octets: &[u8], suffix: &[u8]) -> [u8; MAX_ICV_LEN] {
         let mut icv = [0; MAX_ICV_LEN];
-        if let Self::CbcMac(key) = self {
-            icv.iter_mut().zip(key.mac(octets, suffix)).for_each(|(to, from)| *to = from);
+        match self {
+            Self::None => {}
+            Self::Md5(key) => key.start().finish(octets, suffix, &mut icv),
+            Self::Sha1(key) => key.start().finish(octets, suffix, &mut icv),
+            Self::Sha256(key) => key.start().finish(octets, suffix, &mut icv),
+            Self::Sha384(key) => key.start().finish(octets, suffix, &mut icv),
+            Self::Sha512(key) => key.start().finish(octets, suffix, &mut icv),
+            Self::CbcMac(key) => icv.iter_mut().zip(key.mac(octets, suffix)).for_each(|(to, from)| *to = from),
         }
         icv
     }
 }
 
-/// As many octets as the longest ICV has.
-type Icv = [u8; MAX_ICV_LEN];
-
-fn beside<H: Hash>(key: &HmacKey<H>, octets: &[u8], suffix: &[u8], work: impl FnOnce(&mut dyn FnMut() -> bool)) -> Icv {
-    let (mut icv, mut mac) = ([0; MAX_ICV_LEN], key.start());
-    work(&mut || mac.take(octets, 1));
-    mac.finish(octets, suffix, &mut icv);
-    icv
+/// An ICV under way.
+///
+/// A hash waits for itself and leaves most of the processor idle: AES done between its blocks costs next to
+/// nothing.
+pub(crate) enum Running<'k> {
+    None,
+    Md5(Mac<'k, Md5>),
+    Sha1(Mac<'k, Sha1>),
+    Sha256(Mac<'k, Sha256>),
+    Sha384(Mac<'k, Sha384>),
+    Sha512(Mac<'k, Sha512>),
+    CbcMac(&'k CbcMac),
 }
 
-fn behind<H: Hash>(
-    key: &HmacKey<H>,
-    octets: &mut [u8],
-    suffix: &[u8],
-    encrypt: impl FnOnce(&mut [u8], &mut dyn FnMut(&[u8])),
-) -> Icv {
-    let (mut icv, mut mac) = ([0; MAX_ICV_LEN], key.start());
-    encrypt(octets, &mut |encrypted| {
-        mac.take(encrypted, usize::MAX);
-    });
-    mac.finish(octets, suffix, &mut icv);
-    icv
+impl Running<'_> {
+    /// Takes at most `most` more whole blocks of `octets`, the message as far as it stands; returns whether there
+    /// was one.
+    #[inline]
+    pub(crate) fn take(&mut self, octets: &[u8], most: usize) -> bool {
+        match self {
+            // Of AES itself, there is nothing to be done in between.
+            Self::None | Self::CbcMac(_) => false,
+            Self::Md5(mac) => mac.take(octets, most),
+            Self::Sha1(mac) => mac.take(octets, most),
+            Self::Sha256(mac) => mac.take(octets, most),
+            Self::Sha384(mac) => mac.take(octets, most),
+            Self::Sha512(mac) => mac.take(octets, most),
+        }
+    }
+
+    /// Takes what is left of `octets`, the whole message, and then `suffix`, and returns the ICV as
+    /// [`Integrity::icv`] does.
+    #[inline]
+    pub(crate) fn finish(&mut self, octets: &[u8], suffix: &[u8]) -> [u8; MAX_ICV_LEN] {
+        let mut icv = [0; MAX_ICV_LEN];
+        match self {
+            Self::None => {}
+            Self::Md5(mac) => mac.finish(octets, suffix, &mut icv),
+            Self::Sha1(mac) => mac.finish(octets, suffix, &mut icv),
+            Self::Sha256(mac) => mac.finish(octets, suffix, &mut icv),
+            Self::Sha384(mac) => mac.finish(octets, suffix, &mut icv),
+            Self::Sha512(mac) => mac.finish(octets, suffix, &mut icv),
+            Self::CbcMac(key) => icv.iter_mut().zip(key.mac(octets, suffix)).for_each(|(to, from)| *to = from),
+        }
+        icv
+    }
 }

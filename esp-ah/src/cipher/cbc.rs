@@ -43,8 +43,15 @@ impl<N: ArraySize> Default for Lane<'_, N> {
 }
 
 /// Encrypts all lanes under one key; a lane that ends makes place for the next.
-pub(crate) fn encrypt<'a, C: BlockCipherEncrypt>(cipher: &C, lanes: impl Iterator<Item = Lane<'a, C::BlockSize>>) {
-    cipher.encrypt_with_backend(Lockstep { waiting: lanes.fuse(), size: PhantomData });
+///
+/// While there are fewer lanes than fill the processor, `beside` is called whenever each of them is a block further,
+/// until it returns false: other work fits in between.
+pub(crate) fn encrypt<'a, C: BlockCipherEncrypt>(
+    cipher: &C,
+    lanes: impl Iterator<Item = Lane<'a, C::BlockSize>>,
+    beside: &mut dyn FnMut() -> bool,
+) {
+    cipher.encrypt_with_backend(Lockstep { waiting: lanes.fuse(), beside, size: PhantomData });
 }
 
 /// Encrypts the whole blocks of one packet from `start` on, and calls `behind` with everything before and up to the
@@ -139,16 +146,17 @@ impl<N: ArraySize> BlockCipherDecClosure for Beside<'_, '_, N> {
     }
 }
 
-struct Lockstep<I, N> {
+struct Lockstep<'w, I, N> {
     waiting: I,
+    beside: &'w mut dyn FnMut() -> bool,
     size: PhantomData<N>,
 }
 
-impl<I, N: ArraySize> BlockSizeUser for Lockstep<I, N> {
+impl<I, N: ArraySize> BlockSizeUser for Lockstep<'_, I, N> {
     type BlockSize = N;
 }
 
-impl<'a, N: ArraySize, I: Iterator<Item = Lane<'a, N>>> BlockCipherEncClosure for Lockstep<I, N> {
+impl<'a, N: ArraySize, I: Iterator<Item = Lane<'a, N>>> BlockCipherEncClosure for Lockstep<'_, I, N> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = N>>(mut self, backend: &B) {
         let mut lanes: [Lane<'a, N>; LANES] = core::array::from_fn(|_| Lane::default());
@@ -157,14 +165,15 @@ impl<'a, N: ArraySize, I: Iterator<Item = Lane<'a, N>>> BlockCipherEncClosure fo
             active = refill(&mut lanes, active, &mut self.waiting);
             let running = lanes.get_mut(..active).unwrap_or_default();
             let Some(steps) = running.iter().map(|lane| lane.blocks.len()).min() else { return };
+            let beside = &mut *self.beside;
             if let Ok(full) = <&mut [Lane<'a, N>; LANES]>::try_from(&mut *running) {
-                advance_full(backend, full, steps);
+                advance_full(backend, full, steps, &mut || false);
             } else if let Ok(half) = <&mut [Lane<'a, N>; LANES / 2]>::try_from(&mut *running) {
-                advance_full(backend, half, steps);
+                advance_full(backend, half, steps, beside);
             } else if let [lane] = running {
-                advance_full(backend, core::array::from_mut(lane), steps);
+                advance_full(backend, core::array::from_mut(lane), steps, beside);
             } else {
-                advance_some(backend, running, steps);
+                advance_some(backend, running, steps, beside);
             }
         }
     }
@@ -202,7 +211,9 @@ fn advance_full<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>, const L: 
     backend: &B,
     lanes: &mut [Lane<'_, N>; L],
     steps: usize,
+    beside: &mut dyn FnMut() -> bool,
 ) {
+    let mut more = true;
     let mut chains = lanes.each_ref().map(|lane| lane.chain.clone());
     let mut blocks = lanes.each_mut().map(|lane| lane.take(steps).iter_mut());
     for _ in 0..steps {
@@ -214,6 +225,7 @@ fn advance_full<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>, const L: 
                 *chain = text;
             }
         }
+        more = more && beside();
     }
     for (lane, chain) in lanes.iter_mut().zip(chains) {
         lane.chain = chain;
@@ -226,7 +238,9 @@ fn advance_some<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>>(
     backend: &B,
     lanes: &mut [Lane<'_, N>],
     steps: usize,
+    beside: &mut dyn FnMut() -> bool,
 ) {
+    let mut more = true;
     for _ in 0..steps {
         for lane in lanes.iter_mut() {
             if let [block] = lane.take(1) {
@@ -236,6 +250,7 @@ fn advance_some<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>>(
                 lane.chain = text;
             }
         }
+        more = more && beside();
     }
 }
 
@@ -263,7 +278,7 @@ mod tests {
 
     fn encrypt_one<C: BlockCipherEncrypt>(cipher: &C, iv: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut text = plain.to_vec();
-        encrypt(cipher, core::iter::once(Lane::new(Array::try_from(iv).unwrap(), &mut text)));
+        encrypt(cipher, core::iter::once(Lane::new(Array::try_from(iv).unwrap(), &mut text)), &mut || true);
         let (mut alone, mut seen) = ([&[7; 5], plain].concat(), Vec::new());
         encrypt_alone(cipher, Array::try_from(iv).unwrap(), &mut alone, 5, &mut |encrypted| seen = encrypted.to_vec());
         assert_eq!(alone[5..], text, "alone, with work behind it");
@@ -349,7 +364,11 @@ mod tests {
             let mut packets: Vec<Vec<u8>> =
                 lengths.iter().enumerate().map(|(n, &len)| std::vec![n as u8; len * 16]).collect();
             let alone: Vec<Vec<u8>> = packets.iter().map(|packet| encrypt_one(&aes, &seed, packet)).collect();
-            encrypt(&aes, packets.iter_mut().map(|packet| Lane::new(Array(seed), packet)));
+            let mut left = seed[0];
+            encrypt(&aes, packets.iter_mut().map(|packet| Lane::new(Array(seed), packet)), &mut || {
+                left = left.saturating_sub(1);
+                left > 0
+            });
             prop_assert_eq!(packets, alone);
         }
     }

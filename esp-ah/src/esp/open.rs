@@ -1,4 +1,4 @@
-use super::associated;
+use super::{PADDING, associated};
 use crate::cipher::{OpenCipher, cbc};
 use crate::keys::OpenKey;
 use crate::packet::Packet;
@@ -166,7 +166,11 @@ impl<'k, 'b> OpenJob<'k, 'b> {
                 match self.packet.octets().split_at_checked(at) {
                     // Only a suite made with the dangerous name has no integrity.
                     Some(_) if key.suite().integrity() == IntegrityAlgorithm::None => true,
-                    Some((covered, icv)) => same(icv, &key.integrity.icv_beside(covered, suffix, work)),
+                    Some((covered, icv)) => {
+                        let mut mac = key.integrity.start();
+                        work(&mut || mac.take(covered, 1));
+                        same(icv, &mac.finish(covered, suffix))
+                    }
                     None => false,
                 }
             }
@@ -198,12 +202,12 @@ impl<'k, 'b> OpenJob<'k, 'b> {
             // Nothing to decrypt, or decrypted already, the ICV being inseparable.
             OpenCipher::Null | OpenCipher::Gmac(_) | OpenCipher::Ccm(_) | OpenCipher::ChaCha(_) => {}
         }
-        let (_, text, _) = self.parts();
-        let (payload, &mut [pad_length, next_header]) = text.split_last_chunk_mut().ok_or(OpenError::TooShort)?;
+        let end = self.packet.len().saturating_sub(frame.icv());
+        let text = self.packet.octets().get(frame.header()..end).unwrap_or_default();
+        let (payload, &[pad_length, next_header]) = text.split_last_chunk().ok_or(OpenError::TooShort)?;
         let pad_length = usize::from(pad_length);
         let start = payload.len().checked_sub(pad_length).ok_or(OpenError::PadLength)?;
-        let padding = payload.get(start..).unwrap_or_default();
-        if !padding.iter().zip(1..=u8::MAX).all(|(&octet, count)| octet == count) {
+        if payload.get(start..) != PADDING.get(..pad_length) {
             return Err(OpenError::PadOctets);
         }
         let tail = pad_length.saturating_add(TRAILER_LEN).saturating_add(frame.icv());

@@ -84,7 +84,7 @@ impl<H: Hash> Mac<'_, H> {
     /// `out` reaches.
     ///
     /// The suffix is short: what is left of `octets` after whole blocks, the suffix and the length fit two blocks.
-    pub(crate) fn finish(mut self, octets: &[u8], suffix: &[u8], out: &mut [u8]) {
+    pub(crate) fn finish(&mut self, octets: &[u8], suffix: &[u8], out: &mut [u8]) {
         self.take(octets, usize::MAX);
         let (_, tail) = H::split(octets);
         finish::<H>(&mut self.state, tail, suffix, octets.len().saturating_add(suffix.len()));
