@@ -146,6 +146,12 @@ pub enum InstallRefusal {
     /// The peer chose an SPI that is reserved.
     #[error("the peer chose a reserved SPI")]
     ReservedSpi,
+    /// Another peer carries this traffic, and did not prove to be the same.
+    #[error("the peer at {by} carries this traffic")]
+    Contested {
+        /// Where that peer is.
+        by: SocketAddr,
+    },
     /// The keys were refused.
     #[error(transparent)]
     Keys(#[from] esp_ah::KeyError),

@@ -49,6 +49,7 @@ mod clear;
 mod command;
 mod compression;
 mod config;
+mod contest;
 mod counters;
 pub mod defaults;
 mod demux;

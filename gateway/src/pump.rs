@@ -5,6 +5,7 @@ use crate::action::{Action, Event};
 use crate::algorithms::Algorithms;
 use crate::command::Command;
 use crate::compression::CompressionCounters;
+use crate::contest::Peers;
 use crate::counters::{Counters, count};
 use crate::defaults;
 use crate::demux::Ports;
@@ -53,6 +54,9 @@ pub struct Gateway {
     /// Pairs whose set-up is under way, each with its policy.
     pub(crate) making: BTreeMap<ChildId, Option<spd::PolicyId>>,
     pub(crate) sessions: Sessions,
+    pub(crate) peers: Peers,
+    /// Whether the newest peer takes traffic over from another.
+    pub(crate) take_over: bool,
     /// Which session uses what, where peers look alike.
     pub(crate) flows: Flows,
     /// What the compression of pairs that are gone did.
@@ -102,6 +106,8 @@ impl Gateway {
             setups,
             making: BTreeMap::new(),
             sessions: Sessions::default(),
+            peers: Peers::default(),
+            take_over: plan.take_over,
             flows: Flows::default(),
             compression: CompressionCounters::default(),
             algorithms: Algorithms::default(),
@@ -258,6 +264,7 @@ impl Gateway {
                 self.push(Action::ReleaseAddress { connection, address });
             }
             Ike::Event(event) => {
+                self.peers.learn(&event);
                 self.learn(now, &event);
                 self.news(Event::Ike(event));
             }

@@ -9,6 +9,7 @@ mod commands;
 mod companions;
 mod connected;
 mod extension;
+mod first_message;
 mod fragments;
 mod heartbeat;
 mod inform;

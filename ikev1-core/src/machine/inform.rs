@@ -2,7 +2,7 @@ use crate::action::{Direction, RemoveReason};
 use crate::counters::count;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
-use crate::ids::{Cookies, IkeSaId, Role};
+use crate::ids::{ChildId, Cookies, IkeSaId, Role};
 use crate::informational::delete::{self, Named};
 use crate::informational::heartbeat;
 use crate::keys::{IsakmpKeys, IvChain};
@@ -170,12 +170,10 @@ impl Endpoint {
         iv: &IvChain,
     ) -> Result<Vec<Item>, DropReason> {
         let message_id = incoming.message_id();
-        let opened = self.open(incoming, body, keys, iv)?;
-        let payloads = opened.payloads()?;
         let row = transition::row(ExchangeType::INFORMATIONAL, Role::Responder, StateName::InfoIdle)
             .ok_or(DropReason::Unexpected)?;
-        transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
-            .map_err(|_| DropReason::DecryptFailed)?;
+        let opened = self.open(incoming, body, (keys, iv), row)?;
+        let payloads = opened.payloads()?;
         check_hash_1(keys, message_id, &payloads)?;
         count(&mut self.counters.rx_decrypt_good);
         let name = Name::informational(message_id);
@@ -252,9 +250,12 @@ impl Endpoint {
                 self.on_delete_isakmp(id, cookies, &named);
             }
             Item::Delete(Named::Ipsec(protocol, spis)) => {
-                let spis = self.on_delete_ipsec(&mut sa, protocol, spis);
+                let (spis, children) = self.named_by_delete(&mut sa, protocol, spis);
                 self.table.put(sa);
                 self.event(Event::DeleteReceived { ike_sa: id, protocol: protocol.0, spis });
+                for child in children {
+                    self.remove_child(child, RemoveReason::DeletedByPeer);
+                }
             }
             Item::Delete(Named::Other) => self.table.put(sa),
             Item::AreYouThere(sequence) => {
@@ -301,10 +302,10 @@ impl Endpoint {
         }
     }
 
-    /// A Delete of IPsec SAs; returns the SPIs that named some.
-    fn on_delete_ipsec(&mut self, sa: &mut IkeSa, protocol: ProtocolId, spis: Vec<u32>) -> Vec<u32> {
+    /// Returns the SPIs of a Delete that name SAs of its sender, and the pairs that end by it.
+    fn named_by_delete(&mut self, sa: &mut IkeSa, protocol: ProtocolId, spis: Vec<u32>) -> (Vec<u32>, Vec<ChildId>) {
         let peer = sa.peer_key();
-        let mut removed = Vec::new();
+        let (mut known, mut children) = (Vec::new(), Vec::new());
         for spi in spis {
             // A Delete names SAs of its sender, RFC 2408 §3.15; a peer that could not install a pair may name the
             // one it was to send with, which is ours.
@@ -312,18 +313,18 @@ impl Endpoint {
                 let sent = self.table.with_outbound(protocol, spi, peer);
                 sent.or_else(|| self.table.with_inbound(protocol, spi, peer))
             };
-            if let Some(child) = peer.as_ref().and_then(named) {
-                if let Some(child) = self.table.child(child) {
+            if let Some(child) = peer.as_ref().and_then(named).and_then(|id| self.table.child(id)) {
+                if !children.contains(&child.id) {
                     sa.core.companions.remember(&child.sas, (protocol, spi));
+                    children.push(child.id);
                 }
-                self.remove_child(child, RemoveReason::DeletedByPeer);
             } else if !sa.core.companions.take(protocol, spi) {
                 count(&mut self.counters.info_phase2_sa_not_found);
                 continue;
             }
-            removed.push(spi);
+            known.push(spi);
         }
-        removed
+        (known, children)
     }
 
     /// A Delete of ISAKMP SAs: the one it came under, or others of the same peer.

@@ -271,16 +271,20 @@ impl Endpoint {
         }
     }
 
-    /// Decrypts a message; its IV chain stays where it is.
+    /// Decrypts a message and holds its payloads against its row of the transition table: what decrypts to a wrong
+    /// set of payloads decrypted to garbage. Its IV chain stays where it is.
     pub(super) fn open(
         &mut self,
         incoming: &Incoming<'_>,
         body: &[u8],
-        keys: &IsakmpKeys,
-        iv: &IvChain,
+        (keys, iv): (&IsakmpKeys, &IvChain),
+        row: &Row,
     ) -> Result<Opened, DropReason> {
         count(&mut self.counters.rx_decrypt_start);
-        Opened::new(&incoming.header, body, iv, keys.cipher())
+        let opened = Opened::new(&incoming.header, body, iv, keys.cipher())?;
+        let types = opened.payloads()?.iter().map(|payload| payload.payload_type());
+        transition::admit(row, Protection::Encrypted, types).map_err(|_| DropReason::DecryptFailed)?;
+        Ok(opened)
     }
 
     /// Tells where NATs stand.
