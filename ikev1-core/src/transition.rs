@@ -200,7 +200,7 @@ mod tests {
              [Certificate Request x64] [Notification x8] [Vendor ID x64] [NAT-D (RFC 3947) x32] [NAT-D (drafts 00-03) x32] \
              [NAT-D (drafts 04-08) x32] -> UP (soft) RFC 2409 §5.4, RFC 3947 §3.2"
         );
-        assert_eq!(text.len(), 29);
+        assert_eq!(text.len(), 30);
     }
 
     #[test]

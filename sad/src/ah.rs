@@ -48,7 +48,8 @@ impl Sad {
         let place = ah_locate(packet.octets()).inspect_err(|_| {
             self.counters.too_short = self.counters.too_short.saturating_add(1);
         })?;
-        let found = self.admit_inbound(now, SaProtocol::Ah, (place.spi, place.sequence), path, through)?;
+        let handle = self.find(place.spi, path.local.ip(), SaProtocol::Ah);
+        let found = self.admit_inbound(now, handle, (place.spi, place.sequence), path, through)?;
         let opened = self.verify_ah(packet, &place, found);
         let (found, opened) = match opened {
             Err(DropReason::Ah(AhError::Icv)) => match self.doubted(found) {

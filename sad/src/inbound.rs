@@ -3,13 +3,17 @@ use crate::counters::InboundTally;
 use crate::entry::{Inbound, InboundKeys};
 use crate::table::Occupant;
 use crate::{Action, FlowId, ReplayError, SaHandle, SaMode, SaProtocol, SaState, Sad, Side, Spi};
+use arrayvec::ArrayVec;
 use drive::{Instant, Path};
 use esp_ah::ah::AhError;
-use esp_ah::{OpenError, OpenJob, Packet, decrypt_batch, verify_batch};
+use esp_ah::{OpenError, OpenJob, Packet, open_batch_if};
 use thiserror::Error;
 
 /// Packets that are worked on together; a longer batch is worked on in lots of so many.
-const LOT: usize = 64;
+pub(crate) const LOT: usize = 64;
+
+/// One value for each packet of a lot, on the stack: a batch of one pays for one.
+pub(crate) type Lot<T> = ArrayVec<T, LOT>;
 
 /// The next header of a dummy packet, RFC 4303 §2.6.
 const NO_NEXT_HEADER: u8 = 59;
@@ -147,15 +151,17 @@ impl Sad {
     }
 
     fn open_lot(&mut self, now: Instant, lot: &mut [Incoming<'_>]) {
-        let mut found: [Option<Found>; LOT] = [None; LOT];
-        for (item, found) in lot.iter_mut().zip(&mut found) {
-            match self.admit_esp(now, item) {
-                Ok(admitted) => *found = Some(admitted),
-                Err(reason) => item.outcome = Err(reason),
+        let handles = self.find_lot(lot);
+        let mut found = Lot::new();
+        for (item, handle) in lot.iter_mut().zip(handles) {
+            let admitted = self.admit_esp(now, item, handle);
+            if let Err(reason) = admitted {
+                item.outcome = Err(reason);
             }
+            found.push(admitted.ok());
         }
 
-        self.run_inbound(now, lot, &mut found);
+        self.run_inbound(now, lot, &found);
         for (item, found) in lot.iter_mut().zip(found) {
             let Some(found) = found else { continue };
             if item.outcome == Err(DropReason::Open(OpenError::Icv)) {
@@ -164,43 +170,54 @@ impl Sad {
         }
     }
 
-    /// Verifies, updates windows, decrypts and accounts.
-    fn run_inbound(&mut self, now: Instant, lot: &mut [Incoming<'_>], found: &mut [Option<Found>; LOT]) {
-        let count = lot.len();
-        let mut outcomes = [const { None }; LOT];
-        {
-            let (keys, occupants) = (&self.keys, &mut self.occupants);
-            let mut jobs: [Option<OpenJob<'_, '_>>; LOT] = [const { None }; LOT];
-            for ((item, found), job) in lot.iter_mut().zip(&*found).zip(&mut jobs) {
-                let Some(at) = found else { continue };
-                let Some(keys) = keys.get(at.slot as usize).and_then(|keys| keys.as_deref()) else { continue };
-                // The look-up asked for ESP.
-                let InboundKeys::Esp(key) = keys else { continue };
-                *job = Some(OpenJob::new(key, item.packet.reborrow(), at.sequence));
-            }
-            let jobs = jobs.get_mut(..count).unwrap_or_default();
-            verify_batch(jobs);
-            let mut verdicts: [Option<Result<bool, ReplayError>>; LOT] = [None; LOT];
-            for ((job, found), verdict) in jobs.iter_mut().zip(&*found).zip(&mut verdicts) {
-                let (Some(job), Some(found)) = (job, found) else { continue };
-                let Some(live) = live(occupants, found.slot) else { continue };
-                if !job.is_verified() {
-                    continue;
+    /// Looks up the associations of a lot before anything else is done, so that the loads do not wait for each other.
+    fn find_lot(&self, lot: &[Incoming<'_>]) -> Lot<Option<SaHandle>> {
+        let arrivals_of = |item: &Incoming<'_>| self.arrivals(item.path.local.ip(), SaProtocol::Esp);
+        let Some(mut arrivals) = lot.first().map(arrivals_of) else { return Lot::new() };
+        lot.iter()
+            .map(|item| {
+                if arrivals.destination() != item.path.local.ip() {
+                    arrivals = arrivals_of(item);
                 }
+                arrivals.find(shown(item)?.0)
+            })
+            .collect()
+    }
+
+    /// Verifies, updates windows, decrypts and accounts.
+    fn run_inbound(&mut self, now: Instant, lot: &mut [Incoming<'_>], found: &[Option<Found>]) {
+        let outcomes: Lot<_> = {
+            let (keys, occupants) = (&self.keys, &mut self.occupants);
+            let mut jobs: Lot<Option<OpenJob<'_, '_>>> = lot
+                .iter_mut()
+                .zip(found)
+                .map(|(item, found)| {
+                    let at = found.as_ref()?;
+                    match keys.get(at.slot as usize)?.as_deref()? {
+                        InboundKeys::Esp(key) => Some(OpenJob::new(key, item.packet.reborrow(), at.sequence)),
+                        // The look-up asked for ESP.
+                        InboundKeys::Ah(_) => None,
+                    }
+                })
+                .collect();
+            let mut verdicts: Lot<Option<Result<bool, ReplayError>>> = jobs.iter().map(|_| None).collect();
+            open_batch_if(&mut jobs, |index| {
+                let (Some(Some(found)), Some(verdict)) = (found.get(index), verdicts.get_mut(index)) else {
+                    return false;
+                };
+                let Some(live) = live(occupants, found.slot) else { return false };
                 live.icv_failures_in_row = 0;
                 let accepted = live.window.accept(found.sequence);
-                if accepted.is_err() {
-                    job.reject();
-                }
                 *verdict = Some(accepted);
-            }
-            decrypt_batch(jobs);
-            for ((job, verdict), outcome) in jobs.iter().zip(verdicts).zip(&mut outcomes) {
-                *outcome = job.as_ref().map(|job| (job.outcome(), job.packet().range(), verdict));
-            }
-        }
+                accepted.is_ok()
+            });
+            let done = |(job, verdict): (&Option<OpenJob<'_, '_>>, _)| {
+                job.as_ref().map(|job| (job.outcome(), job.packet().range(), verdict))
+            };
+            jobs.iter().zip(verdicts).map(done).collect()
+        };
 
-        for ((item, found), outcome) in lot.iter_mut().zip(&*found).zip(outcomes) {
+        for ((item, found), outcome) in lot.iter_mut().zip(found).zip(outcomes) {
             let (Some(found), Some((outcome, range, verdict))) = (found.as_ref(), outcome) else { continue };
             let opened = match (outcome, verdict) {
                 (_, Some(Err(replayed))) => Err(replayed.into()),
@@ -217,21 +234,20 @@ impl Sad {
     }
 
     /// Reads SPI and sequence number, and admits the packet.
-    fn admit_esp(&mut self, now: Instant, item: &Incoming<'_>) -> Result<Found, DropReason> {
-        let Some([a, b, c, d, e, f, g, h]) = item.packet.octets().first_chunk().copied() else {
+    fn admit_esp(&mut self, now: Instant, item: &Incoming<'_>, handle: Option<SaHandle>) -> Result<Found, DropReason> {
+        let Some(shown) = shown(item) else {
             self.counters.too_short = self.counters.too_short.saturating_add(1);
             return Err(DropReason::TooShort);
         };
-        let shown = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
-        self.admit_inbound(now, SaProtocol::Esp, shown, item.path, item.through)
+        self.admit_inbound(now, handle, shown, item.path, item.through)
     }
 
-    /// Finds the association of a packet that shows this SPI and lower half of a sequence number, and
+    /// Admits a packet that shows this SPI and lower half of a sequence number to the association that was found:
     /// checks what can be checked before the ICV.
     pub(crate) fn admit_inbound(
         &mut self,
         now: Instant,
-        protocol: SaProtocol,
+        handle: Option<SaHandle>,
         (spi, low): (u32, u32),
         path: Path,
         through: Option<SaHandle>,
@@ -240,7 +256,7 @@ impl Sad {
             self.counters.reserved_spi = self.counters.reserved_spi.saturating_add(1);
             return Err(DropReason::ReservedSpi(spi));
         }
-        let Some(handle) = self.find(spi, path.local.ip(), protocol) else {
+        let Some(handle) = handle else {
             self.counters.find_failed = self.counters.find_failed.saturating_add(1);
             return Err(DropReason::UnknownSpi(spi));
         };
@@ -287,11 +303,7 @@ impl Sad {
         if let Some(live) = live(&mut self.occupants, first.slot) {
             live.tally.icv_invalid = live.tally.icv_invalid.saturating_sub(1);
         }
-        let mut found = [None; LOT];
-        if let Some(found) = found.first_mut() {
-            *found = Some(next);
-        }
-        self.run_inbound(now, core::slice::from_mut(item), &mut found);
+        self.run_inbound(now, core::slice::from_mut(item), &[Some(next)]);
     }
 
     /// Counts what became of a packet, and acts on limits that were reached.
@@ -339,6 +351,12 @@ impl Sad {
         }
         Ok(opened)
     }
+}
+
+/// The SPI and the lower half of the sequence number that a packet shows, if it is long enough.
+fn shown(item: &Incoming<'_>) -> Option<(u32, u32)> {
+    let &[a, b, c, d, e, f, g, h] = item.packet.octets().first_chunk()?;
+    Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
 }
 
 /// The live association of a slot that was just found.

@@ -24,6 +24,7 @@ extern crate alloc;
 
 mod action;
 mod ah;
+mod arrivals;
 mod bundle;
 mod counters;
 mod ends;
@@ -47,6 +48,7 @@ mod table;
 mod totals;
 
 pub use action::Action;
+pub use arrivals::Arrivals;
 pub use counters::{DatabaseCounters, SaCounters};
 pub use entry::{InboundKeys, OutboundKeys, SaMode, SaParameters, SourceCheck};
 pub use esp_ah::SequenceBits;

@@ -1,13 +1,11 @@
 use crate::entry::{Hardness, OutboundKeys};
+use crate::inbound::{LOT, Lot};
 use crate::sequence::max_sequence;
 use crate::{Action, LimitKind, SaHandle, SaProtocol, SaState, Sad, SequenceExhausted};
 use drive::Instant;
 use esp_ah::ah::AhError;
 use esp_ah::{Packet, SealError, SealJob, SequenceBits, seal_batch};
 use thiserror::Error;
-
-/// Packets that are worked on together; a longer batch is worked on in lots of so many.
-const LOT: usize = 64;
 
 /// Why a packet was not sealed. It is unchanged, and counted with its association.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -105,31 +103,34 @@ impl Sad {
     }
 
     fn seal_lot(&mut self, now: Instant, lot: &mut [Outgoing<'_>]) {
-        let mut admitted: [Option<Admitted>; LOT] = [None; LOT];
-        for (item, admitted) in lot.iter_mut().zip(&mut admitted) {
-            match self.admit(now, item.association, SaProtocol::Esp, item.packet.len() as u64) {
-                Ok(found) => *admitted = Some(found),
-                Err(refusal) => item.outcome = Err(refusal),
+        let mut admitted = Lot::new();
+        for item in lot.iter_mut() {
+            let found = self.admit(now, item.association, SaProtocol::Esp, item.packet.len() as u64);
+            if let Err(refusal) = found {
+                item.outcome = Err(refusal);
             }
+            admitted.push(found.ok());
         }
 
-        let count = lot.len();
-        let mut outcomes = [const { None }; LOT];
-        {
-            let mut jobs: [Option<SealJob<'_, '_>>; LOT] = [const { None }; LOT];
-            for ((item, admitted), job) in lot.iter_mut().zip(&admitted).zip(&mut jobs) {
-                let (Some(admitted), Some(found)) = (admitted, self.outbound(item.association)) else { continue };
-                let Some(OutboundKeys::Esp(key)) = &found.keys else { continue };
-                let filler = item.filler;
-                let packet = item.packet.reborrow();
-                let made = SealJob::new(key, packet, admitted.spi, admitted.sequence, item.next_header);
-                *job = Some(made.with_filler(filler));
-            }
-            seal_batch(jobs.get_mut(..count).unwrap_or_default());
-            for (job, outcome) in jobs.iter().zip(&mut outcomes) {
-                *outcome = job.as_ref().map(|job| (job.outcome(), job.packet().range()));
-            }
-        }
+        let outcomes: Lot<_> = {
+            let mut jobs: Lot<Option<SealJob<'_, '_>>> = lot
+                .iter_mut()
+                .zip(&admitted)
+                .map(|(item, admitted)| {
+                    let Admitted { sequence, spi, .. } = (*admitted)?;
+                    match self.outbound(item.association)?.keys.as_ref()? {
+                        OutboundKeys::Esp(key) => {
+                            let job = SealJob::new(key, item.packet.reborrow(), spi, sequence, item.next_header);
+                            Some(job.with_filler(item.filler))
+                        }
+                        // An association of ESP was admitted.
+                        OutboundKeys::Ah(_) => None,
+                    }
+                })
+                .collect();
+            seal_batch(&mut jobs);
+            jobs.iter().map(|job| job.as_ref().map(|job| (job.outcome(), job.packet().range()))).collect()
+        };
 
         for ((item, admitted), outcome) in lot.iter_mut().zip(admitted).zip(outcomes) {
             let (Some(admitted), Some((outcome, range))) = (admitted, outcome) else { continue };

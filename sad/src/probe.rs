@@ -1,5 +1,7 @@
+use crate::SaProtocol;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
+use core::net::IpAddr;
 
 /// What a look-up compares, in eight octets, so that a hundred thousand of them stay near the processor and
 /// a look-up touches one cache line.
@@ -52,50 +54,92 @@ impl Place {
     pub const NOWHERE: Self = Self(0);
     /// One for which there was no number: the association is found another way.
     pub const ELSEWHERE: Self = Self(u8::MAX);
+
+    /// Returns the number, at most 255.
+    #[inline]
+    pub const fn number(self) -> u32 {
+        self.0 as u32
+    }
+
+    const fn is_numbered(self) -> bool {
+        self.0 != Self::NOWHERE.0 && self.0 != Self::ELSEWHERE.0
+    }
 }
 
-/// Destination, as 128 bits, and protocol.
-pub(crate) type Target = ([u64; 2], u8);
+/// Where packets go to: the destination as 128 bits, an IPv4 one as RFC 4291 §2.5.5.2 maps it, and the protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Target {
+    high: u64,
+    low: u64,
+    protocol: u8,
+}
+
+impl Target {
+    #[inline]
+    pub const fn new(destination: IpAddr, protocol: SaProtocol) -> Self {
+        let (high, low) = match destination {
+            IpAddr::V4(address) => (0, 0xffff_0000_0000 | address.to_bits() as u64),
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                ((bits >> 64) as u64, bits as u64)
+            }
+        };
+        Self { high, low, protocol: protocol.number() }
+    }
+
+    /// Compares word by word, in registers: compared as octets in memory, the load would wait for the stores
+    /// that made a target just before, which costs more than all of a look-up.
+    #[inline]
+    const fn is(self, other: &Self) -> bool {
+        (self.high ^ other.high) | (self.low ^ other.low) | (self.protocol ^ other.protocol) as u64 == 0
+    }
+}
 
 /// The numbers of destinations and protocols, while associations use them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Places {
-    /// Place 1 first; how many slots use it.
-    known: Vec<(Target, u32)>,
+    /// By number, with how many slots use it. As many as an octet can say, so that no number is out of range. The
+    /// first and the last stand for no target and stay empty.
+    known: Box<[(Target, u32); 256]>,
 }
 
 impl Places {
     /// Returns whether a place is this one.
     #[inline]
     pub fn is(&self, place: Place, target: Target) -> bool {
-        let index = usize::from(place.0).wrapping_sub(1);
-        self.known.get(index).is_some_and(|(known, _)| *known == target)
+        self.known.get(usize::from(place.0)).is_some_and(|(known, _)| target.is(known))
     }
 
     /// Returns the number of a target for one more slot; [`Place::ELSEWHERE`] if all are in use.
     pub fn take(&mut self, target: Target) -> Place {
-        let same = self.known.iter().position(|(known, users)| *users > 0 && *known == target);
-        let index = match same.or_else(|| self.known.iter().position(|(_, users)| *users == 0)) {
-            Some(index) => index,
-            None if self.known.len() < usize::from(Place::ELSEWHERE.0) - 1 => {
-                self.known.push((target, 0));
-                self.known.len() - 1
+        let mut free = Place::ELSEWHERE;
+        let numbered = (0..=u8::MAX).map(Place).zip(self.known.iter_mut());
+        for (place, (known, users)) in numbered.filter(|(place, _)| place.is_numbered()) {
+            if *users > 0 && *known == target {
+                *users += 1;
+                return place;
             }
-            None => return Place::ELSEWHERE,
-        };
-        if let Some((known, users)) = self.known.get_mut(index) {
-            *known = target;
-            *users += 1;
+            if *users == 0 && free == Place::ELSEWHERE {
+                free = place;
+            }
         }
-        Place(u8::try_from(index + 1).unwrap_or(Place::ELSEWHERE.0))
+        if let Some(entry) = self.known.get_mut(usize::from(free.0)).filter(|_| free.is_numbered()) {
+            *entry = (target, 1);
+        }
+        free
     }
 
     /// Returns the number of a target that one slot uses no more.
     pub fn give_back(&mut self, place: Place) {
-        let index = usize::from(place.0).wrapping_sub(1);
-        if let Some((_, users)) = self.known.get_mut(index) {
+        if let Some((_, users)) = self.known.get_mut(usize::from(place.0)) {
             *users = users.saturating_sub(1);
         }
+    }
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { known: Box::new([(Target::default(), 0); 256]) }
     }
 }
 
@@ -142,10 +186,14 @@ mod tests {
     #[test]
     fn a_place_keeps_its_number_while_it_is_used_and_the_last_numbers_run_out() {
         let mut places = Places::default();
-        let target = |n: u64| ([0, n], 50);
+        let at = |n: u128, protocol| Target::new(IpAddr::from(n.to_be_bytes()), protocol);
+        let target = |n| at(n, SaProtocol::Esp);
         for n in 0..254 {
             let place = places.take(target(n));
-            assert!(places.is(place, target(n)) && !places.is(place, ([0, n], 51)));
+            assert!(places.is(place, target(n)));
+            for other in [at(n, SaProtocol::Ah), target(n ^ 1), target(n ^ (1 << 127))] {
+                assert!(!places.is(place, other));
+            }
             assert_eq!(places.take(target(n)), place);
         }
         assert_eq!(places.take(target(254)), Place::ELSEWHERE);
@@ -160,9 +208,11 @@ mod tests {
     #[test]
     fn a_stranger_is_forgotten_with_its_slot() {
         let mut strangers = Strangers::default();
-        strangers.insert(300, ([0, 1], 50), 4);
-        assert_eq!((strangers.find(300, ([0, 1], 50)), strangers.find(300, ([0, 1], 51))), (Some(4), None));
+        let target = |protocol| Target::new([192, 0, 2, 1].into(), protocol);
+        strangers.insert(300, target(SaProtocol::Esp), 4);
+        let find = |strangers: &Strangers, protocol| strangers.find(300, target(protocol));
+        assert_eq!((find(&strangers, SaProtocol::Esp), find(&strangers, SaProtocol::Ah)), (Some(4), None));
         strangers.remove(4);
-        assert_eq!(strangers.find(300, ([0, 1], 50)), None);
+        assert_eq!(find(&strangers, SaProtocol::Esp), None);
     }
 }

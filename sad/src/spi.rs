@@ -41,7 +41,8 @@ impl fmt::Debug for Spi {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpiLayout {
     mask: u32,
-    slot_bits: u32,
+    /// The bits of the slot number, all ones.
+    slot_mask: u32,
 }
 
 impl SpiLayout {
@@ -52,24 +53,25 @@ impl SpiLayout {
 
     /// Returns a layout for `slots` slots, with a mask drawn from `rng`.
     pub fn new<R: Rng + ?Sized>(slots: usize, rng: &mut R) -> Self {
-        let slot_bits = slots.clamp(2, Self::MAX_SLOTS).next_power_of_two().trailing_zeros();
-        Self { mask: rng.next_u32(), slot_bits }
+        let slots = slots.clamp(2, Self::MAX_SLOTS).next_power_of_two();
+        Self { mask: rng.next_u32(), slot_mask: (slots - 1) as u32 }
     }
 
     /// Returns the number of slots that SPIs can say.
     pub const fn slots(self) -> usize {
-        1 << self.slot_bits
+        self.slot_mask as usize + 1
     }
 
     /// Returns the slot that `spi` says.
+    #[inline]
     pub const fn slot(self, spi: u32) -> usize {
-        ((spi ^ self.mask) & ((1 << self.slot_bits) - 1)) as usize
+        ((spi ^ self.mask) & self.slot_mask) as usize
     }
 
     /// Draws an SPI for `slot` that is not reserved and not `last`, the one the slot had before.
     pub fn draw<R: Rng + ?Sized>(self, slot: usize, last: u32, rng: &mut R) -> Option<Spi> {
         (0..Self::TRIES).find_map(|_| {
-            let tag = rng.next_u32() << self.slot_bits;
+            let tag = rng.next_u32() << self.slot_mask.count_ones();
             let spi = Spi::new((tag | slot as u32) ^ self.mask)?;
             (spi.get() != last).then_some(spi)
         })

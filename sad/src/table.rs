@@ -103,7 +103,7 @@ pub struct Sad {
     /// keys while windows move.
     pub(crate) keys: Vec<Option<Box<InboundKeys>>>,
     pub(crate) occupants: Vec<Option<Occupant>>,
-    places: Places,
+    pub(crate) places: Places,
     pub(crate) inbound_free: VecDeque<u32>,
     outbound: Vec<OutboundSlot>,
     outbound_free: VecDeque<u32>,
@@ -145,33 +145,6 @@ impl Sad {
             counters: DatabaseCounters::default(),
             gone: [ProtocolCounters::new(SaProtocol::Esp), ProtocolCounters::new(SaProtocol::Ah)],
         }
-    }
-
-    /// Returns the inbound association of a packet's SPI, destination and protocol, RFC 4301 §4.1.
-    ///
-    /// ```
-    /// # use sad::*;
-    /// # use rand_core::SeedableRng;
-    /// # let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    /// let mut sad = Sad::new(SadSettings::default(), &mut rng);
-    /// let here = [192, 0, 2, 1].into();
-    /// let (handle, spi) =
-    ///     sad.allocate_spi(drive::Instant::ZERO, SaProtocol::Esp, here, OwnerId(1), &mut rng)?;
-    /// assert_eq!(sad.find(spi.get(), here, SaProtocol::Esp), Some(handle));
-    /// assert_eq!(sad.find(spi.get(), [192, 0, 2, 2].into(), SaProtocol::Esp), None);
-    /// # Ok::<(), SadError>(())
-    /// ```
-    #[inline]
-    pub fn find(&self, spi: u32, destination: IpAddr, protocol: SaProtocol) -> Option<SaHandle> {
-        let target = target(destination, protocol);
-        let slot = self.layout.slot(spi);
-        if let Some(found) = self.probes.get(slot)
-            && found.spi == spi
-            && self.places.is(found.place(), target)
-        {
-            return Some(SaHandle::new(Side::Inbound, slot as u32, found.generation()));
-        }
-        self.find_stranger(spi, target)
     }
 
     /// Returns the association to send a flow's packets with: the newest that is mature, else the newest
@@ -375,7 +348,7 @@ impl Sad {
         let slot = self.take_inbound_slot().ok_or(SadError::Full(self.settings.limit))?;
         let at = inbound.common.soft_at.min(inbound.common.hard_at);
         let handle = self.occupy(slot, spi, protocol, destination, Occupant::Live(Box::new(inbound)), Some(keys));
-        self.strangers.insert(spi.get(), target(destination, protocol), slot);
+        self.strangers.insert(spi.get(), Target::new(destination, protocol), slot);
         self.arm(handle, at);
         Ok(handle)
     }
@@ -403,12 +376,12 @@ impl Sad {
     }
 
     pub(crate) fn is_foreign(&self, spi: Spi, protocol: SaProtocol, destination: IpAddr) -> bool {
-        self.strangers.find(spi.get(), target(destination, protocol)).is_some()
+        self.strangers.find(spi.get(), Target::new(destination, protocol)).is_some()
     }
 
     #[cold]
-    fn find_stranger(&self, spi: u32, target: Target) -> Option<SaHandle> {
-        let slot = self.strangers.find(spi, target)?;
+    pub(crate) fn find_stranger(&self, spi: u32, destination: IpAddr, protocol: SaProtocol) -> Option<SaHandle> {
+        let slot = self.strangers.find(spi, Target::new(destination, protocol))?;
         let generation = self.probes.get(slot as usize)?.generation();
         Some(SaHandle::new(Side::Inbound, slot, generation))
     }
@@ -433,7 +406,7 @@ impl Sad {
         occupant: Occupant,
         keys: Option<InboundKeys>,
     ) -> SaHandle {
-        let target = target(destination, protocol);
+        let target = Target::new(destination, protocol);
         let place = self.places.take(target);
         if place == Place::ELSEWHERE {
             self.strangers.insert(spi.get(), target, slot);
@@ -523,21 +496,6 @@ impl Listed {
                 true
             }
             _ => true,
-        }
-    }
-}
-
-fn target(destination: IpAddr, protocol: SaProtocol) -> Target {
-    (flat(destination), protocol.number())
-}
-
-/// The address as 128 bits, an IPv4 one as RFC 4291 §2.5.5.2 maps it.
-fn flat(address: IpAddr) -> [u64; 2] {
-    match address {
-        IpAddr::V4(address) => [0, 0xffff_0000_0000 | u64::from(address.to_bits())],
-        IpAddr::V6(address) => {
-            let bits = address.to_bits();
-            [(bits >> 64) as u64, bits as u64]
         }
     }
 }

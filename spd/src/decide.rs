@@ -12,6 +12,15 @@ impl Database {
         decision
     }
 
+    /// Decides about packets that are to be sent through `interface`, as [`decide_batch`](Self::decide_batch) does, and
+    /// counts the hits.
+    pub fn outbound_batch(&mut self, interface: InterfaceId, keys: &[PacketKey], decisions: &mut [Decision]) {
+        self.decide_batch(interface, Direction::Outbound, keys, decisions);
+        for decision in decisions.iter().take(keys.len()) {
+            self.count_decision(*decision, Direction::Outbound);
+        }
+    }
+
     /// Checks a packet that came in through `interface`, after decryption, and counts the hit, RFC 4301 §5.2.
     ///
     /// Returns the policy it was accepted under; none on an interface without policies that lets all pass.
@@ -45,8 +54,8 @@ impl Database {
     /// Decides about packets that go the same way, each as [`decide`](Self::decide) does, and counts nothing. What has
     /// no room in `decisions` is left.
     ///
-    /// Thirty-two at a time go through the index side by side: with thousands of policies that takes less
-    /// than one after another.
+    /// Thirty-two at a time go through the index side by side: with thousands of policies that takes a tenth to a third
+    /// less than one after another, with few no more.
     pub fn decide_batch(
         &self,
         interface: InterfaceId,
@@ -141,26 +150,26 @@ impl Database {
         addresses: impl Fn(&PacketKey) -> Option<(A, A)>,
     ) -> usize {
         let mut flats = [Flat::NONE; LANES];
-        let mut packets = [const { None }; LANES];
+        let mut places = [0; LANES];
         let mut count = 0;
-        for (key, decision) in keys.iter().zip(decisions) {
+        for (place, key) in keys.iter().enumerate() {
             let Some((local, remote)) = addresses(key) else { continue };
-            if let (Some(flat), Some(packet)) = (flats.get_mut(count), packets.get_mut(count)) {
+            if let (Some(flat), Some(into)) = (flats.get_mut(count), places.get_mut(count)) {
                 *flat = Flat::new(direction, local, remote, key);
-                *packet = Some((key, decision));
+                *into = place;
                 count += 1;
             }
         }
+        let place = |number: usize| places.get(number).copied().unwrap_or(usize::MAX);
         let matches = |number: usize, slot| {
-            let Some(Some((key, _))) = packets.get(number) else { return false };
-            self.policy_in(slot).is_some_and(|policy| policy.refusal(direction, key).is_none())
+            let (Some(key), Some(policy)) = (keys.get(place(number)), self.policy_in(slot)) else { return false };
+            policy.refusal(direction, key).is_none()
         };
-        let found = classifier.find_batch(flats.get(..count).unwrap_or_default(), matches);
-        for (packet, found) in packets.into_iter().zip(found) {
-            if let Some((_, decision)) = packet {
+        classifier.find_batch(flats.get(..count).unwrap_or_default(), matches, |number, found| {
+            if let Some(decision) = decisions.get_mut(place(number)) {
                 *decision = decision_of(found);
             }
-        }
+        });
         count
     }
 
@@ -225,7 +234,7 @@ impl Database {
             InboundRefusal::Discarded(_) => &mut counters.in_deny,
             InboundRefusal::NotProtected(_) => &mut counters.in_action_ipsec_fail,
             InboundRefusal::NotToBeProtected(_) | InboundRefusal::NoPolicy => &mut counters.in_policy_action_fail,
-            InboundRefusal::OtherPolicy { .. } => &mut counters.in_pol_select_match_fail,
+            InboundRefusal::OtherPolicy { .. } | InboundRefusal::Fragment(_) => &mut counters.in_pol_select_match_fail,
             InboundRefusal::StalePolicy(_) => &mut counters.in_bundle_state_bad,
         };
         *counter = counter.saturating_add(1);

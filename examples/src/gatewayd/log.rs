@@ -64,6 +64,24 @@ impl Log {
                 LogLevel::Warn,
                 format!("{}: {packets} waiting packets dropped: {reason}", self.policy(*connection, *policy)),
             ),
+            Event::SessionUp { connection, policy, peer, local, remote, .. } => (
+                LogLevel::Info,
+                format!("{}: up with {}, {local} to {remote}", self.policy(*connection, *policy), peer.ip()),
+            ),
+            Event::SessionDown { connection, policy, peer, reason, lasted, traffic, .. } => (
+                LogLevel::Info,
+                format!(
+                    "{}: down with {} after {} s: {reason:?}; {} packets of {} octets in, {} of {} out",
+                    self.policy(*connection, *policy),
+                    peer.ip(),
+                    lasted.as_secs(),
+                    traffic.in_packets,
+                    traffic.in_octets,
+                    traffic.out_packets,
+                    traffic.out_octets
+                ),
+            ),
+            Event::PathMtuLowered { child, mtu } => (LogLevel::Info, format!("{child}: its path carries {mtu} octets")),
             Event::InstallRefused { child, reason } => (LogLevel::Warn, format!("{child}: not installed: {reason}")),
             other => (LogLevel::Info, format!("{other:?}")),
         }

@@ -4,6 +4,7 @@ use super::scenario::{NatSettings, Scenario, Side};
 use super::site::{Clients, Phase1};
 use crate::gatewayd::clients::{ModeConfig, Pool, Xauth};
 use crate::gatewayd::file::{self, Child, Connection, Daemon, File, FileError, LogLevel, Start, Tun};
+use crate::gatewayd::outer::Outer;
 use crate::gatewayd::trust::Trust;
 use crate::gatewayd::words::{Identity, Prefix, Remote, SecretText};
 use core::net::{IpAddr, Ipv4Addr};
@@ -30,6 +31,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<(Plan, Tr
     let local = IpAddr::from(scenario.own_address(side));
     let file = File {
         daemon: Daemon {
+            path_mtu: None,
             listen: vec![local],
             ike_port: 500,
             nat_t_port: 4500,
@@ -161,6 +163,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         xauth,
         mode_config,
         child: vec![Child {
+            outer: Outer::default(),
             name: CHILD.to_owned(),
             // What a client may reach, and who it is, the other site says.
             local: if far.clients.is_some() { EVERYTHING } else { site.lan },

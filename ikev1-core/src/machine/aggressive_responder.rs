@@ -79,7 +79,7 @@ impl Endpoint {
     pub(super) fn on_aggressive_3(
         &mut self,
         now: Instant,
-        core: Core,
+        mut core: Core,
         state: Box<responder::SaKeAuthSent>,
         incoming: &Incoming<'_>,
         row: &Row,
@@ -88,17 +88,17 @@ impl Endpoint {
             return (Some(core.with(Phase::SaKeAuthSent(state))), Err(DropReason::NoConnection));
         };
         let arrived = incoming.arrived();
-        let ((authenticated, proof), next_iv) = match self.read_aggressive_3(&core, &connection, &state, incoming, row)
-        {
-            Ok(checked) => checked,
-            Err(why) if matches!(why.drop, DropReason::PayloadSet) => {
-                return suspect(core, Phase::SaKeAuthSent(state), why);
-            }
-            Err(why) => {
-                let peer = Some(state.peer.clone());
-                return self.refuse_proof(core, Phase::SaKeAuthSent(state), peer, &arrived, why);
-            }
-        };
+        let ((authenticated, proof), next_iv) =
+            match self.read_aggressive_3(&mut core, &connection, &state, incoming, row) {
+                Ok(checked) => checked,
+                Err(why) if matches!(why.drop, DropReason::PayloadSet) => {
+                    return suspect(core, Phase::SaKeAuthSent(state), why);
+                }
+                Err(why) => {
+                    let peer = Some(state.peer.clone());
+                    return self.refuse_proof(core, Phase::SaKeAuthSent(state), peer, &arrived, why);
+                }
+            };
         match proof {
             Proof::Known => self.aggressive_3_proven(now, core, state, &arrived, next_iv, authenticated),
             Proof::Claimed(claim) => {
@@ -148,7 +148,7 @@ impl Endpoint {
     /// Reads message 3, and returns the IV that follows if it came encrypted.
     fn read_aggressive_3(
         &mut self,
-        core: &Core,
+        core: &mut Core,
         connection: &ConnectionPlan,
         state: &responder::SaKeAuthSent,
         incoming: &Incoming<'_>,
@@ -163,6 +163,7 @@ impl Endpoint {
             Body::Clear(payloads) => {
                 transition::admit(row, Protection::Clear, payloads.iter().map(|payload| payload.payload_type()))?;
                 let authenticated = state.check(authentication, &locals, remote, &payloads, false)?;
+                self.learn_more(core, connection, &payloads);
                 let from = core.envelope();
                 self.trace(Direction::Inbound, from, name, &payloads, Protection::Clear, incoming.length);
                 Ok((authenticated, None))
@@ -171,6 +172,7 @@ impl Endpoint {
                 let opened = self.open(incoming, body, (state.keys.isakmp(), &state.iv), row)?;
                 let payloads = opened.payloads()?;
                 let authenticated = state.check(authentication, &locals, remote, &payloads, true)?;
+                self.learn_more(core, connection, &payloads);
                 let from = core.envelope();
                 self.trace(Direction::Inbound, from, name, &payloads, Protection::Encrypted, incoming.length);
                 Ok((authenticated, Some(opened.next_iv())))

@@ -52,7 +52,7 @@ impl Endpoint {
     pub(super) fn on_base_3(
         &mut self,
         now: Instant,
-        core: Core,
+        mut core: Core,
         state: Box<responder::SaRecv>,
         incoming: &Incoming<'_>,
         payloads: &Payloads<'_>,
@@ -77,6 +77,7 @@ impl Endpoint {
         {
             return (Some(core.with(Phase::BaseSaRecv(state))), Err(reason));
         }
+        self.learn_more(&mut core, &connection, payloads);
         match proof {
             Proof::Known => self.base_3_proven(now, core, state, &arrived, received),
             Proof::Claimed(claim) => {
@@ -114,13 +115,14 @@ impl Endpoint {
             Err(why) => return suspect(core, Phase::BaseSaRecv(state), why),
         };
         core.nat = found_nat(received.nat, &connection);
-        let (keyed, chain) = match state.prove(received, &agreed, &connection, core.path, &mut *self.rng) {
-            Ok(proven) => proven,
-            Err(_) => {
-                self.fail_phase1(core.with(Phase::BaseSaRecv(state)), Failure::Signing);
-                return (None, Err(DropReason::Refused));
-            }
-        };
+        let (keyed, chain) =
+            match state.prove(received, &agreed, &connection, (core.path, core.capabilities), &mut *self.rng) {
+                Ok(proven) => proven,
+                Err(_) => {
+                    self.fail_phase1(core.with(Phase::BaseSaRecv(state)), Failure::Signing);
+                    return (None, Err(DropReason::Refused));
+                }
+            };
         core.suspicion = None;
         self.log_isakmp_key(core.cookies, keyed.keys.isakmp());
         self.table.no_longer_half_open(core.origin.ip());

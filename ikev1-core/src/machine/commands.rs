@@ -84,7 +84,8 @@ impl Endpoint {
             Command::PathLearned { child, path } => {
                 let under = self.known_child(child)?;
                 if let Some(mut sa) = self.table.take(under) {
-                    if sa.core.nat.is_nat() && path != sa.core.path {
+                    let same_port = self.is_marked(path) == self.is_marked(sa.core.path);
+                    if sa.core.nat.is_nat() && same_port && path != sa.core.path {
                         self.move_path(&mut sa, path);
                     }
                     self.table.put(sa);

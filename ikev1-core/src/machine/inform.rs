@@ -4,6 +4,7 @@ use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::ids::{ChildId, Cookies, IkeSaId, Role};
 use crate::informational::delete::{self, Named};
+use crate::informational::heartbeat;
 use crate::keys::{IsakmpKeys, IvChain};
 use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
@@ -11,6 +12,7 @@ use crate::machine::receive::Incoming;
 use crate::machine::sa::{Core, Exchange, IkeSa, Phase, Quick};
 use crate::machine::send::Name;
 use crate::message::{check_hash_1, hashed};
+use crate::plan::HeartbeatMode;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection};
 use alloc::vec::Vec;
@@ -24,6 +26,7 @@ enum Item {
     Delete(Named),
     AreYouThere(u32),
     Alive(u32),
+    Heartbeat(u32),
     InitialContact,
     /// CONNECTED under the message id of a quick mode.
     Connected(u32),
@@ -176,6 +179,11 @@ impl Endpoint {
         let name = Name::informational(message_id);
         let from = sa.core.envelope();
         self.trace(Direction::Inbound, from, name, &payloads, Protection::Encrypted, incoming.length);
+        let plan = self.plan.connection(sa.core.connection).map(|connection| connection.heartbeats);
+        let plan = plan.filter(|plan| plan.mode != HeartbeatMode::Off);
+        let heartbeat_number = |notification: &Notification<&[u8]>| {
+            plan.and_then(|plan| heartbeat::number(notification, plan.notify, sa.core.cookies))
+        };
         let mut items = Vec::new();
         for payload in &payloads {
             match payload.payload_type() {
@@ -185,9 +193,11 @@ impl Endpoint {
                 }
                 PayloadType::NOTIFICATION => {
                     let notification = Notification::parse(payload).map_err(|_| DropReason::Malformed)?;
-                    items.push(match notification.notify_type {
-                        NotifyType::CONNECTED => Item::Connected(message_id),
-                        _ => item_of(&notification),
+                    let beat = heartbeat_number(&notification);
+                    items.push(match (notification.notify_type, beat) {
+                        (_, Some(number)) => Item::Heartbeat(number),
+                        (NotifyType::CONNECTED, None) => Item::Connected(message_id),
+                        (_, None) => item_of(&notification),
                     });
                 }
                 _ => {}
@@ -205,6 +215,7 @@ impl Endpoint {
             | Item::Delete(_)
             | Item::AreYouThere(_)
             | Item::Alive(_)
+            | Item::Heartbeat(_)
             | Item::InitialContact => None,
         });
         let Some(notify) = error else {
@@ -260,6 +271,10 @@ impl Endpoint {
                 {
                     up.dpd.heard(now);
                 }
+                self.table.put(sa);
+            }
+            Item::Heartbeat(number) => {
+                self.on_heartbeat(now, &mut sa, number);
                 self.table.put(sa);
             }
             Item::InitialContact => {

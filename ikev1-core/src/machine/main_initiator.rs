@@ -69,6 +69,7 @@ impl Endpoint {
             Err(why) => return suspect(core, Phase::KeSent(state), why),
         };
         core.nat = found_nat(exchanged.nat, &connection);
+        self.learn_more(&mut core, &connection, payloads);
         core.answered = Some(Answered::new(incoming.fingerprint, None));
         self.move_to_nat_t(&mut core, &connection);
         let first_contact = self.is_first_contact(&core, &connection);
@@ -91,7 +92,7 @@ impl Endpoint {
     pub(super) fn on_main_6(
         &mut self,
         now: Instant,
-        core: Core,
+        mut core: Core,
         state: Box<initiator::AuthSent>,
         incoming: &Incoming<'_>,
         body: &[u8],
@@ -121,6 +122,7 @@ impl Endpoint {
             incoming.length,
         );
         count(&mut self.counters.rx_decrypt_good);
+        self.learn_more(&mut core, &connection, &payloads);
         let (arrived, next_iv) = (incoming.arrived(), opened.next_iv());
         match proof {
             Proof::Known => self.main_6_proven(now, core, state, &arrived, next_iv, authenticated),

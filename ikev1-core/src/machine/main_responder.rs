@@ -21,7 +21,6 @@ use crate::phase1::proof::Proof;
 use crate::plan::{ConnectionPlan, Peer, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
-use crate::ride_along::vendor;
 use crate::state_name::StateName;
 use crate::transition::{Protection, Row};
 use alloc::boxed::Box;
@@ -166,8 +165,8 @@ impl Endpoint {
         // Each step of the exchange has the whole time for itself.
         self.timers.set(TimerKey::Phase1(core.id), now + self.plan.half_open_timeout);
         core.nat = found_nat(received.nat, &connection);
-        core.capabilities.unity |= vendor::knows_unity(payloads);
-        let (next, chain) = state.commit(received, agreed, &connection, core.path);
+        self.learn_more(&mut core, &connection, payloads);
+        let (next, chain) = state.commit(received, agreed, &connection, core.path, core.capabilities);
         self.log_isakmp_key(core.cookies, next.keys.isakmp());
         self.tell_nat(&core);
         let transmit = self.clear(core.envelope(), Name::main(4), &chain);
@@ -180,7 +179,7 @@ impl Endpoint {
     pub(super) fn on_main_5(
         &mut self,
         now: Instant,
-        core: Core,
+        mut core: Core,
         state: Box<responder::KeRecv>,
         incoming: &Incoming<'_>,
         body: &[u8],
@@ -205,6 +204,7 @@ impl Endpoint {
         count(&mut self.counters.rx_decrypt_good);
         let from = Envelope { path: arrived.path, ..core.envelope() };
         self.trace(Direction::Inbound, from, Name::main(5), &payloads, Protection::Encrypted, incoming.length);
+        self.learn_more(&mut core, &connection, &payloads);
         let next_iv = opened.next_iv();
         match proof {
             Proof::Known => self.main_5_proven(now, core, state, &arrived, next_iv, authenticated),
@@ -237,7 +237,7 @@ impl Endpoint {
             return (None, Err(DropReason::Refused));
         };
         let identity = local_identity(&connection, core.path);
-        let chain = match state.answer(&connection, &identity, &mut *self.rng) {
+        let chain = match state.answer(&authenticated, &connection, &identity, &mut *self.rng) {
             Ok(chain) => chain,
             Err(_) => {
                 self.fail_phase1(core.with(Phase::KeRecv(state)), Failure::Signing);

@@ -5,6 +5,7 @@ use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::Request;
 use crate::ids::{ChildId, Role, Ticket};
+use crate::machine::connected::Commit;
 use crate::machine::phase1::Taken;
 use crate::machine::receive::Incoming;
 use crate::machine::sa::{Core, Exchange, IkeSa, Phase, Quick, SpiSearch, Up, Waiting};
@@ -79,6 +80,7 @@ impl Endpoint {
                 return self.phase2_failed(&sa.core, waiting, failure);
             }
         };
+        let commits = policy.commit_bit;
         let search = self.search(&wanted);
         let began = self.next_id();
         let Some(Under { core, up }) = under(sa) else { return };
@@ -92,13 +94,11 @@ impl Endpoint {
             request: None,
             answered: None,
             began,
-            commit: false,
+            commit: Commit { sent: commits, ..Commit::default() },
         };
-        up.negotiations = up.negotiations.saturating_add(1);
-        let (id, connection, negotiations) = ((core.id, core.role), core.connection, up.negotiations);
         core.exchanges.insert(message_id, exchange);
-        if let Some(connection) = self.plan.shared(connection) {
-            self.renew_when_used_up(now, id, &connection, negotiations);
+        if let Some(connection) = self.plan.shared(core.connection) {
+            self.carries_one_more(now, core, up, &connection);
         }
         self.event(Event::Phase2Started {
             child: waiting.child,
@@ -246,7 +246,11 @@ impl Endpoint {
         };
         if let Some(answered) = exchange.answered.as_mut().filter(|answered| answered.is_repeat(&incoming.fingerprint))
         {
+            let confirmation = exchange.commit.confirmation.clone().filter(|_| answered.would_resend());
             let verdict = self.answer_repeat(answered);
+            if let Some(confirmation) = confirmation {
+                self.send(confirmation);
+            }
             sa.core.exchanges.insert(message_id, exchange);
             return Ok(verdict);
         }

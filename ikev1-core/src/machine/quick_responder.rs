@@ -7,6 +7,7 @@ use crate::flight::Answered;
 use crate::ids::{PolicyId, Role};
 use crate::informational::notify;
 use crate::machine::Endpoint;
+use crate::machine::connected::Commit;
 use crate::machine::phase1::Taken;
 use crate::machine::phase2::{Under, under};
 use crate::machine::receive::Incoming;
@@ -45,7 +46,7 @@ impl Endpoint {
             request: None,
             answered: Some(Answered::new(incoming.fingerprint, None)),
             began,
-            commit: incoming.header.flags.contains(Flags::COMMIT),
+            commit: Commit { received: incoming.header.flags.contains(Flags::COMMIT), ..Commit::default() },
         };
         let opened = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
@@ -58,8 +59,7 @@ impl Endpoint {
             return Err(why.drop);
         }
         exchange.iv.commit(opened.next_iv());
-        up.negotiations = up.negotiations.saturating_add(1);
-        self.renew_when_used_up(now, (core.id, core.role), &connection, up.negotiations);
+        self.carries_one_more(now, core, up, &connection);
         self.trace_quick(core, 1, incoming, &payloads);
         let child = exchange.child;
         let policy = checked.as_ref().map_or(PolicyId(0), |request| request.policy);
@@ -86,6 +86,7 @@ impl Endpoint {
             }
         };
         exchange.policy = request.policy;
+        exchange.commit.sent = connection.policy(request.policy).is_some_and(|policy| policy.commit_bit);
         self.event(Event::Phase2Negotiated {
             child,
             chosen: request.bundle(),
@@ -153,7 +154,7 @@ impl Endpoint {
                 return self.refuse_quick(now, sa, message_id, exchange, Refused::because(failure));
             }
         };
-        let name = Name { commit: connection.commit_bit, ..Name::quick(2, message_id) };
+        let name = Name { commit: exchange.commit.sent, ..Name::quick(2, message_id) };
         let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);
         if let Some(answered) = &mut exchange.answered {
             answered.set_reply(transmit.clone());
@@ -196,15 +197,17 @@ impl Endpoint {
         };
         exchange.iv.commit(next_iv);
         exchange.answered = Some(Answered::new(incoming.fingerprint, None));
-        exchange.request = None;
+        let message_2 = exchange.request.take().map(|request| request.transmit().clone());
+        exchange.commit.received |= incoming.header.flags.contains(Flags::COMMIT);
         self.proved_alive(now, sa, incoming.path);
-        if exchange.commit {
-            self.hold(now, &sa.core, (message_id, &mut exchange), state.outbound, None);
+        if exchange.commit.holds_responder() {
+            let last = message_2.map(|transmit| (&*connection, transmit));
+            self.hold(now, &sa.core, (message_id, &mut exchange), state.outbound, last);
             sa.core.exchanges.insert(message_id, exchange);
             return Ok(Verdict::Accepted);
         }
         self.install(exchange.child, Direction::Outbound, state.outbound);
-        if connection.commit_bit
+        if exchange.commit.sent
             && let Some(Under { core, up }) = under(sa)
             && let Some(transmit) = self.confirm(core, up, message_id, &exchange)
         {

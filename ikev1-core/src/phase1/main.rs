@@ -22,6 +22,7 @@ use crate::phase1::{self, Proven};
 use crate::plan::ConnectionPlan;
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::initial_contact;
 use ipsec_wire::isakmp::Payloads;
 
@@ -30,6 +31,7 @@ use ipsec_wire::isakmp::Payloads;
 pub(crate) struct Authenticated {
     pub(crate) peer: Identity,
     initial_contact: bool,
+    asked: Asked,
 }
 
 impl Authenticated {
@@ -43,7 +45,8 @@ impl Authenticated {
     ) -> Result<(Self, Proof), Refused> {
         let proof = proof::read(&connection.authentication, hash, payloads)?;
         let peer = phase1::peer_identity(payloads)?;
-        Ok((Self { peer, initial_contact: initial_contact::absorb(cookies, payloads) }, proof))
+        let initial_contact = initial_contact::absorb(cookies, payloads);
+        Ok((Self { peer, initial_contact, asked: Asked::read(payloads) }, proof))
     }
 
     /// Ends phase 1; the IV chain must be past the last message.

@@ -393,6 +393,21 @@ pub const TABLE: &[Row] = &[
         timer: "none",
         section: "RFC 2409 §5.7",
     },
+    // It is read to be refused by its name: no answer and no group comes of it.
+    Row {
+        exchange: ExchangeType::NEW_GROUP,
+        receiver: Role::Responder,
+        state: StateName::InfoIdle,
+        message: 1,
+        protection: ENCRYPTED,
+        leading: &[HASH],
+        required: &[HASH, SA],
+        permitted: &[(N, 8), VIDS],
+        answer: 0,
+        next: StateName::InfoDone,
+        timer: "none",
+        section: "RFC 2409 §5.6",
+    },
     Row {
         exchange: ExchangeType::TRANSACTION,
         receiver: Role::Responder,

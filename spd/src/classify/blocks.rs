@@ -170,7 +170,7 @@ impl<A: Address> Block<A> {
         self.entries.last().map_or(0, |entry| entry.label)
     }
 
-    #[inline]
+    #[inline(never)]
     fn find(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
         match self.words {
             0 => self.entries.iter().find(|entry| entry.matches(key) && (entry.exact || ask(entry.policy.slot))),

@@ -14,6 +14,8 @@ pub(crate) struct Index {
     local_port: Cells,
     remote_port: Cells,
     protocol: Cells,
+    /// For coarser cuts of both addresses together: entries that share a table share either more often than both.
+    pairs: Pairs,
     /// For how many entries its size is.
     sized_for: usize,
 }
@@ -25,10 +27,23 @@ const SAMPLE: usize = 256;
 
 #[derive(Clone, Debug)]
 struct AddressCells {
+    cut: Cut,
     cells: Cells,
-    /// Bits of an address after those that pick the cell.
+}
+
+#[derive(Clone, Debug)]
+struct Pairs {
+    local: Cut,
+    remote: Cut,
+    cells: Cells,
+}
+
+/// Which bits of an address pick its cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cut {
+    /// How many come after those that do.
     shift: u32,
-    /// How many pick it.
+    /// How many do.
     bits: u32,
 }
 
@@ -51,9 +66,12 @@ impl Index {
         let bits = SIZES.iter().find(|(most, _)| entries.len() <= *most).map_or(12, |(_, bits)| *bits);
         let step = (entries.len() / SAMPLE).max(1);
         let sample = || entries.iter().step_by(step).filter(|entry| entry.kinds != 0);
+        let cut = |bits| (Cut::new(sample().map(Entry::local), bits), Cut::new(sample().map(Entry::remote), bits));
+        let ((local, remote), pairs) = (cut(bits), cut(bits / 2));
         Self {
-            local: AddressCells::new(sample().map(Entry::local), bits),
-            remote: AddressCells::new(sample().map(Entry::remote), bits),
+            local: AddressCells { cut: local, cells: Cells::new(1 << bits) },
+            remote: AddressCells { cut: remote, cells: Cells::new(1 << bits) },
+            pairs: Pairs { local: pairs.0, remote: pairs.1, cells: Cells::new(1 << bits) },
             local_port: Cells::new(PORT_CELLS),
             remote_port: Cells::new(PORT_CELLS),
             protocol: Cells::new(PROTOCOL_CELLS),
@@ -69,8 +87,9 @@ impl Index {
     /// Returns the tables that can hold a match, a bit each.
     #[inline(always)]
     pub fn tables<A: Address>(&self, key: &Flat<A>) -> u64 {
-        self.local.at(key.local)
-            & self.remote.at(key.remote)
+        self.local.cells.at(self.local.cut.cell(key.local))
+            & self.remote.cells.at(self.remote.cut.cell(key.remote))
+            & self.pairs.at(key.local, key.remote)
             & self.remote_port.at(port_cell(key.remote_port()))
             & self.local_port.at(port_cell(key.local_port()))
             & self.protocol.at(protocol_cell(key.protocol()))
@@ -83,6 +102,7 @@ impl Index {
         let (first, last) = entry.protocol;
         self.local.add(bit, entry.local());
         self.remote.add(bit, entry.remote());
+        self.pairs.add(bit, entry.local(), entry.remote());
         self.local_port.add(bit, Some(ports(entry.local_port)));
         self.remote_port.add(bit, Some(ports(entry.remote_port)));
         // A range of protocols is one or all.
@@ -91,7 +111,14 @@ impl Index {
 
     /// Returns the octets this takes.
     pub fn octets(&self) -> usize {
-        let cells = [&self.local.cells, &self.remote.cells, &self.local_port, &self.remote_port, &self.protocol];
+        let cells = [
+            &self.local.cells,
+            &self.remote.cells,
+            &self.local_port,
+            &self.remote_port,
+            &self.protocol,
+            &self.pairs.cells,
+        ];
         size_of::<Self>() + cells.into_iter().map(|cells| size_of_val(&*cells.tables)).sum::<usize>()
     }
 }
@@ -111,15 +138,44 @@ fn protocol_cell(protocol: u8) -> usize {
 }
 
 impl AddressCells {
+    fn add<A: Address>(&mut self, bit: u64, range: (A, A)) {
+        self.cells.add(bit, self.cut.cells(range));
+    }
+}
+
+impl Pairs {
+    #[inline(always)]
+    fn at<A: Address>(&self, local: A, remote: A) -> u64 {
+        self.cells.at(self.local.cell(local) << self.remote.bits | self.remote.cell(remote))
+    }
+
+    fn add<A: Address>(&mut self, bit: u64, local: (A, A), remote: (A, A)) {
+        let all = |cut: Cut| (0, (1 << cut.bits) - 1);
+        match (self.local.cells(local), self.remote.cells(remote)) {
+            (None, None) => self.cells.add(bit, None),
+            (local, remote) => {
+                let (first, last) = local.unwrap_or(all(self.local));
+                let remote = remote.unwrap_or(all(self.remote));
+                for local in first..=last {
+                    let row = local << self.remote.bits;
+                    self.cells.add(bit, Some((row | remote.0, row | remote.1)));
+                }
+            }
+        }
+    }
+}
+
+impl Cut {
     /// Takes the bits that tell most of these ranges apart, as near the front as that allows.
     fn new<A: Address>(ranges: impl Iterator<Item = (A, A)> + Clone, bits: u32) -> Self {
         let shifts = || (0..=A::BITS - bits).rev().step_by(4);
         let told_apart = |shift: u32| {
+            let cut = Self { shift, bits };
             let mut seen = [0u64; 64];
             for (first, last) in ranges.clone() {
                 // Those that differ before the bits, or in the first four of them, are of every cell or of many.
                 if A::common_prefix(first, last) + shift + bits >= A::BITS + 4 {
-                    let cell = first.shifted(shift) & ((1 << bits) - 1);
+                    let cell = cut.cell(first);
                     if let Some(word) = seen.get_mut(cell / 64) {
                         *word |= 1 << (cell % 64);
                     }
@@ -129,24 +185,19 @@ impl AddressCells {
         };
         let most = shifts().map(told_apart).max().unwrap_or(0);
         let shift = shifts().find(|shift| told_apart(*shift) * 8 >= most * 7).unwrap_or(A::BITS - bits);
-        Self { cells: Cells::new(1 << bits), shift, bits }
+        Self { shift, bits }
     }
 
     #[inline(always)]
-    fn cell<A: Address>(&self, address: A) -> usize {
-        address.shifted(self.shift) & (self.cells.tables.len() - 1)
+    fn cell<A: Address>(self, address: A) -> usize {
+        address.shifted(self.shift) & ((1 << self.bits) - 1)
     }
 
-    #[inline(always)]
-    fn at<A: Address>(&self, address: A) -> u64 {
-        self.cells.at(self.cell(address))
-    }
-
-    fn add<A: Address>(&mut self, bit: u64, (first, last): (A, A)) {
+    /// The first and last cell of a range, or none if it may have any.
+    fn cells<A: Address>(self, (first, last): (A, A)) -> Option<(usize, usize)> {
         // Addresses that differ before the bits of the cell can have any cell.
         let before = A::BITS - self.shift - self.bits;
-        let range = (A::common_prefix(first, last) >= before).then(|| (self.cell(first), self.cell(last)));
-        self.cells.add(bit, range);
+        (A::common_prefix(first, last) >= before).then(|| (self.cell(first), self.cell(last)))
     }
 }
 
@@ -182,7 +233,7 @@ mod tests {
     fn the_cells_of_ports_ascend_and_are_all_there() {
         let cells = || (0..=u16::MAX).map(port_cell);
         assert!(cells().zip(cells().skip(1)).all(|(a, b)| a == b || a + 1 == b));
-        assert_eq!((cells().next(), cells().last()), (Some(0), Some(PORT_CELLS - 1)));
+        assert_eq!((cells().next(), cells().next_back()), (Some(0), Some(PORT_CELLS - 1)));
     }
 
     #[test]
@@ -190,10 +241,9 @@ mod tests {
         // 2001:db8:0:x::/64: the first 48 bits are all the same.
         let sites =
             (0..200u128).map(|site| (0x2001_0db8_0000_0000 + site) << 64).map(|low| (low, low | u64::MAX as u128));
-        let cells = AddressCells::new(sites, 8);
-        assert_eq!(cells.shift, 64);
+        assert_eq!(Cut::new(sites, 8), Cut { shift: 64, bits: 8 });
         let hosts = (0..200u32).map(|host| (host << 24, host << 24));
-        assert_eq!(AddressCells::new(hosts, 8).shift, 24);
-        assert_eq!(AddressCells::new([(0u32, u32::MAX)].into_iter(), 12).shift, 20);
+        assert_eq!(Cut::new(hosts, 8).shift, 24);
+        assert_eq!(Cut::new([(0u32, u32::MAX)].into_iter(), 12).shift, 20);
     }
 }

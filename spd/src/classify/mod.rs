@@ -109,27 +109,37 @@ impl<A: Address> Classifier<A> {
     /// the index cannot.
     #[inline]
     pub fn find(&self, key: &Flat<A>, ask: impl Fn(u32) -> bool) -> Option<(PolicyId, Action)> {
-        let found = if self.large { self.tables.find(key, &ask) } else { None };
-        let bound = found.map_or(u64::MAX, |entry| entry.label);
-        self.blocks.find(key, bound, &ask).or(found).map(|entry| (entry.policy, entry.action))
+        let mut found = if self.large { self.tables.find(key, &ask) } else { None };
+        if self.blocks.len() > 0 {
+            let bound = found.map_or(u64::MAX, |entry| entry.label);
+            found = self.blocks.find(key, bound, &ask).or(found);
+        }
+        found.map(|entry| (entry.policy, entry.action))
     }
 
-    /// Returns for each of up to [`LANES`] packets what [`find`](Self::find) does; `ask` gets the packet's number
-    /// first.
+    /// Tells `found` for each of up to [`LANES`] packets what [`find`](Self::find) returns. Both `ask` and `found` get
+    /// the packet's number first.
     #[inline]
     pub fn find_batch(
         &self,
         keys: &[Flat<A>],
         ask: impl Fn(usize, u32) -> bool,
-    ) -> [Option<(PolicyId, Action)>; LANES] {
-        let mut found = if self.large { self.tables.find_batch(keys, &ask) } else { [None; LANES] };
-        if self.blocks.len() > 0 {
-            for (number, (key, found)) in keys.iter().zip(&mut found).enumerate() {
-                let bound = found.map_or(u64::MAX, |entry| entry.label);
-                *found = self.blocks.find(key, bound, &|slot| ask(number, slot)).or(*found);
+        mut found: impl FnMut(usize, Option<(PolicyId, Action)>),
+    ) {
+        if !self.large {
+            for (number, key) in keys.iter().enumerate() {
+                found(number, self.find(key, |slot| ask(number, slot)));
             }
+            return;
         }
-        found.map(|found| found.map(|entry| (entry.policy, entry.action)))
+        let blocks = self.blocks.len() > 0;
+        self.tables.find_batch(keys, &ask, |number, mut entry| {
+            if let (true, Some(key)) = (blocks, keys.get(number)) {
+                let bound = entry.map_or(u64::MAX, |entry| entry.label);
+                entry = self.blocks.find(key, bound, &|slot| ask(number, slot)).or(entry);
+            }
+            found(number, entry.map(|entry| (entry.policy, entry.action)));
+        });
     }
 
     /// Returns the number of entries.

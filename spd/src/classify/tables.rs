@@ -54,16 +54,16 @@ struct Table<A> {
     used: usize,
     /// No entry has a lower label.
     best: u64,
+    /// No entry of this or a later table has.
+    best_from_here: u64,
 }
 
-/// How far a packet of a batch has come.
+/// A search that has looked into its first chain.
 #[derive(Clone, Copy)]
-struct Lane {
-    /// The tables still to ask, a bit each.
+struct Begun {
+    /// The tables to ask, a bit each.
     tables: u64,
-    /// The lowest label found.
-    best: u64,
-    /// The first entry of a chain.
+    /// The first entry of the chain of the first of them.
     at: u32,
 }
 
@@ -130,16 +130,37 @@ impl<A: Address> Tables<A> {
         if let Some(entry) = self.entries.get_mut(at as usize) {
             entry.label = new;
         }
-        if let Some(table) = self.tables.get_mut(table) {
-            table.best = table.best.min(new);
-        }
+        self.lower_best(table, new);
         true
     }
 
     /// Returns the matching entry with the lowest label.
     #[inline]
     pub fn find(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
-        self.search(key, ask, || {})
+        self.search(key, self.begin(key), ask, || {})
+    }
+
+    /// Tells `found` for each of up to [`LANES`] packets the matching entry with the lowest label. Both `ask` and
+    /// `found` get the packet's number first.
+    ///
+    /// All look into their first chain, then all look at its first entry, then each goes on alone: so they wait for
+    /// memory together and not one after another.
+    #[inline(always)]
+    pub fn find_batch<'a>(
+        &'a self,
+        keys: &[Flat<A>],
+        ask: &impl Fn(usize, u32) -> bool,
+        mut found: impl FnMut(usize, Option<&'a Entry<A>>),
+    ) {
+        let mut begun = [Begun { tables: 0, at: NIL }; LANES];
+        for (begun, key) in begun.iter_mut().zip(keys) {
+            *begun = self.begin(key);
+        }
+        // The label is of no interest yet; that its line is on the way is.
+        core::hint::black_box(begun.map(|begun| self.entries.get(begun.at as usize).map_or(0, |entry| entry.label)));
+        for (number, (key, begun)) in keys.iter().zip(begun).enumerate() {
+            found(number, self.search(key, begun, &|slot| ask(number, slot), || {}));
+        }
     }
 
     /// Returns what a look-up of packets like these entries costs: how many tables and entries it asks on average,
@@ -149,7 +170,8 @@ impl<A: Address> Tables<A> {
         let sample = || self.entries.iter().step_by(step).filter(|entry| entry.kinds != 0);
         let (mut steps, mut before, mut count) = (0, 0, 0);
         for entry in sample() {
-            let found = self.search(&entry.corner(), &|_| true, || steps += 1);
+            let key = entry.corner();
+            let found = self.search(&key, self.begin(&key), &|_| true, || steps += 1);
             let label = found.map_or(u64::MAX, |found| found.label);
             before += sample().filter(|entry| entry.label < label).count();
             count += 1;
@@ -158,18 +180,28 @@ impl<A: Address> Tables<A> {
         (steps / count, before * 256 / (count * count))
     }
 
+    /// Looks into the chain of the first table that can hold a match.
+    #[inline(always)]
+    fn begin(&self, key: &Flat<A>) -> Begun {
+        let tables = self.index.tables(key);
+        let first = self.tables.get(tables.trailing_zeros() as usize);
+        Begun { tables, at: first.map_or(NIL, |table| table.chain(table.hash_key(key))) }
+    }
+
     /// Searches table by table, and calls `step` for each and for each entry asked.
     #[inline(always)]
-    fn search(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool, mut step: impl FnMut()) -> Option<&Entry<A>> {
+    fn search(
+        &self,
+        key: &Flat<A>,
+        begun: Begun,
+        ask: &impl Fn(u32) -> bool,
+        mut step: impl FnMut(),
+    ) -> Option<&Entry<A>> {
+        let Begun { mut tables, mut at } = begun;
         let mut found = None;
         let mut best = u64::MAX;
-        let mut tables = self.index.tables(key);
         while tables != 0 {
-            let number = tables.trailing_zeros() as usize;
-            tables &= tables - 1;
-            let Some(table) = self.tables.get(number).filter(|table| table.best < best) else { continue };
             step();
-            let mut at = table.chain(table.hash_key(key));
             while let Some(entry) = self.entries.get(at as usize) {
                 if entry.label >= best {
                     break;
@@ -182,58 +214,19 @@ impl<A: Address> Tables<A> {
                 }
                 at = entry.next;
             }
+            loop {
+                tables &= tables - 1;
+                let Some(table) = self.tables.get(tables.trailing_zeros() as usize) else { return found };
+                if table.best_from_here >= best {
+                    return found;
+                }
+                if table.best < best {
+                    at = table.chain(table.hash_key(key));
+                    break;
+                }
+            }
         }
         found
-    }
-
-    /// Returns for each of up to [`LANES`] packets the matching entry with the lowest label; `ask` gets the packet's
-    /// number first.
-    ///
-    /// Each packet takes a step in turn: first all look into a chain, then all look at its first entry. So what one
-    /// waits for from memory, the others fetch meanwhile.
-    #[inline]
-    pub fn find_batch(&self, keys: &[Flat<A>], ask: &impl Fn(usize, u32) -> bool) -> [Option<&Entry<A>>; LANES] {
-        let mut lanes = [Lane { tables: 0, at: NIL, best: u64::MAX }; LANES];
-        let mut found = [None; LANES];
-        for (lane, key) in lanes.iter_mut().zip(keys) {
-            lane.tables = self.index.tables(key);
-        }
-        loop {
-            let mut waiting = 0u32;
-            for (number, (lane, key)) in lanes.iter_mut().zip(keys).enumerate() {
-                lane.at = NIL;
-                while lane.tables != 0 {
-                    let table = self.tables.get(lane.tables.trailing_zeros() as usize);
-                    lane.tables &= lane.tables - 1;
-                    if let Some(table) = table.filter(|table| table.best < lane.best) {
-                        lane.at = table.chain(table.hash_key(key));
-                        waiting |= 1 << number;
-                        break;
-                    }
-                }
-            }
-            if waiting == 0 {
-                return found;
-            }
-            while waiting != 0 {
-                let number = waiting.trailing_zeros() as usize;
-                waiting &= waiting - 1;
-                let (Some(lane), Some(key), Some(found)) =
-                    (lanes.get_mut(number), keys.get(number), found.get_mut(number))
-                else {
-                    continue;
-                };
-                let mut at = lane.at;
-                while let Some(entry) = self.entries.get(at as usize).filter(|entry| entry.label < lane.best) {
-                    if entry.matches(key) && (entry.exact || ask(number, entry.policy.slot)) {
-                        lane.best = entry.label;
-                        *found = Some(entry);
-                        break;
-                    }
-                    at = entry.next;
-                }
-            }
-        }
     }
 
     /// Returns the entries, in no order.
@@ -303,12 +296,22 @@ impl<A: Address> Tables<A> {
             Some(before) => before.next = place,
             None => chain.head = place,
         }
-        table.best = table.best.min(entry.label);
+        self.lower_best(number, entry.label);
         self.index.add(number, &entry);
         if self.index.is_outgrown(self.len()) {
             self.rebuild_index();
         }
         true
+    }
+
+    /// Notes that a table holds an entry of this label.
+    fn lower_best(&mut self, number: usize, label: u64) {
+        if let Some(table) = self.tables.get_mut(number) {
+            table.best = table.best.min(label);
+        }
+        for table in self.tables.iter_mut().take(number + 1) {
+            table.best_from_here = table.best_from_here.min(label);
+        }
     }
 
     /// Finds the table, chain, entry before and entry that equals `wanted`.
@@ -347,6 +350,11 @@ impl<A: Address> Tables<A> {
             }
         }
         self.index = index;
+        let mut best = u64::MAX;
+        for table in self.tables.iter_mut().rev() {
+            best = best.min(table.best);
+            table.best_from_here = best;
+        }
     }
 }
 
@@ -394,7 +402,16 @@ impl<A: Address> Table<A> {
         let field = |bit, mask| if tuple.exact & bit != 0 { mask } else { 0 };
         let rest = field(LOCAL_PORT, 0xffff << 48) | field(REMOTE_PORT, 0xffff << 32) | field(PROTOCOL, 0xff << 8);
         let (local, remote) = (A::prefix(tuple.local.into()), A::prefix(tuple.remote.into()));
-        Self { tuple, local, remote, rest, chains: vec![Chain::EMPTY; 8], used: 0, best: u64::MAX }
+        Self {
+            tuple,
+            local,
+            remote,
+            rest,
+            chains: vec![Chain::EMPTY; 8],
+            used: 0,
+            best: u64::MAX,
+            best_from_here: u64::MAX,
+        }
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@ use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
@@ -41,6 +42,7 @@ pub(crate) struct Authenticated {
     pub(crate) keys: Phase1Keys,
     pub(crate) iv: IvChain,
     said: Said,
+    asked: Asked,
 }
 
 impl SaKeSent {
@@ -95,7 +97,8 @@ impl SaKeSent {
         let nat = capabilities.nat_t.map_or(Location::Unknown, |version| {
             nat_detection::absorb(version, transform.hash, cookies, &[path.local], path.remote, payloads)
         });
-        Ok((Authenticated { transform, number, capabilities, nat, peer, keys, iv, said }, proof))
+        let asked = Asked::read(payloads);
+        Ok((Authenticated { transform, number, capabilities, nat, peer, keys, iv, said, asked }, proof))
     }
 
     /// Builds message 3: `HDR*, HASH_I, [NAT-D..], [INITIAL-CONTACT]`, or with `[CERT..], SIG_I` in place of
@@ -111,10 +114,10 @@ impl SaKeSent {
         first_contact: bool,
         rng: &mut dyn CryptoRng,
     ) -> Result<Chain, Refused> {
-        let Authenticated { transform, capabilities, keys, said, .. } = authenticated;
+        let Authenticated { transform, capabilities, keys, said, asked, .. } = authenticated;
         let hash_i = keys.hash_i(&said.transcript(), &self.idii_b);
         let mut chain = ChainBuilder::new();
-        proof::contribute(&connection.authentication, &hash_i, rng, &mut chain)?;
+        proof::contribute(connection, asked, &hash_i, rng, &mut chain)?;
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, said.cookies, path, force, &mut chain);

@@ -11,6 +11,7 @@ use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
@@ -31,6 +32,7 @@ pub(crate) struct Offer {
     g_xi: Vec<u8>,
     ni_b: Vec<u8>,
     idii_b: Vec<u8>,
+    asked: Asked,
 }
 
 /// Checks message 1 against a connection.
@@ -45,7 +47,7 @@ pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) 
     let ni_b = phase1::peer_nonce(payloads, &[])?.to_vec();
     let idii_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?.to_vec();
     let capabilities = vendor::absorb_offer(connection, Phase1Mode::Aggressive, payloads);
-    Ok(Offer { choice, capabilities, sai_b, g_xi, ni_b, idii_b })
+    Ok(Offer { choice, capabilities, sai_b, g_xi, ni_b, idii_b, asked: Asked::read(payloads) })
 }
 
 /// Our half of the exchange, and the shared value.
@@ -98,7 +100,7 @@ impl SaKeAuthSent {
         (cookies, path): (Cookies, Path),
         rng: &mut dyn CryptoRng,
     ) -> Result<(Self, Chain), Refused> {
-        let Offer { choice, capabilities, sai_b, g_xi, ni_b, idii_b } = offer;
+        let Offer { choice, capabilities, sai_b, g_xi, ni_b, idii_b, asked } = offer;
         let Agreed { pair, nr_b, shared } = agreed;
         let transform = choice.transform;
         let said = Said { cookies, sai_b, g_xi, g_xr: pair.public().to_vec() };
@@ -111,7 +113,7 @@ impl SaKeAuthSent {
         chain.push(&KeyExchange { data: pair.public() });
         chain.push(&Nonce { data: &nr_b });
         chain.push(&identification);
-        proof::contribute(&connection.authentication, &hash_r, rng, &mut chain)?;
+        proof::contribute(connection, &asked, &hash_r, rng, &mut chain)?;
         certificate::request(&connection.authentication, &mut chain);
         vendor::contribute_answer(connection, Phase1Mode::Aggressive, capabilities, &mut chain);
         if let Some(version) = capabilities.nat_t {

@@ -11,6 +11,7 @@ use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, nat_detection, vendor};
 use alloc::vec::Vec;
@@ -40,6 +41,7 @@ pub(crate) struct Answer {
     pub(crate) peer: Identity,
     nr_b: Vec<u8>,
     idir_b: Vec<u8>,
+    asked: Asked,
 }
 
 impl SaSent {
@@ -65,7 +67,8 @@ impl SaSent {
         let idir_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?.to_vec();
         let peer = phase1::peer_identity(payloads)?;
         let capabilities = vendor::absorb_answer(connection, Phase1Mode::Base, payloads);
-        Ok(Answer { transform, number, capabilities, peer, nr_b, idir_b })
+        let asked = Asked::read(payloads);
+        Ok(Answer { transform, number, capabilities, peer, nr_b, idir_b, asked })
     }
 
     /// Builds message 3: `HDR, KE, HASH_I, [NAT-D..]`, or with `[CERT..], SIG_I, [CERTREQ..]` in place of the
@@ -81,14 +84,14 @@ impl SaSent {
         path: Path,
         rng: &mut dyn CryptoRng,
     ) -> Result<(KeAuthSent, Chain), Refused> {
-        let Answer { transform, capabilities, peer, nr_b, idir_b, .. } = answer;
+        let Answer { transform, capabilities, peer, nr_b, idir_b, asked, .. } = answer;
         let Self { sai_b, ni_b, idii_b, .. } = self;
         let pair = DhKeyPair::generate(transform.group, connection.exponent_bits(transform.group), rng);
         let key = proof_key(&transform, connection.authentication.pre_shared_key(), ni_b, &nr_b);
         let hash_i = key.hash_i(pair.public(), &cookies.initiator.0, &cookies.responder.0, sai_b, idii_b);
         let mut chain = ChainBuilder::new();
         chain.push(&KeyExchange { data: pair.public() });
-        proof::contribute(&connection.authentication, &hash_i, rng, &mut chain)?;
+        proof::contribute(connection, &asked, &hash_i, rng, &mut chain)?;
         certificate::request(&connection.authentication, &mut chain);
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;

@@ -10,6 +10,7 @@ use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
@@ -96,6 +97,7 @@ pub(crate) struct Exchanged {
     shared: DhShared,
     g_xr: Vec<u8>,
     nr_b: Vec<u8>,
+    asked: Asked,
     pub(crate) nat: Location,
 }
 
@@ -107,7 +109,7 @@ impl KeSent {
         let nat = self.capabilities.nat_t.map_or(Location::Unknown, |version| {
             nat_detection::absorb(version, self.transform.hash, self.cookies, &[path.local], path.remote, payloads)
         });
-        Ok(Exchanged { shared, g_xr: g_xr.to_vec(), nr_b, nat })
+        Ok(Exchanged { shared, g_xr: g_xr.to_vec(), nr_b, asked: Asked::read(payloads), nat })
     }
 
     /// Builds message 5: `HDR*, IDii, HASH_I, [INITIAL-CONTACT]`, or with a signature
@@ -125,7 +127,7 @@ impl KeSent {
     ) -> Result<(AuthSent, Chain), Refused> {
         let Self { cookies, transform, sai_b, pair, ni_b, .. } = self;
         let (cookies, transform) = (*cookies, *transform);
-        let Exchanged { shared, g_xr, nr_b, .. } = exchanged;
+        let Exchanged { shared, g_xr, nr_b, asked, .. } = exchanged;
         let said = Said { cookies, sai_b: sai_b.clone(), g_xi: pair.public().to_vec(), g_xr };
         let keys =
             phase1::keys(&transform, connection.authentication.pre_shared_key(), (ni_b, &nr_b), &shared, cookies);
@@ -134,7 +136,7 @@ impl KeSent {
         let hash_i = keys.hash_i(&said.transcript(), &phase1::identification_body(&identification));
         let mut chain = ChainBuilder::new();
         chain.push(&identification);
-        proof::contribute(&connection.authentication, &hash_i, rng, &mut chain)?;
+        proof::contribute(connection, &asked, &hash_i, rng, &mut chain)?;
         certificate::request(&connection.authentication, &mut chain);
         if first_contact {
             initial_contact::contribute(cookies, &mut chain);

@@ -11,6 +11,7 @@ use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, nat_detection, vendor};
 use alloc::vec::Vec;
@@ -61,7 +62,7 @@ impl SaRecv {
         let nat = self.capabilities.nat_t.map_or(Location::Unknown, |version| {
             nat_detection::absorb(version, self.transform.hash, self.cookies, &[path.local], path.remote, payloads)
         });
-        Ok(Received { ni_b, g_xi, nat })
+        Ok(Received { ni_b, g_xi, asked: Asked::read(payloads), nat })
     }
 
     /// Draws the private exponent, then the nonce, and computes g^xy.
@@ -82,21 +83,23 @@ impl SaRecv {
         Ok(Agreed { pair, nr_b, shared })
     }
 
-    /// Builds message 4: `HDR, KE, Nr, [CERTREQ..], [NAT-D..]`.
+    /// Builds message 4: `HDR, KE, Nr, [CERTREQ..], [NAT-D..]`. The peer is `known` to know as much after message 3.
     pub(crate) fn commit(
         self,
         received: Received,
         agreed: Agreed,
         connection: &ConnectionPlan,
         path: Path,
+        known: Capabilities,
     ) -> (KeRecv, Chain) {
         let Self { cookies, transform, sai_b, capabilities } = self;
-        let Received { ni_b, g_xi, .. } = received;
+        let Received { ni_b, g_xi, asked, .. } = received;
         let Agreed { pair, nr_b, shared } = agreed;
         let mut chain = ChainBuilder::new();
         chain.push(&KeyExchange { data: pair.public() });
         chain.push(&Nonce { data: &nr_b });
         certificate::request(&connection.authentication, &mut chain);
+        vendor::contribute_late(connection, Phase1Mode::Main, (capabilities, known), &mut chain);
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, cookies, path, force, &mut chain);
@@ -105,7 +108,7 @@ impl SaRecv {
         let keys =
             phase1::keys(&transform, connection.authentication.pre_shared_key(), (&ni_b, &nr_b), &shared, cookies);
         let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
-        (KeRecv { said, transform, keys, iv }, built(chain))
+        (KeRecv { said, asked, transform, keys, iv }, built(chain))
     }
 }
 
@@ -114,6 +117,7 @@ impl SaRecv {
 pub(crate) struct Received {
     ni_b: Vec<u8>,
     g_xi: Vec<u8>,
+    asked: Asked,
     pub(crate) nat: Location,
 }
 
@@ -129,6 +133,8 @@ pub(crate) struct Agreed {
 #[derive(Debug)]
 pub(crate) struct KeRecv {
     said: Said,
+    /// What message 3 asked for.
+    asked: Asked,
     pub(crate) transform: Phase1Transform,
     pub(crate) keys: Phase1Keys,
     /// The IV chain of phase 1, before message 5.
@@ -155,6 +161,7 @@ impl KeRecv {
     /// A key of this end that cannot sign.
     pub(crate) fn answer(
         &self,
+        authenticated: &Authenticated,
         connection: &ConnectionPlan,
         identity: &Identity,
         rng: &mut dyn CryptoRng,
@@ -163,7 +170,8 @@ impl KeRecv {
         let hash_r = self.keys.hash_r(&self.said.transcript(), &phase1::identification_body(&identification));
         let mut chain = ChainBuilder::new();
         chain.push(&identification);
-        proof::contribute(&connection.authentication, &hash_r, rng, &mut chain)?;
+        let asked = authenticated.asked.clone().and(&self.asked);
+        proof::contribute(connection, &asked, &hash_r, rng, &mut chain)?;
         Ok(built(chain))
     }
 
