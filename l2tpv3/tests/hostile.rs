@@ -7,12 +7,9 @@ use common::*;
 use core::time::Duration;
 use drive::{Datagram, Instant, Machine, Path, Verdict};
 use l2tpv3::config::PeerConfig;
-use l2tpv3::digest::SharedSecret;
 use l2tpv3::registry::{AttributeType, MessageType, StopResult};
 use l2tpv3::transition::{ConnectionState, TABLE};
-use l2tpv3::wire::{
-    Attributes, Carrier, Collected, ControlMessage, EmitOptions, Packet, RawAvp, RawMessage, classify, emit,
-};
+use l2tpv3::wire::{Attributes, Carrier, Collected, ControlMessage, EmitOptions, RawAvp, RawMessage, emit};
 use l2tpv3::*;
 use std::borrow::Cow;
 use std::num::NonZeroU32;

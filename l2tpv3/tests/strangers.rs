@@ -4,16 +4,13 @@ mod common;
 
 use common::forge::*;
 use common::*;
-use core::time::Duration;
 use drive::{Datagram, Instant, Machine, Path, Verdict};
 use l2tpv3::config::PeerConfig;
-use l2tpv3::registry::{AttributeType, MessageType, StopResult};
-use l2tpv3::wire::{
-    Attributes, Carrier, Collected, ControlMessage, EmitOptions, Packet, RawAvp, RawMessage, classify, emit,
-};
+use l2tpv3::digest::SharedSecret;
+use l2tpv3::registry::{AttributeType, MessageType};
+use l2tpv3::wire::{Attributes, Carrier, Collected, ControlMessage, Packet, RawAvp, RawMessage, classify};
 use l2tpv3::*;
 use std::borrow::Cow;
-use std::num::NonZeroU32;
 
 fn open_to_all() -> Router {
     router("right.example", 2, vec![PeerConfig { address: None, ..plain(right()) }], 5)

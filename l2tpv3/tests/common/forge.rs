@@ -1,12 +1,12 @@
 //! Messages made by hand, as an attacker makes them.
 
-use super::*;
+use super::{Pair, Router};
 use drive::{Datagram, Machine, Path, Verdict};
 use l2tpv3::config::PeerConfig;
 use l2tpv3::digest::SharedSecret;
 use l2tpv3::registry::{AttributeType, MessageType};
 use l2tpv3::wire::{Attributes, Carrier, EmitOptions, RawAvp, emit};
-use l2tpv3::*;
+use l2tpv3::{Action, DropReason, registry};
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
