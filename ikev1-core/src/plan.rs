@@ -108,6 +108,49 @@ pub enum SendCertificates {
     Never,
 }
 
+/// How far this end takes part in heartbeats: notifications under the ISAKMP SA that say that the sender lives and
+/// are not answered.
+///
+/// Routers have them under these words, in formats of their makers. The one here is ours, and only ends that run
+/// this crate understand each other: a notification with the number that is configured, SPI both cookies, data a
+/// number of four octets that starts at 1 and rises by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeartbeatMode {
+    /// Neither sends nor listens.
+    #[default]
+    Off,
+    /// Sends.
+    Send,
+    /// Listens: a peer that was heard once and then falls silent is dead.
+    Receive,
+    /// Sends and listens.
+    Both,
+}
+
+/// What a connection does about heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeartbeatPlan {
+    pub(crate) mode: HeartbeatMode,
+    pub(crate) period: Duration,
+    pub(crate) missed: u32,
+    pub(crate) notify: u16,
+}
+
+impl HeartbeatPlan {
+    pub(crate) const fn sends(&self) -> bool {
+        matches!(self.mode, HeartbeatMode::Send | HeartbeatMode::Both)
+    }
+
+    pub(crate) const fn listens(&self) -> bool {
+        matches!(self.mode, HeartbeatMode::Receive | HeartbeatMode::Both)
+    }
+
+    /// Returns how long after a heartbeat so many have been missed: the last of them may be half a period late.
+    pub(crate) fn patience(&self) -> Duration {
+        self.period.saturating_mul(self.missed).saturating_add(self.period / 2)
+    }
+}
+
 /// What happens to a connection whose peer is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadPeerAction {
@@ -227,6 +270,7 @@ pub struct ConnectionPlan {
     pub(crate) dpd: DpdMode,
     pub(crate) dpd_idle: Duration,
     pub(crate) dead_peer: DeadPeerAction,
+    pub(crate) heartbeats: HeartbeatPlan,
     pub(crate) nat_t: Support,
     pub(crate) force_encapsulation: bool,
     pub(crate) fragmentation: Fragmentation,
@@ -239,6 +283,8 @@ pub struct ConnectionPlan {
     pub(crate) trust_unprotected_errors: bool,
     pub(crate) children_end_with_ike: bool,
     pub(crate) phase2_limit: Option<u32>,
+    /// Whether each ISAKMP SA carries one quick mode and ends.
+    pub(crate) pfs_identities: bool,
     pub(crate) retry_attempts: RetryAttempts,
     pub(crate) extend_while_used: bool,
     pub(crate) soft_per_mille: (u32, u32),

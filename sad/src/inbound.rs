@@ -6,7 +6,7 @@ use crate::{Action, FlowId, ReplayError, SaHandle, SaMode, SaProtocol, SaState, 
 use arrayvec::ArrayVec;
 use drive::{Instant, Path};
 use esp_ah::ah::AhError;
-use esp_ah::{OpenError, OpenJob, Packet, decrypt_batch, verify_batch};
+use esp_ah::{OpenError, OpenJob, Packet, open_batch_if};
 use thiserror::Error;
 
 /// Packets that are worked on together; a longer batch is worked on in lots of so many.
@@ -200,22 +200,17 @@ impl Sad {
                     }
                 })
                 .collect();
-            verify_batch(&mut jobs);
-            let verdicts: Lot<Option<Result<bool, ReplayError>>> = jobs
-                .iter_mut()
-                .zip(found)
-                .map(|(job, found)| {
-                    let (job, found) = (job.as_mut()?, found.as_ref()?);
-                    let live = live(occupants, found.slot).filter(|_| job.is_verified())?;
-                    live.icv_failures_in_row = 0;
-                    let accepted = live.window.accept(found.sequence);
-                    if accepted.is_err() {
-                        job.reject();
-                    }
-                    Some(accepted)
-                })
-                .collect();
-            decrypt_batch(&mut jobs);
+            let mut verdicts: Lot<Option<Result<bool, ReplayError>>> = jobs.iter().map(|_| None).collect();
+            open_batch_if(&mut jobs, |index| {
+                let (Some(Some(found)), Some(verdict)) = (found.get(index), verdicts.get_mut(index)) else {
+                    return false;
+                };
+                let Some(live) = live(occupants, found.slot) else { return false };
+                live.icv_failures_in_row = 0;
+                let accepted = live.window.accept(found.sequence);
+                *verdict = Some(accepted);
+                accepted.is_ok()
+            });
             let done = |(job, verdict): (&Option<OpenJob<'_, '_>>, _)| {
                 job.as_ref().map(|job| (job.outcome(), job.packet().range(), verdict))
             };

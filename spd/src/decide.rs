@@ -12,6 +12,15 @@ impl Database {
         decision
     }
 
+    /// Decides about packets that are to be sent through `interface`, as [`decide_batch`](Self::decide_batch) does, and
+    /// counts the hits.
+    pub fn outbound_batch(&mut self, interface: InterfaceId, keys: &[PacketKey], decisions: &mut [Decision]) {
+        self.decide_batch(interface, Direction::Outbound, keys, decisions);
+        for decision in decisions.iter().take(keys.len()) {
+            self.count_decision(*decision, Direction::Outbound);
+        }
+    }
+
     /// Checks a packet that came in through `interface`, after decryption, and counts the hit, RFC 4301 §5.2.
     ///
     /// Returns the policy it was accepted under; none on an interface without policies that lets all pass.
@@ -225,7 +234,7 @@ impl Database {
             InboundRefusal::Discarded(_) => &mut counters.in_deny,
             InboundRefusal::NotProtected(_) => &mut counters.in_action_ipsec_fail,
             InboundRefusal::NotToBeProtected(_) | InboundRefusal::NoPolicy => &mut counters.in_policy_action_fail,
-            InboundRefusal::OtherPolicy { .. } => &mut counters.in_pol_select_match_fail,
+            InboundRefusal::OtherPolicy { .. } | InboundRefusal::Fragment(_) => &mut counters.in_pol_select_match_fail,
             InboundRefusal::StalePolicy(_) => &mut counters.in_bundle_state_bad,
         };
         *counter = counter.saturating_add(1);

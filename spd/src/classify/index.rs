@@ -233,7 +233,7 @@ mod tests {
     fn the_cells_of_ports_ascend_and_are_all_there() {
         let cells = || (0..=u16::MAX).map(port_cell);
         assert!(cells().zip(cells().skip(1)).all(|(a, b)| a == b || a + 1 == b));
-        assert_eq!((cells().next(), cells().last()), (Some(0), Some(PORT_CELLS - 1)));
+        assert_eq!((cells().next(), cells().next_back()), (Some(0), Some(PORT_CELLS - 1)));
     }
 
     #[test]
