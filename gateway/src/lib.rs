@@ -53,6 +53,7 @@ mod contest;
 mod counters;
 pub mod defaults;
 mod demux;
+mod fragments;
 mod header;
 mod inbound;
 mod layers;
