@@ -25,6 +25,8 @@ drive::counters! {
         waiting_dropped => "outWaitedDropped",
         /// Those too long for their path that must not be fragmented.
         out_too_long => "outTooLong",
+        /// Those that left in fragments, each sealed by itself.
+        out_parted => "outFragmented",
         /// Reports of routers about a path that were taken.
         reports_taken => "pathMtuReports",
         /// Reports of routers that were not believed.

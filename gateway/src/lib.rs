@@ -80,7 +80,7 @@ pub use compression::CompressionCounters;
 pub use config::{Config, ConfigError, Exemption};
 pub use counters::Counters;
 pub use esp_ah::Packet;
-pub use header::{Header, OuterRules};
+pub use header::{Fragmenting, Header, OuterRules};
 pub use ikev1_core::{ChildId, CommandError, ConnectionId, Handle, IkeSaId, KeyLogLine, PolicyId, RemoveReason};
 pub use inbound::{DropReason, InPacket, Inbound};
 pub use manual::{Manual, ManualProblem, ManualSa};

@@ -6,7 +6,7 @@ use crate::carry::{self, Entered};
 use crate::counters::count;
 use crate::defaults;
 use crate::demux::ESP;
-use crate::header::Header;
+use crate::header::{Fragmenting, Header};
 use crate::layers::Layers;
 use crate::pump::Gateway;
 use crate::route::INTERFACE;
@@ -77,6 +77,8 @@ pub enum Outbound {
     /// It is sealed: send it along this path, as the payload of the path's protocol. A packet of protocol 51
     /// (AH) is whole, with the IP header that AH covers.
     Send(Path),
+    /// It was too long for its path and leaves in fragments, each sealed by itself, as actions.
+    Parted,
     /// The policy lets it pass in clear: it is unchanged.
     Bypass,
     /// It waits, as a copy, for an association that is being negotiated.
@@ -189,6 +191,7 @@ impl Gateway {
                 self.push(bypass(clear));
                 Outcome::Bypassed
             }
+            Outbound::Parted => Outcome::Sent,
             Outbound::Waits => Outcome::Waits,
             Outbound::Dropped(reason) => Outcome::Dropped(reason),
             Outbound::Unprocessed => Outcome::Dropped(OutboundDrop::Closed),
@@ -294,6 +297,9 @@ impl Gateway {
         };
         let (policy, path, layers, mode, outer) = (pair.policy, pair.path, pair.outbound, pair.mode, route.outer);
         if let Some(mtu) = pair.mtu.path(now, self.path_mtu) {
+            if outer.fragmenting == Fragmenting::Before && self.leaves_in_parts(now, child, mtu, packet.octets()) {
+                return Err(Outbound::Parted);
+            }
             self.hold_to_mtu(now, child, mtu, packet.octets()).map_err(Outbound::Dropped)?;
         }
         let entered = carry::enter(mode, &layers, &outer, packet).map_err(|reason| {
