@@ -1,6 +1,9 @@
 //! `dissect` on packets that come in IP fragments, in captures made here.
 
-use examples::dissect::run::{Settings, Totals, run};
+mod captures;
+
+use captures::tell;
+use examples::dissect::run::Settings;
 use ipsec_wire::ipv4::{Ipv4Fields, Ipv4Packet};
 use ipsec_wire::ipv6::Ipv6Fields;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -10,25 +13,9 @@ const DESTINATION: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
 /// A capture of IP packets, one each second.
 fn capture(packets: &[Vec<u8>]) -> Vec<u8> {
-    timed(&packets.iter().enumerate().map(|(second, packet)| (second as u32, packet.clone())).collect::<Vec<_>>())
-}
-
-fn timed(packets: &[(u32, Vec<u8>)]) -> Vec<u8> {
-    let mut file = Vec::new();
-    let words = |file: &mut Vec<u8>, words: &[u32]| words.iter().for_each(|word| file.extend(word.to_le_bytes()));
-    words(&mut file, &[0xa1b2_c3d4, 0x0004_0002, 0, 0, 0x0004_0000, 101]);
-    for (second, packet) in packets {
-        let length = packet.len() as u32;
-        words(&mut file, &[*second, 0, length, length]);
-        file.extend(packet);
-    }
-    file
-}
-
-fn tell(file: &[u8], settings: &Settings) -> (String, Totals) {
-    let mut out = Vec::new();
-    let totals = run(file, settings, &mut out).unwrap();
-    (String::from_utf8(out).unwrap(), totals)
+    captures::capture(
+        &packets.iter().enumerate().map(|(second, packet)| (second as u32, packet.clone())).collect::<Vec<_>>(),
+    )
 }
 
 fn check() -> Settings {
@@ -178,7 +165,7 @@ fn missing_parts_are_told_at_the_end_and_after_a_minute() {
     assert_eq!((totals.told, totals.breaches), (2, 0));
     assert!(text.contains("Carries: IP fragment"), "{text}");
     assert!(text.contains("Not put together: parts are missing: octets 1480 to 2959 of its payload\n"), "{text}");
-    let late = timed(&[(0, first), (1, third), (62, second)]);
+    let late = captures::capture(&[(0, first), (1, third), (62, second)]);
     let (text, totals) = tell(&late, &check());
     assert_eq!(totals.told, 3);
     assert_eq!(text.matches("Not put together").count(), 2, "{text}");
@@ -200,11 +187,12 @@ fn fragments_of_what_is_not_ours_are_not_told() {
 #[test]
 fn a_flood_of_first_fragments_is_held_within_bounds_and_each_is_told() {
     let flood: Vec<_> = (0..5000).map(|id| (0, ipv4(id, 50, 0, true, &[0; 1480]))).collect();
-    let (text, totals) = tell(&timed(&flood), &check());
+    let (text, totals) = tell(&captures::capture(&flood), &check());
     assert_eq!((totals.frames, totals.told), (5000, 5000));
     assert!(text.contains("too many packets were waiting"));
     let many: Vec<_> = (0..8000).rev().map(|unit| ipv4(7, 50, unit * 8, true, &[0; 8])).collect();
-    let (text, totals) = tell(&timed(&many.into_iter().map(|part| (0, part)).collect::<Vec<_>>()), &check());
+    let (text, totals) =
+        tell(&captures::capture(&many.into_iter().map(|part| (0, part)).collect::<Vec<_>>()), &check());
     assert_eq!(totals.told, 8000);
     assert!(text.contains("it comes in too many fragments"), "{text}");
 }

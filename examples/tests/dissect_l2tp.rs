@@ -1,6 +1,8 @@
 //! `dissect` on L2TP packets, in captures made here.
 
-use examples::dissect::run::{Settings, run};
+mod captures;
+
+use examples::dissect::run::Settings;
 use ipsec_wire::ipv4::Ipv4Fields;
 use l2tpv3::registry::{AttributeType, MessageType};
 use l2tpv3::wire::{RawAvp, RawMessage};
@@ -18,17 +20,13 @@ fn capture(message: &[u8]) -> Vec<u8> {
         source: Ipv4Addr::new(192, 0, 2, 1),
         destination: Ipv4Addr::new(192, 0, 2, 2),
     };
-    let packet = [&fields.emit()[..], &[0; 4], message].concat();
-    let length = packet.len() as u32;
-    let header = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 0x0004_0000, 101, 0, 0, length, length];
-    [header.into_iter().flat_map(u32::to_le_bytes).collect(), packet].concat()
+    captures::capture(&[(0, [&fields.emit()[..], &[0; 4], message].concat())])
 }
 
 fn tell(message: &RawMessage, json: bool) -> (String, u64) {
-    let mut out = Vec::new();
     let settings = Settings { check: true, json, ..Settings::default() };
-    let totals = run(&capture(&message.octets()), &settings, &mut out).unwrap();
-    (String::from_utf8(out).unwrap(), totals.breaches)
+    let (text, totals) = captures::tell(&capture(&message.octets()), &settings);
+    (text, totals.breaches)
 }
 
 fn avp(flags: u16, vendor: u16, attribute: AttributeType, value: &[u8]) -> RawAvp {

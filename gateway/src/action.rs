@@ -1,10 +1,13 @@
 use crate::acquire::Lost;
+use crate::session::Traffic;
 use alloc::boxed::Box;
 use bytes::Bytes;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 use drive::{IntoTransmit, Transmit};
 use ikev1_core::{
-    AllocateAddress, AskUser, ChildId, ConnectionId, KeyLogLine, PolicyId, VerifyCertificate, VerifyUser,
+    AllocateAddress, AskUser, ChildId, ConnectionId, KeyLogLine, PolicyId, RemoveReason, TrafficSelector,
+    VerifyCertificate, VerifyUser,
 };
 
 /// Work for the caller.
@@ -62,6 +65,38 @@ pub enum Event {
         /// Its policy.
         policy: PolicyId,
     },
+    /// A tunnel to a peer is up: the first pair of a policy with that peer stands, both ways.
+    SessionUp {
+        /// The connection.
+        connection: ConnectionId,
+        /// Its policy.
+        policy: PolicyId,
+        /// The peer; port 0 where packets do not travel in UDP.
+        peer: SocketAddr,
+        /// The pair.
+        child: ChildId,
+        /// The traffic on this side.
+        local: TrafficSelector,
+        /// The traffic on the peer's side.
+        remote: TrafficSelector,
+    },
+    /// A tunnel to a peer is down: the last pair of a policy with that peer went.
+    SessionDown {
+        /// The connection.
+        connection: ConnectionId,
+        /// Its policy.
+        policy: PolicyId,
+        /// The peer, where it was last.
+        peer: SocketAddr,
+        /// The pair.
+        child: ChildId,
+        /// Why that pair went.
+        reason: RemoveReason,
+        /// How long the tunnel was up.
+        lasted: Duration,
+        /// What went through it, through all its pairs.
+        traffic: Traffic,
+    },
     /// Packets that waited for associations were dropped.
     WaitingLost {
         /// The connection they waited for.
@@ -111,6 +146,12 @@ pub enum InstallRefusal {
     /// The peer chose an SPI that is reserved.
     #[error("the peer chose a reserved SPI")]
     ReservedSpi,
+    /// Another peer carries this traffic, and did not prove to be the same.
+    #[error("the peer at {by} carries this traffic")]
+    Contested {
+        /// Where that peer is.
+        by: SocketAddr,
+    },
     /// The keys were refused.
     #[error(transparent)]
     Keys(#[from] esp_ah::KeyError),

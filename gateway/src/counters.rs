@@ -41,6 +41,16 @@ drive::counters! {
         in_outside => "inPolSelectMatchFail",
         /// Those whose content the policies do not want from their association.
         in_policy_refused => "inPolicyActionFail",
+        /// Those that use what another peer behind the same NAT uses.
+        in_flow_taken => "inFlowTaken",
+        /// Clear packets that arrived where protected ones are expected.
+        in_clear => "inClear",
+        /// Those of them that a policy lets pass.
+        in_bypassed => "inBypass",
+        /// Those of them that no policy names.
+        in_no_policy => "inNoPolicyFound",
+        /// Those of them that a policy drops, or wants protected.
+        in_clear_refused => "inClearRefused",
         /// Datagrams that are neither IKE nor ESP nor a keepalive.
         in_not_ours => "inNotOurs",
         /// NAT keepalives.

@@ -18,6 +18,8 @@ pub const TRAFFIC_REPORT: Duration = Duration::from_secs(1);
 pub const MAX_ACTIONS_PER_CALL: usize = 100_000;
 /// The most actions that wait for the caller; then the oldest event is dropped, and counted.
 pub const MAX_ACTIONS: usize = 65_536;
+/// The MTU of most paths, by which the overhead of a pair is told when nothing is known of its own.
+pub const USUAL_MTU: usize = 1_500;
 /// How long a path MTU that a router reported is held to, RFC 1191 §6.3; then the path is tried again.
 pub const MTU_AGE: Duration = Duration::from_secs(600);
 /// The most reports about paths that are looked at, and answers to senders that are made, in each
@@ -25,6 +27,11 @@ pub const MTU_AGE: Duration = Duration::from_secs(600);
 pub const MAX_REPORTS: u32 = 100;
 /// The time that [`MAX_REPORTS`] counts in.
 pub const REPORT_PERIOD: Duration = Duration::from_secs(1);
+/// How long a peer that looks like another keeps a protocol and ports that it does not use: longer than the
+/// keepalives of what is usually carried, L2TP's 60 s among them.
+pub const FLOW_AGE: Duration = Duration::from_secs(120);
+/// The most protocols and ports that peers who may look alike use at once, within [`FLOW_AGE`].
+pub const MAX_FLOWS: usize = 32_768;
 /// How long a renewed pair waits to send, if this end began its negotiation: the peer may install its half
 /// only when the last message arrives, and that message may be lost or overtaken. Its first packet ends
 /// the wait; so does the end of the pair that is replaced.

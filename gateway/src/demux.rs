@@ -1,7 +1,7 @@
 //! What a datagram is for.
 
 use drive::{Datagram, Path};
-use nat_t::demux::{Content, NotOurs, port_4500};
+use nat_t::demux::{Content, NON_IKE_MARKER, NotOurs, port_500, port_4500};
 
 /// The IP protocol number of ESP.
 pub(crate) const ESP: u8 = 50;
@@ -15,6 +15,15 @@ pub(crate) const IPCOMP: u8 = 108;
 pub(crate) struct Ports {
     pub(crate) ike: u16,
     pub(crate) nat_t: u16,
+    /// Whether ESP comes to the port of IKE too, as drafts 00 and 01 of NAT traversal have it.
+    pub(crate) shared: bool,
+}
+
+impl Ports {
+    /// Returns what stands before ESP on a path: on the port of IKE, eight octets that no IKE message begins with.
+    pub(crate) fn marker(self, path: Path) -> &'static [u8] {
+        if self.shared && path.is_udp() && path.local.port() == self.ike { &NON_IKE_MARKER } else { &[] }
+    }
 }
 
 /// What a datagram is for.
@@ -33,22 +42,28 @@ pub(crate) enum For {
 pub(crate) enum NotForUs {
     /// Its port or protocol is not one of the plan's.
     Port,
-    /// It came to the NAT-T port and is nothing that may come there.
+    /// It came to a port that IKE and ESP share and is nothing that may come there.
     Content(NotOurs),
 }
 
-/// Tells what a datagram is for by where it came in, and on the NAT-T port by its first octets, RFC 3948 §2.
+/// Tells what a datagram is for by where it came in, and on a port that IKE and ESP share by its first octets,
+/// RFC 3948 §2.
 pub(crate) fn sort(ports: Ports, datagram: Datagram<'_>) -> Result<For, NotForUs> {
     let Path { protocol, local, .. } = datagram.path;
     match protocol {
         ESP | AH => Ok(For::Associations),
-        Path::UDP if local.port() == ports.nat_t => match port_4500(datagram.payload) {
-            Ok(Content::Ike(_)) => Ok(For::Ike),
-            Ok(Content::Esp(_)) => Ok(For::Associations),
-            Ok(Content::Keepalive) => Ok(For::Keepalive),
-            Err(reason) => Err(NotForUs::Content(reason)),
-        },
+        Path::UDP if local.port() == ports.nat_t => content(port_4500(datagram.payload)),
+        Path::UDP if local.port() == ports.ike && ports.shared => content(port_500(datagram.payload)),
         Path::UDP if local.port() == ports.ike => Ok(For::Ike),
         _ => Err(NotForUs::Port),
+    }
+}
+
+fn content(content: Result<Content<'_>, NotOurs>) -> Result<For, NotForUs> {
+    match content {
+        Ok(Content::Ike(_)) => Ok(For::Ike),
+        Ok(Content::Esp(_)) => Ok(For::Associations),
+        Ok(Content::Keepalive) => Ok(For::Keepalive),
+        Err(reason) => Err(NotForUs::Content(reason)),
     }
 }

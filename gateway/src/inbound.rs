@@ -3,7 +3,7 @@
 use crate::carry::{self, Around};
 use crate::counters::count;
 use crate::defaults;
-use crate::demux::{self, AH, ESP, For, IPCOMP, NotForUs};
+use crate::demux::{self, AH, ESP, For, NotForUs};
 use crate::pump::Gateway;
 use crate::route::{INTERFACE, holds, ports};
 use arrayvec::ArrayVec;
@@ -12,6 +12,7 @@ use esp_ah::ipcomp::IpcompError;
 use esp_ah::mode::ModeError;
 use esp_ah::{BufferTooSmall, Packet};
 use ikev1_core::{ChildId, Command};
+use ipsec_wire::ipv6;
 use nat_t::demux::NotOurs;
 use sad::{Incoming, Opened, SaProtocol};
 use spd::{Arrival, Direction, InboundRefusal, PacketKey};
@@ -32,8 +33,8 @@ pub enum DropReason {
     /// Its port or protocol is not one of the plan's.
     #[error("not a port or protocol of ours")]
     NotOurs,
-    /// It came to the NAT-T port and is nothing that may come there.
-    #[error("on the NAT-T port: {0}")]
+    /// It came to the NAT-T port, or another that IKE and ESP share, and is nothing that may come there.
+    #[error("on a port for IKE and ESP: {0}")]
     NatT(NotOurs),
     /// It is a NAT keepalive, which did its work on the way.
     #[error("a keepalive")]
@@ -59,6 +60,9 @@ pub enum DropReason {
     /// It came out of its association, and the policies do not want it from there.
     #[error(transparent)]
     Policy(#[from] InboundRefusal),
+    /// It uses the protocol and ports that another peer behind the same NAT uses, RFC 3948 §5.2.
+    #[error("another peer behind the same NAT uses these ports")]
+    FlowTaken,
     /// The gateway is closed.
     #[error("closed")]
     Closed,
@@ -167,7 +171,7 @@ impl Gateway {
                 Way::Ah(after) => self.accept(now, item, after.opened, Some(after)),
                 Way::Esp { after } => {
                     let Some((opened, range)) = results.next() else { continue };
-                    opened.map_err(|reason| self.not_opened(item, reason)).and_then(|opened| {
+                    opened.map_err(|reason| self.not_opened(item, SaProtocol::Esp, reason)).and_then(|opened| {
                         // The range came out of this very buffer.
                         let _ = item.packet.set_range(range);
                         self.accept(now, item, opened, after)
@@ -188,6 +192,8 @@ impl Gateway {
             return Way::Decided;
         }
         count(&mut self.counters.in_packets);
+        // What is sorted as ESP has its marker.
+        let _ = item.packet.trim_front(self.ports.marker(item.path).len());
         if item.path.protocol != AH {
             return Way::Esp { after: None };
         }
@@ -202,7 +208,7 @@ impl Gateway {
 
     fn open_ah(&mut self, now: Instant, item: &mut InPacket<'_>) -> Result<Way, DropReason> {
         let opened = self.sad.open_ah(now, item.path, None, &mut item.packet);
-        let opened = opened.map_err(|reason| self.not_opened(item, reason))?;
+        let opened = opened.map_err(|reason| self.not_opened(item, SaProtocol::Ah, reason))?;
         let around = Around::take(&mut item.packet).inspect_err(|_| count(&mut self.counters.in_malformed))?;
         let after = After { opened: Opened { next_header: around.protocol(), ..opened }, around };
         if self.sad.bundle_next(opened.association).is_none() {
@@ -219,18 +225,30 @@ impl Gateway {
     }
 
     /// Counts a packet that no association took.
-    fn not_opened(&mut self, item: &InPacket<'_>, reason: sad::DropReason) -> DropReason {
+    fn not_opened(&mut self, item: &InPacket<'_>, protocol: SaProtocol, reason: sad::DropReason) -> DropReason {
         count(&mut self.counters.in_not_opened);
-        let bundle = matches!(reason, sad::DropReason::NotFirstInBundle | sad::DropReason::NotNextInBundle);
-        if bundle
-            && let Some(spi) = item.packet.octets().first_chunk().map(|spi| u32::from_be_bytes(*spi))
-            && let Some(association) = self.sad.find(spi, item.path.local.ip(), SaProtocol::Esp)
+        let octets = item.packet.octets();
+        let at = match protocol {
+            SaProtocol::Esp => Some(octets),
+            SaProtocol::Ah => behind_ip(octets).and_then(|ah| ah.get(4..)),
+        };
+        if let Some(spi) = at.and_then(<[u8]>::first_chunk).map(|spi| u32::from_be_bytes(*spi))
+            && let Some(association) = self.sad.find(spi, item.path.local.ip(), protocol)
             && let Some(flow) = self.sad.flow_of(association)
             && let Some(policy) = self.pairs.get(&ChildId(flow.0)).map(|pair| pair.policy)
         {
-            let first = reason == sad::DropReason::NotFirstInBundle;
             self.count_policy(policy, |counters| {
-                if first { &mut counters.in_not_first_sa_in_bundle } else { &mut counters.in_bundle_sa_match_fail }
+                if reason == sad::DropReason::NotFirstInBundle {
+                    &mut counters.in_not_first_sa_in_bundle
+                } else if reason == sad::DropReason::NotNextInBundle {
+                    &mut counters.in_bundle_sa_match_fail
+                } else if matches!(reason, sad::DropReason::NotCarrying(_)) {
+                    &mut counters.in_bundle_state_bad
+                } else if reason == sad::DropReason::WrongSource {
+                    &mut counters.in_process_fail_imm
+                } else {
+                    &mut counters.in_process_fail
+                }
             });
         }
         reason.into()
@@ -274,7 +292,7 @@ impl Gateway {
         };
         let (policy, mode, ends, cpi) = (pair.policy, pair.mode, pair.ends, pair.inbound.cpi);
         let next_header = match cpi {
-            Some(cpi) => self.expand(policy, cpi, opened.next_header, &mut item.packet),
+            Some(cpi) => self.expand(child, cpi, opened.next_header, &mut item.packet),
             None => Ok(opened.next_header),
         };
         let around = after.as_ref().map(|after| &after.around);
@@ -283,7 +301,10 @@ impl Gateway {
             carry::leave(mode, &ends, kind, around, traffic_class, &mut item.packet)?;
             PacketKey::from_packet(item.packet.octets(), Direction::Inbound).map_err(|_| DropReason::Inner)
         });
-        let key = key.inspect_err(|_| count(&mut self.counters.in_malformed))?;
+        let key = key.inspect_err(|_| {
+            count(&mut self.counters.in_malformed);
+            self.count_policy(policy, |counters| &mut counters.in_process_fail);
+        })?;
         let (local_port, remote_port) = ports(key.upper).unzip();
         let wanted = self.pairs.get(&child).is_some_and(|pair| {
             holds(&pair.local, key.local, key.protocol, local_port)
@@ -296,6 +317,7 @@ impl Gateway {
         }
         match self.policies.inbound(INTERFACE, &key, Arrival::Protected { policy }) {
             Ok(_) => {
+                self.claim(now, child, &key)?;
                 count(&mut self.counters.in_opened);
                 self.count_policy(policy, |counters| &mut counters.in_process_done);
                 Ok(child)
@@ -305,22 +327,6 @@ impl Gateway {
                 Err(refusal.into())
             }
         }
-    }
-
-    /// Expands what is compressed; what would not have shrunk comes as it is, RFC 3173 §2.2.
-    fn expand(
-        &mut self,
-        policy: spd::PolicyId,
-        cpi: u16,
-        next_header: u8,
-        packet: &mut Packet<'_>,
-    ) -> Result<u8, DropReason> {
-        if next_header != IPCOMP {
-            self.count_policy(policy, |counters| &mut counters.in_comp_uncompressed);
-            return Ok(next_header);
-        }
-        let inflater = self.inflater.get_or_insert_default();
-        Ok(inflater.expand(packet, cpi)?)
     }
 
     /// Says to the exchanges that a pair carried an authentic packet: now and then, and at once when the
@@ -337,4 +343,13 @@ impl Gateway {
             let _ = self.ike.handle_command(now, Command::TrafficSeen { child });
         }
     }
+}
+
+/// Returns what stands behind the IP header of a whole packet, options passed over.
+fn behind_ip(packet: &[u8]) -> Option<&[u8]> {
+    let header = match packet.first()? {
+        version @ 0x40..=0x4f => usize::from(version & 15) * 4,
+        _ => ipv6::HEADER_LEN,
+    };
+    packet.get(header..)
 }

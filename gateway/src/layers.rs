@@ -1,5 +1,5 @@
-use esp_ah::Suite;
-use sad::{OutboundKeys, SaHandle, SaProtocol};
+use esp_ah::{IntegrityAlgorithm, Suite};
+use sad::{InboundKeys, OutboundKeys, SaHandle, SaProtocol};
 
 /// What a packet of one direction goes through, innermost first: compression, ESP, AH. RFC 4301 §4.4.1 calls
 /// it a nested set of associations, routers a bundle.
@@ -15,6 +15,8 @@ pub(crate) struct Layers {
     pub(crate) gap: usize,
     /// The algorithms of ESP, which say how much longer packets get.
     pub(crate) suite: Option<Suite>,
+    /// The algorithm of AH.
+    pub(crate) integrity: Option<IntegrityAlgorithm>,
     /// The octets of the Authentication Header.
     pub(crate) ah_len: usize,
 }
@@ -45,10 +47,23 @@ impl Layers {
     pub(crate) const fn measure(&mut self, keys: &OutboundKeys, v6: bool) -> SaProtocol {
         if let OutboundKeys::Ah(key) = keys {
             self.ah_len = key.header_len(v6);
+            self.integrity = Some(key.algorithm());
             return SaProtocol::Ah;
         }
         if let OutboundKeys::Esp(key) = keys {
             self.gap = key.suite().headroom();
+            self.suite = Some(key.suite());
+        }
+        SaProtocol::Esp
+    }
+
+    /// Notes the algorithms of an association that receives, and returns its protocol.
+    pub(crate) const fn note(&mut self, keys: &InboundKeys) -> SaProtocol {
+        if let InboundKeys::Ah(key) = keys {
+            self.integrity = Some(key.algorithm());
+            return SaProtocol::Ah;
+        }
+        if let InboundKeys::Esp(key) = keys {
             self.suite = Some(key.suite());
         }
         SaProtocol::Esp

@@ -299,7 +299,7 @@ impl Gateway {
                     }
                     Step::Protocol(spi, keys) => (spi, keys),
                 };
-                let protocol = if matches!(keys, InboundKeys::Ah(_)) { SaProtocol::Ah } else { SaProtocol::Esp };
+                let protocol = pair.inbound.note(&keys);
                 let parameters = parameters(!pair.inbound.protects());
                 if let Ok(handle) = self.sad.install_inbound_manual(Instant::ZERO, spi, &parameters, keys) {
                     pair.inbound.put(protocol, handle);

@@ -5,7 +5,7 @@ use crate::action::{Action, Event};
 use crate::carry::{self, Entered};
 use crate::counters::count;
 use crate::defaults;
-use crate::demux::{ESP, IPCOMP};
+use crate::demux::ESP;
 use crate::header::Header;
 use crate::layers::Layers;
 use crate::pump::Gateway;
@@ -14,7 +14,6 @@ use alloc::vec;
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 use drive::{Instant, Path, Transmit};
-use esp_ah::ipcomp::Compressed;
 use esp_ah::mode::ModeError;
 use esp_ah::{BufferTooSmall, Packet};
 use ikev1_core::ChildId;
@@ -207,7 +206,8 @@ impl Gateway {
             let sealed = chosen.sealed.map_err(OutboundDrop::from).and_then(|()| {
                 // The range came out of this very buffer.
                 let _ = item.packet.set_range(chosen.entered.inside.clone());
-                self.seal_ah(now, &chosen, &mut item.packet)
+                self.seal_ah(now, &chosen, &mut item.packet)?;
+                self.mark(chosen.path, &mut item.packet)
             });
             item.outcome = match sealed {
                 Ok(()) => {
@@ -219,7 +219,11 @@ impl Gateway {
                 }
                 Err(reason) => {
                     count(&mut self.counters.out_unsealed);
-                    self.count_policy(chosen.policy, |counters| &mut counters.out_process_fail);
+                    let no_state =
+                        matches!(reason, OutboundDrop::Unsealed(SealRefusal::NotCarrying(_) | SealRefusal::Stale));
+                    self.count_policy(chosen.policy, |counters| {
+                        if no_state { &mut counters.out_bundle_state_bad } else { &mut counters.out_process_fail }
+                    });
                     Outbound::Dropped(reason)
                 }
             };
@@ -267,11 +271,20 @@ impl Gateway {
         Ok(())
     }
 
+    /// Puts before ESP what tells it from IKE, where they share a port that way.
+    fn mark(&self, path: Path, packet: &mut Packet<'_>) -> Result<(), OutboundDrop> {
+        let marker = self.ports.marker(path);
+        if !marker.is_empty() {
+            packet.grow_front(marker.len())?.copy_from_slice(marker);
+        }
+        Ok(())
+    }
+
     /// Finds the associations of a packet and what of the packet goes into them, or what becomes of it else.
     fn choose(&mut self, now: Instant, packet: &mut Packet<'_>) -> Result<Chosen, Outbound> {
         let (key, template) = self.decide(packet.octets())?;
+        let carrier = self.carrier(now, template, &key);
         let route = self.routes.of(template);
-        let carrier = route.and_then(|route| route.carrier(&key));
         let pair = carrier.and_then(|child| Some((child, self.pairs.get(&child)?)));
         let (Some((child, pair)), Some(route)) = (pair.filter(|(_, pair)| pair.outbound.protects()), route) else {
             return Err(self.wait(now, template, packet.octets()));
@@ -284,17 +297,11 @@ impl Gateway {
             count(&mut self.counters.out_malformed);
             Outbound::Dropped(reason)
         });
-        let mut chosen = Chosen { child, policy, path, layers, entered: entered?, sealed: Ok(()) };
-        if let (Some(cpi), Some(deflater)) = (layers.cpi, &mut self.deflater) {
-            let entered = &mut chosen.entered;
-            let mut inside = packet.reborrow();
-            let _ = inside.set_range(entered.inside.clone());
-            if deflater.compress(&mut inside, entered.next_header, cpi) == Compressed::Yes {
-                entered.inside = inside.range();
-                entered.next_header = IPCOMP;
-            }
+        let mut entered = entered.inspect_err(|_| self.count_policy(policy, |of| &mut of.out_process_fail_imm))?;
+        if let Some(cpi) = layers.cpi {
+            self.compress(child, cpi, &mut entered.next_header, &mut entered.inside, packet);
         }
-        Ok(chosen)
+        Ok(Chosen { child, policy, path, layers, entered, sealed: Ok(()) })
     }
 
     /// Decides about one packet by policy; what is not to be protected is decided here for good.
@@ -338,10 +345,10 @@ impl Gateway {
                     self.news(Event::WaitingLost { connection, policy, packets: 1, reason });
                 }
                 if start {
-                    self.count_policy(spd, |counters| &mut counters.setup_started);
                     self.news(Event::Acquiring { connection, policy });
                     let acquire = ikev1_core::Command::Acquire { connection, policy, packet: None };
                     if self.ike.handle_command(now, acquire).is_err() {
+                        self.count_policy(spd, |counters| &mut counters.out_make_setup_struct_fail);
                         self.acquire_failed(now, template);
                         return Outbound::Dropped(OutboundDrop::Resting);
                     }

@@ -2,11 +2,13 @@
 
 use crate::action::{Action, InstallRefusal};
 use crate::carry::Ends;
+use crate::compression::CompressionCounters;
 use crate::defaults;
 use crate::demux::{AH, ESP, IPCOMP};
 use crate::layers::Layers;
 use crate::path_mtu::PathMtu;
 use crate::pump::Gateway;
+use crate::session::SessionId;
 use crate::suite::{self, Transform};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -36,6 +38,9 @@ pub(crate) struct Pair {
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
     pub(crate) mtu: PathMtu,
+    /// The session it is part of, once it may send; none of manual keys.
+    pub(crate) session: Option<SessionId>,
+    pub(crate) compression: CompressionCounters,
     pub(crate) sent_reported: Option<Instant>,
     pub(crate) seen_reported: Option<Instant>,
 }
@@ -66,6 +71,8 @@ impl Pair {
             local,
             remote,
             mtu: PathMtu::default(),
+            session: None,
+            compression: CompressionCounters::default(),
             sent_reported: None,
             seen_reported: None,
         }
@@ -84,6 +91,7 @@ impl Gateway {
             None if question.protocol == IPCOMP => Some(256 + self.entropy.next_u32() % (61_440 - 256)),
             None => None,
         };
+        self.count_begun(question, spi.is_some());
         let answer = ikev1_core::Command::ProvideSpi { ticket: question.ticket, spi };
         if let (Err(_), Some((larval, _))) = (self.ike.handle_command(now, answer), allocated) {
             let _ = self.sad.remove(larval);
@@ -93,12 +101,15 @@ impl Gateway {
     /// Gives an SPI back that no association was made of.
     pub(crate) fn release(&mut self, spi: u32, protocol: u8, local: IpAddr) {
         if let Some(larval) = protocol_of(protocol).and_then(|protocol| self.sad.find(spi, local, protocol)) {
+            if let Some(owner) = self.sad.status(larval).map(|status| status.owner) {
+                self.count_unmade(ChildId(owner.0));
+            }
             // It may have run out of time in the meantime, which comes to the same.
             let _ = self.sad.remove(larval);
         }
     }
 
-    pub(crate) fn install(&mut self, now: Instant, install: InstallSa) -> Result<(), InstallRefusal> {
+    pub(crate) fn install(&mut self, now: Instant, install: &InstallSa) -> Result<(), InstallRefusal> {
         let template = self.routes.template(install.connection, install.policy).ok_or(InstallRefusal::UnknownPolicy)?;
         let policy = self.routes.of(template).map(|route| route.spd).ok_or(InstallRefusal::UnknownPolicy)?;
         let ah = install.sas.iter().any(|sa| matches!(sa.suite, Protection::Ah { .. }));
@@ -120,10 +131,11 @@ impl Gateway {
             Some(pair) => pair,
             None => Pair::new(template, policy, path, install.mode, ends, traffic),
         };
-        let installed = match install.direction {
-            ikev1_core::Direction::Inbound => self.install_inbound(now, &install, &transforms, &mut pair),
-            ikev1_core::Direction::Outbound => self.install_outbound(now, &install, &transforms, &mut pair),
-        };
+        let contested = if pair.session.is_none() { self.check_contest(install, &pair) } else { Ok(()) };
+        let installed = contested.and_then(|()| match install.direction {
+            ikev1_core::Direction::Inbound => self.install_inbound(now, install, &transforms, &mut pair),
+            ikev1_core::Direction::Outbound => self.install_outbound(now, install, &transforms, &mut pair),
+        });
         let (local, remote) = (pair.local, pair.remote);
         // What was installed of a pair that is refused goes when the exchanges remove it.
         self.pairs.insert(install.child, pair);
@@ -135,7 +147,8 @@ impl Gateway {
             if behind.is_some() {
                 self.switches.set(install.child, now + defaults::SWITCH_DELAY);
             }
-            self.count_policy(policy, |counters| &mut counters.setup_done);
+            self.count_made(install, policy);
+            self.session_joined(now, install);
             for packet in self.waiting.release(template) {
                 // What still finds no association waits again, or is counted as dropped.
                 let _ = self.seal_copy(now, &packet, |clear| Action::Bypass(Bytes::copy_from_slice(clear)));
@@ -153,18 +166,15 @@ impl Gateway {
     ) -> Result<(), InstallRefusal> {
         for (sa, transform) in install.sas.iter().zip(transforms) {
             let bits = bits(sa.extended_sequence);
-            let (protocol, keys) = match transform {
+            let keys = match transform {
                 Transform::Ipcomp => {
                     pair.inbound.cpi = Some(u16::try_from(sa.spi).map_err(|_| InstallRefusal::ReservedSpi)?);
                     continue;
                 }
-                Transform::Esp(suite) => {
-                    (SaProtocol::Esp, InboundKeys::Esp(OpenKey::new(*suite, bits, keymat(sa).expose())?))
-                }
-                Transform::Ah(integrity) => {
-                    (SaProtocol::Ah, InboundKeys::Ah(AhKey::new(*integrity, bits, sa.integrity_key.expose())?))
-                }
+                Transform::Esp(suite) => InboundKeys::Esp(OpenKey::new(*suite, bits, keymat(sa).expose())?),
+                Transform::Ah(integrity) => InboundKeys::Ah(AhKey::new(*integrity, bits, sa.integrity_key.expose())?),
             };
+            let protocol = pair.inbound.note(&keys);
             let larval = self.sad.find(sa.spi, install.local, protocol).ok_or(InstallRefusal::SpiGone)?;
             let parameters = parameters(install, sa, pair.path);
             let source = sad::SourceCheck::Any;
@@ -229,9 +239,12 @@ impl Gateway {
         }
     }
 
-    pub(crate) fn remove(&mut self, removal: &RemoveSa) {
+    pub(crate) fn remove(&mut self, now: Instant, removal: RemoveSa) {
+        self.count_removal(&removal);
         self.forget_outbound(removal.child);
         let Some(pair) = self.pairs.remove(&removal.child) else { return };
+        self.session_left(now, removal.child, &pair, removal.reason);
+        self.count_algorithms_gone(&pair);
         self.routes.detach(pair.template, removal.child);
         self.switches.cancel(&removal.child);
         for association in pair.inbound.associations().chain(pair.outbound.associations()) {
@@ -251,9 +264,13 @@ impl Gateway {
         self.forget_outbound(child);
         let Some(pair) = self.pairs.get_mut(&child) else { return };
         pair.path = path;
+        let session = pair.session;
         pair.mtu = PathMtu::default();
         for association in pair.inbound.associations().chain(pair.outbound.associations()) {
             let _ = self.sad.set_path(association, path);
+        }
+        if let Some(session) = session {
+            self.sessions.move_to(session, path.remote);
         }
         self.note_outbound(child);
     }

@@ -22,6 +22,7 @@ use ipsec_wire::icmp::IcmpMessage;
 use ipsec_wire::ipv4::Ipv4Packet;
 use ipsec_wire::ipv6::Ipv6Packet;
 use ipsec_wire::udp;
+use nat_t::demux::NON_IKE_MARKER;
 
 /// What a pair knows about the length of its path.
 #[derive(Clone, Copy, Debug, Default)]
@@ -143,7 +144,8 @@ impl Gateway {
         let Some(pair) = self.pairs.get(&child) else { return Ok(()) };
         let v6 = packet.first().is_some_and(|octet| octet >> 4 == 6);
         let may_fragment = !v6 && Ipv4Packet::new_checked(packet).is_ok_and(|view| !view.dont_fragment());
-        let most = longest(pair, path);
+        let marker = self.ports.marker(pair.path).len();
+        let most = longest(pair, path.saturating_sub(marker));
         if packet.len() <= most || may_fragment {
             return Ok(());
         }
@@ -179,7 +181,7 @@ impl Gateway {
 }
 
 /// Returns the longest packet that fits the path of a pair once it is sealed.
-fn longest(pair: &Pair, path: usize) -> usize {
+pub(crate) fn longest(pair: &Pair, path: usize) -> usize {
     let outside = Encapsulation::towards(pair.path.remote.ip(), pair.path.is_udp()).octets();
     let Layers { ah_len, suite, .. } = pair.outbound;
     let room = path.saturating_sub(outside).saturating_sub(ah_len);
@@ -217,6 +219,11 @@ fn read(v6: bool, message: &[u8]) -> Option<(usize, Quoted)> {
     let (spi_at, sequence_at) = match protocol {
         ESP => (0, 4),
         AH => (4, 8),
+        // No SPI is zero: those are the octets that stand before ESP on the port of IKE.
+        Path::UDP if rest.get(udp::HEADER_LEN..)?.starts_with(&NON_IKE_MARKER) => {
+            let spi_at = udp::HEADER_LEN + NON_IKE_MARKER.len();
+            (spi_at, spi_at + 4)
+        }
         Path::UDP => (udp::HEADER_LEN, udp::HEADER_LEN + 4),
         _ => return None,
     };

@@ -2,7 +2,10 @@
 
 use crate::acquire::{Lost, Waiting};
 use crate::action::{Action, Event};
+use crate::algorithms::Algorithms;
 use crate::command::Command;
+use crate::compression::CompressionCounters;
+use crate::contest::Peers;
 use crate::counters::{Counters, count};
 use crate::defaults;
 use crate::demux::Ports;
@@ -12,6 +15,9 @@ use crate::pair::Pair;
 use crate::path_mtu::Budget;
 use crate::plan::Plan;
 use crate::route::Routes;
+use crate::session::Sessions;
+use crate::setup::Setups;
+use crate::shared::Flows;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -44,6 +50,19 @@ pub struct Gateway {
     pub(crate) pairs: BTreeMap<ChildId, Pair>,
     pub(crate) ports: Ports,
     pub(crate) counters: Counters,
+    pub(crate) setups: Setups,
+    /// Pairs whose set-up is under way, each with its policy.
+    pub(crate) making: BTreeMap<ChildId, Option<spd::PolicyId>>,
+    pub(crate) sessions: Sessions,
+    pub(crate) peers: Peers,
+    /// Whether the newest peer takes traffic over from another.
+    pub(crate) take_over: bool,
+    /// Which session uses what, where peers look alike.
+    pub(crate) flows: Flows,
+    /// What the compression of pairs that are gone did.
+    pub(crate) compression: CompressionCounters,
+    /// What the algorithms of pairs that are gone did.
+    pub(crate) algorithms: Algorithms,
     pub(crate) clock: MonotonicClock,
     pub(crate) closed: bool,
     /// Renewed pairs that wait to send.
@@ -70,7 +89,10 @@ impl Gateway {
     pub fn new(plan: Plan, mut entropy: Box<dyn CryptoRng + Send>) -> Self {
         let mut spis = ChaCha20Rng::from_rng(&mut entropy);
         let connections = plan.ike.connections().map(|(_, connection)| connection.name().into()).collect();
-        let ports = Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port() };
+        let mut setups = Setups::default();
+        setups.count_specifications(&plan.ike);
+        let shared = plan.ike.esp_on_ike_port();
+        let ports = Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port(), shared };
         let mut gateway = Self {
             sad: Sad::new(sad::SadSettings::default(), &mut spis),
             ike: Endpoint::new(plan.ike, entropy),
@@ -81,6 +103,14 @@ impl Gateway {
             pairs: BTreeMap::new(),
             ports,
             counters: Counters::default(),
+            setups,
+            making: BTreeMap::new(),
+            sessions: Sessions::default(),
+            peers: Peers::default(),
+            take_over: plan.take_over,
+            flows: Flows::default(),
+            compression: CompressionCounters::default(),
+            algorithms: Algorithms::default(),
             clock: MonotonicClock::new(),
             closed: false,
             switches: Timers::new(),
@@ -217,12 +247,13 @@ impl Gateway {
             Ike::ReleaseSpi { spi, protocol, local } => self.release(spi, protocol, local),
             Ike::InstallSa(install) => {
                 let child = install.child;
-                if let Err(reason) = self.install(now, *install) {
+                if let Err(reason) = self.install(now, &install) {
+                    self.count_refused(&install, reason);
                     self.news(Event::InstallRefused { child, reason });
                     let _ = self.ike.handle_command(now, ikev1_core::Command::DeleteChild { child });
                 }
             }
-            Ike::RemoveSa(removal) => self.remove(&removal),
+            Ike::RemoveSa(removal) => self.remove(now, removal),
             Ike::UpdatePath { child, path } => self.move_pair(child, path),
             Ike::VerifyCertificate(question) => self.push(Action::VerifyCertificate(question)),
             Ike::KeyLog(line) => self.push(Action::KeyLog(line)),
@@ -233,6 +264,7 @@ impl Gateway {
                 self.push(Action::ReleaseAddress { connection, address });
             }
             Ike::Event(event) => {
+                self.peers.learn(&event);
                 self.learn(now, &event);
                 self.news(Event::Ike(event));
             }
@@ -241,6 +273,7 @@ impl Gateway {
     }
 
     fn perform_sad(&mut self, now: Instant, action: sad::Action) {
+        self.count_expiry(&action);
         let command = if let sad::Action::SoftExpired { flow, .. } = action {
             ikev1_core::Command::RekeyChild { child: ChildId(flow.0) }
         } else if let sad::Action::HardExpired { flow, .. } = action {
@@ -249,6 +282,9 @@ impl Gateway {
             if let sad::Action::FirstUse { flow, .. } = action {
                 let child = ChildId(flow.0);
                 if self.switches.cancel(&child).is_some() {
+                    if let Some(policy) = self.pairs.get(&child).map(|pair| pair.policy) {
+                        self.count_policy(policy, |counters| &mut counters.in_bundle_replaced);
+                    }
                     self.switch(child);
                 }
             }
@@ -264,7 +300,11 @@ impl Gateway {
         let (connection, policy) =
             if let Ike::Phase1Failed { connection: Some(connection), role: Role::Initiator, .. } = event {
                 (*connection, None)
-            } else if let Ike::Phase2Failed { connection, policy, role: Role::Initiator, .. } = event {
+            } else if let Ike::Phase2Failed { child, connection, policy, role, .. } = event {
+                self.count_unmade(*child);
+                if *role != Role::Initiator {
+                    return;
+                }
                 (*connection, *policy)
             } else if let Ike::PeerDead { connection, .. } = event {
                 (*connection, None)
@@ -281,7 +321,7 @@ impl Gateway {
         self.counters.waiting_dropped = self.counters.waiting_dropped.saturating_add(packets);
         let names = self.routes.of(template).and_then(|route| Some((route.negotiation?, route.spd)));
         if let (Some(((connection, policy), spd)), 1..) = (names, packets) {
-            self.count_policy(spd, |counters| &mut counters.setup_failed);
+            self.count_policy(spd, |counters| &mut counters.out_setup_bundle_fail);
             self.news(Event::WaitingLost { connection, policy, packets, reason: Lost::NegotiationFailed });
         }
     }

@@ -117,11 +117,16 @@ impl Routes {
 }
 
 impl Route {
-    /// Returns the newest pair whose selectors name the packet.
-    pub(crate) fn carrier(&self, key: &PacketKey) -> Option<ChildId> {
+    /// Returns the pairs that may send, newest first.
+    pub(crate) fn children(&self) -> impl Iterator<Item = ChildId> {
+        self.carriers.iter().map(|carrier| carrier.child)
+    }
+
+    /// Returns the pairs whose selectors name the packet, newest first.
+    pub(crate) fn carriers(&self, key: &PacketKey) -> impl Iterator<Item = ChildId> {
         self.carriers
             .iter()
-            .find(|carrier| {
+            .filter(|carrier| {
                 holds(&carrier.local, key.local, key.protocol, ports(key.upper).map(|(local, _)| local))
                     && holds(&carrier.remote, key.remote, key.protocol, ports(key.upper).map(|(_, remote)| remote))
             })
@@ -211,7 +216,8 @@ mod tests {
         let local = subnet([10, 1, 0, 0], 16);
         routes.attach(template, ChildId(1), local, subnet([10, 2, 0, 0], 16), None);
         routes.attach(template, ChildId(2), local, subnet([10, 2, 7, 0], 24), None);
-        let carrier = |routes: &Routes, remote| routes.of(template).unwrap().carrier(&key([10, 1, 0, 1], remote));
+        let carrier =
+            |routes: &Routes, remote| routes.of(template).unwrap().carriers(&key([10, 1, 0, 1], remote)).next();
         assert_eq!(carrier(&routes, [10, 2, 7, 1]), Some(ChildId(2)));
         assert_eq!(carrier(&routes, [10, 2, 8, 1]), Some(ChildId(1)));
         assert_eq!(carrier(&routes, [10, 3, 0, 1]), None);
@@ -229,7 +235,8 @@ mod tests {
         let (local, remote) = (subnet([10, 1, 0, 0], 16), subnet([10, 2, 0, 0], 16));
         routes.attach(template, ChildId(1), local, remote, None);
         routes.attach(template, ChildId(2), local, remote, Some(ChildId(1)));
-        let carrier = |routes: &Routes| routes.of(template).unwrap().carrier(&key([10, 1, 0, 1], [10, 2, 0, 1]));
+        let carrier =
+            |routes: &Routes| routes.of(template).unwrap().carriers(&key([10, 1, 0, 1], [10, 2, 0, 1])).next();
         assert_eq!(carrier(&routes), Some(ChildId(1)));
         routes.promote(template, ChildId(2));
         assert_eq!(carrier(&routes), Some(ChildId(2)));

@@ -302,7 +302,7 @@ mod tests {
         let policy = site.policy(site.policy_named("lan").unwrap()).unwrap();
         assert!(policy.suites.iter().all(|suite| !suite.is_weak()));
         assert_eq!((plan.ike_port(), plan.nat_t_port()), (500, 4500));
-        assert!(site.nat_traversal && !site.trust_unprotected_errors);
+        assert!(site.nat_t.is_on() && !site.trust_unprotected_errors);
     }
 
     #[test]

@@ -232,12 +232,22 @@ pub struct OwnCounters {
     pub events_dropped: u64,
     /// Pairs that went into force without the CONNECTED that the peer's commit bit had promised.
     pub connected_missing: u64,
+    /// Heartbeats sent.
+    pub heartbeats_sent: u64,
+    /// Heartbeats received that count.
+    pub heartbeats_received: u64,
+    /// Heartbeats received whose number was not new.
+    pub heartbeats_stale: u64,
+    /// Requests for a group of the peer's making, refused.
+    pub new_groups_refused: u64,
     /// Exchanges that failed, phase 2 and informational.
     pub exchanges_failed: u64,
     /// Messages dropped because peers that have proven nothing cause too much work.
     pub work_refused: u64,
     /// Messages of phase 2 that came before XAUTH and mode-config were done.
     pub not_open: u64,
+    /// Answers of transactions under another identifier than the question's.
+    pub wrong_identifier: u64,
     /// Parts of messages received.
     pub fragments_received: u64,
     /// Parts of messages dropped, or sets of them that were no message.
@@ -284,6 +294,7 @@ impl Counters {
             DropReason::Fragment(_) => &mut own.fragments_refused,
             DropReason::Unprotected => &mut own.unprotected,
             DropReason::NotOpen => &mut own.not_open,
+            DropReason::Identifier(_) => &mut own.wrong_identifier,
         };
         *counter = counter.saturating_add(1);
     }

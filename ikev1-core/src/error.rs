@@ -3,6 +3,7 @@ use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Ticket};
 use crate::negotiate::AnswerError;
 use crate::proposal::Lifetime;
 use alloc::string::String;
+use ipsec_wire::registry::ExchangeType;
 
 /// Why a datagram was dropped: the network or the peer is to blame, and nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
@@ -29,8 +30,8 @@ pub enum DropReason {
     /// No ISAKMP SA has these cookies.
     #[error("unknown cookies")]
     UnknownCookies,
-    /// The exchange type is unknown or does not fit the message id.
-    #[error("exchange type {0}")]
+    /// The exchange type is one that is not spoken here.
+    #[error("exchange type {}", ExchangeType(*_0))]
     ExchangeType(u8),
     /// A phase 1 message has a message id, or a phase 2 message has none.
     #[error("message id {0:#010x}")]
@@ -95,6 +96,9 @@ pub enum DropReason {
     /// The endpoint is closed.
     #[error("closed")]
     Closed,
+    /// The answer of a transaction has another identifier than its question.
+    #[error("identifier {0:#06x} of another transaction")]
+    Identifier(u16),
     /// Phase 2 was begun before phase 1.5 was done: the user is not proven, or has no address.
     #[error("not open for phase 2")]
     NotOpen,

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::Path;
-use ipsec_wire::registry::{ConfigAttribute, ExchangeType, NotifyType, PayloadType};
+use ipsec_wire::registry::{ConfigAttribute, ExchangeType, Group, NotifyType, PayloadType};
 use nat_t::{Location, Version};
 
 /// News for people: what happened, in full.
@@ -279,6 +279,13 @@ pub enum Event {
         /// How often it was asked before without an answer.
         retries: u32,
     },
+    /// So many heartbeats of the peer in a row did not come: it is dead.
+    HeartbeatsMissed {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// How many.
+        missed: u32,
+    },
     /// The peer is dead: its SAs are gone.
     PeerDead {
         /// The SA.
@@ -296,6 +303,13 @@ pub enum Event {
         protocol: u8,
         /// The SPIs of the peer that name SAs of this end.
         spis: Vec<u32>,
+    },
+    /// The peer asked, under protection, for new group mode (RFC 2409 §5.6), which this end does not speak.
+    NewGroupRefused {
+        /// The SA the message came under.
+        ike_sa: IkeSaId,
+        /// The number that the group was to have, if it said one.
+        group: Option<Group>,
     },
     /// A notification came.
     NotifyReceived {
@@ -414,7 +428,8 @@ pub enum Event {
         /// Its connection.
         connection: ConnectionId,
     },
-    /// The peer sent an attribute that this end does not support, or asked for one: it is passed over.
+    /// The peer sent an attribute that this end does not support or that makes no sense, or asked for one that it does
+    /// not support: it is passed over.
     AttributeNotSupported {
         /// The SA.
         ike_sa: IkeSaId,

@@ -15,6 +15,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use drive::Backoff;
 use ipsec_wire::registry::ExchangeType;
+use nat_t::Support;
 
 /// Who may be at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,60 @@ pub enum DpdMode {
     Receive,
     /// Asks a peer that is silent, and answers.
     Both,
+}
+
+/// When this end sends its certificates with its signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendCertificates {
+    /// Always, for peers that want them and do not say so.
+    Always,
+    /// If the peer asks for certificates, RFC 4945 §3.3.6.
+    IfAsked,
+    /// Never: the peer has them already.
+    Never,
+}
+
+/// How far this end takes part in heartbeats: notifications under the ISAKMP SA that say that the sender lives and
+/// are not answered.
+///
+/// Routers have them under these words, in formats of their makers. The one here is ours, and only ends that run
+/// this crate understand each other: a notification with the number that is configured, SPI both cookies, data a
+/// number of four octets that starts at 1 and rises by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeartbeatMode {
+    /// Neither sends nor listens.
+    #[default]
+    Off,
+    /// Sends.
+    Send,
+    /// Listens: a peer that was heard once and then falls silent is dead.
+    Receive,
+    /// Sends and listens.
+    Both,
+}
+
+/// What a connection does about heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeartbeatPlan {
+    pub(crate) mode: HeartbeatMode,
+    pub(crate) period: Duration,
+    pub(crate) missed: u32,
+    pub(crate) notify: u16,
+}
+
+impl HeartbeatPlan {
+    pub(crate) const fn sends(&self) -> bool {
+        matches!(self.mode, HeartbeatMode::Send | HeartbeatMode::Both)
+    }
+
+    pub(crate) const fn listens(&self) -> bool {
+        matches!(self.mode, HeartbeatMode::Receive | HeartbeatMode::Both)
+    }
+
+    /// Returns how long after a heartbeat so many have been missed: the last of them may be half a period late.
+    pub(crate) fn patience(&self) -> Duration {
+        self.period.saturating_mul(self.missed).saturating_add(self.period / 2)
+    }
 }
 
 /// What happens to a connection whose peer is dead.
@@ -184,6 +239,12 @@ impl Plan {
     pub const fn nat_t_port(&self) -> u16 {
         self.nat_t_port
     }
+
+    /// Returns whether ESP may come to the ISAKMP port, behind eight octets of zero, because a connection knows
+    /// drafts 00 or 01 of NAT traversal: [`nat_t::demux::port_500`] then sorts what comes there.
+    pub fn esp_on_ike_port(&self) -> bool {
+        self.connections.iter().any(|connection| connection.nat_t.shares_the_ike_port())
+    }
 }
 
 /// One connection of a plan.
@@ -197,6 +258,7 @@ pub struct ConnectionPlan {
     pub(crate) local_identity: Option<Identity>,
     pub(crate) remote_identity: RemoteIdentity,
     pub(crate) authentication: Authentication,
+    pub(crate) send_certificates: SendCertificates,
     pub(crate) mode: Phase1Mode,
     pub(crate) aggressive: bool,
     pub(crate) base: bool,
@@ -208,18 +270,21 @@ pub struct ConnectionPlan {
     pub(crate) dpd: DpdMode,
     pub(crate) dpd_idle: Duration,
     pub(crate) dead_peer: DeadPeerAction,
-    pub(crate) nat_traversal: bool,
+    pub(crate) heartbeats: HeartbeatPlan,
+    pub(crate) nat_t: Support,
     pub(crate) force_encapsulation: bool,
     pub(crate) fragmentation: Fragmentation,
     pub(crate) fragment_size: u16,
     pub(crate) keepalive: Duration,
     pub(crate) initial_contact: bool,
+    pub(crate) ignore_initial_contact: bool,
     pub(crate) send_deletes: bool,
     pub(crate) send_notifies: bool,
     pub(crate) trust_unprotected_errors: bool,
     pub(crate) children_end_with_ike: bool,
-    pub(crate) commit_bit: bool,
     pub(crate) phase2_limit: Option<u32>,
+    /// Whether each ISAKMP SA carries one quick mode and ends.
+    pub(crate) pfs_identities: bool,
     pub(crate) retry_attempts: RetryAttempts,
     pub(crate) extend_while_used: bool,
     pub(crate) soft_per_mille: (u32, u32),
@@ -321,6 +386,8 @@ pub struct PolicyPlan {
     pub(crate) accept_narrower: bool,
     pub(crate) dynamic: Dynamic,
     pub(crate) always_send_ids: bool,
+    /// Whether the peer is to wait until this end confirms.
+    pub(crate) commit_bit: bool,
     /// What is done with the lifetimes that a peer offers or announces.
     pub(crate) rules: Rules,
 }
@@ -356,6 +423,21 @@ impl PolicyPlan {
     /// Returns tunnel or transport.
     pub const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Returns the alternatives that are offered and taken, best first.
+    pub fn suites(&self) -> &[Bundle] {
+        &self.suites
+    }
+
+    /// Returns the group of perfect forward secrecy, if it is asked for.
+    pub const fn pfs(&self) -> Option<DhGroup> {
+        self.pfs
+    }
+
+    /// Returns how long its pairs last: the time, and the kilobytes if they are limited.
+    pub const fn lifetime(&self) -> (Duration, Option<u64>) {
+        (self.lifetime, self.kilobytes)
     }
 
     /// Returns the policy as it is for a client with this address: the side that is the client's is

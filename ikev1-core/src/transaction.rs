@@ -17,7 +17,7 @@ pub(crate) use conceal::{conceal, concealed};
 pub use network::Network;
 pub(crate) use pool::{AddressPool, Owner};
 pub use settings::ClientSettings;
-pub(crate) use settings::{Wanted, write_acknowledgement, write_request};
+pub(crate) use settings::{Wanted, address_is_refused, write_acknowledgement, write_request};
 pub(crate) use unity::UNITY;
 pub use unity::Unity;
 pub use user::UserName;

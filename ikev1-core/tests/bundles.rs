@@ -274,3 +274,22 @@ fn a_router_with_compression_takes_the_first_proposal_of_a_cisco_client_whole() 
     assert_eq!(suites(&pair.right), ["IPComp LZS", "ESP_3DES, HMAC-MD5"]);
     assert!(pair.right.endpoint.status().children[0].sas[0].inbound <= 0xffff);
 }
+
+/// A peer deletes a bundle by a payload for each protocol, and the first takes all of it.
+#[test]
+fn deletes_of_the_rest_of_a_bundle_are_no_errors() {
+    for text in ["ah-sha1 + esp-aes128-sha1", "ipcomp-lzs + esp-aes256gcm16 + ah-sha256", "esp-aes128-sha1"] {
+        let mut pair = agreed(text, text);
+        let child = pair.left.endpoint.status().children[0].child;
+        pair.command(Command::DeleteChild { child });
+        pair.settle();
+        assert!(pair.right.endpoint.status().children.is_empty(), "{text}");
+        assert_eq!(pair.right.endpoint.counters().info_phase2_sa_not_found, 0, "{text}");
+        let told = pair.right.events.iter().filter_map(|event| match event {
+            Event::DeleteReceived { spis, .. } => Some(spis.len()),
+            _ => None,
+        });
+        assert!(told.clone().all(|spis| spis == 1) && told.count() == text.split('+').count(), "{text}");
+        assert_eq!(pair.right.count(|event| matches!(event, Event::SaEnded { .. })), 1, "{text}");
+    }
+}

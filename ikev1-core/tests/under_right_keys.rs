@@ -6,7 +6,7 @@ mod scripted;
 use common::{A, B, SITE, connection, plan, policy, right};
 use core::time::Duration;
 use drive::Verdict;
-use ikev1_core::{Action, Command, DpdMode, DropReason, Event, RemoveReason, SpiSource, StateName};
+use ikev1_core::{Action, Command, DpdMode, DropReason, Event, Failure, RemoveReason, SpiSource, StateName};
 use ipsec_wire::isakmp::ChainBuilder;
 use ipsec_wire::isakmp::payload::{Delete, Notification};
 use ipsec_wire::registry::{Doi, ExchangeType, NotifyType, PayloadType, ProtocolId};
@@ -129,6 +129,35 @@ fn row_36_every_identity_type_in_quick_mode_is_judged_and_phase_1_stays() {
         }
     }
     assert!(peer.end.endpoint.status().children.is_empty());
+    peer.answers.clear();
+    peer.quick();
+}
+
+/// Row 36, CVE-2023-38711: a name where a network is configured, by whichever end it is sent.
+#[test]
+fn row_36_a_name_as_idci_or_idcr_is_refused_with_its_reason_and_networks_still_pass() {
+    let mut peer = up();
+    let [ours, theirs] = <[Vec<u8>; 2]>::try_from(Scripted::lawful_ids()).unwrap();
+    let name = |id_type: u8| id_body(id_type, 17, 1_701, b"gateway.example.org");
+    // 2 is a host's name, 3 a user's, 9 and 10 are of X.500, 11 is a key id, and 12 is nothing.
+    for id_type in [2, 3, 9, 10, 11, 12] {
+        for ids in [[name(id_type), theirs.clone()], [ours.clone(), name(id_type)], [name(id_type), name(id_type)]] {
+            let id = peer.fresh_id();
+            let message_1 = peer.quick_1(id, &peer.quick_rest(&ids));
+            assert_eq!(peer.deliver(&message_1), Verdict::Ignored(DropReason::Refused));
+            let refused = peer.end.events.iter().rev().find_map(|event| match event {
+                Event::Phase2Failed { failure, .. } => Some(failure.clone()),
+                _ => None,
+            });
+            assert_eq!(refused, Some(Failure::NoPolicy), "type {id_type}");
+            let told = |event: &Event| {
+                matches!(event, Event::NotifySent { notify: NotifyType::INVALID_ID_INFORMATION, protected: true, .. })
+            };
+            assert!(peer.end.has(told), "type {id_type}");
+            peer.end.events.clear();
+        }
+    }
+    assert_eq!((state(&peer), peer.end.endpoint.status().children.len()), (StateName::MainUp, 0));
     peer.answers.clear();
     peer.quick();
 }

@@ -173,7 +173,15 @@ fn row_61_the_event_says_that_the_users_side_alone_is_proven() {
     let mut peer = asked();
     let set = answered(&mut peer, lawful());
     assert_eq!(status(&set), Some(1));
-    assert!(!peer.end.has(|event| matches!(event, Event::UserAuthenticated { .. })), "not acknowledged");
+    let proven = |event: &Event| matches!(event, Event::UserAuthenticated { .. });
+    assert!(!peer.end.has(proven), "not acknowledged");
+    let mut peer = asked();
+    let (id, request) = peer.told();
+    assert_eq!(peer.transact(id, &says(ConfigType::REPLY, request.identifier, lawful())), Verdict::Accepted);
+    let (id, set) = peer.told();
+    assert_eq!(peer.transact(id, &says(ConfigType::ACK, set.identifier, Vec::new())), Verdict::Accepted);
+    let peers = |event: &Event| matches!(event, Event::UserAuthenticated { user, is_peer: true, .. } if user.octets() == b"alice");
+    assert_eq!((peer.end.count(proven), peer.end.count(peers)), (1, 1), "the client's user, and nothing of this end");
 }
 
 /// Row 173: responses to a challenge of every length.

@@ -184,7 +184,7 @@ impl Support {
     /// Offers RFC 3947 and drafts 03 and 02 (both ids); answers drafts 04 to 08 as well.
     ///
     /// Drafts 04 to 08 are not offered because their payload numbers were later given to others; drafts 00
-    /// and 01 neither offered nor answered, because they put ESP on port 500.
+    /// and 01 neither offered nor answered, because they put ESP on the port of IKE: see [`EVERY`](Self::EVERY).
     pub const STANDARD: Self = {
         let offered =
             Version::Rfc3947.bit() | Version::Draft03.bit() | Version::Draft02Newline.bit() | Version::Draft02.bit();
@@ -195,6 +195,11 @@ impl Support {
             | Version::Draft04.bit();
         Self { offered, answered: offered | late }
     };
+
+    /// Offers and answers what [`STANDARD`](Self::STANDARD) does, and last of all drafts 01 and 00.
+    ///
+    /// What comes to the port of IKE must then be sorted by [`demux::port_500`](crate::demux::port_500).
+    pub const EVERY: Self = Self::STANDARD.with(Version::Draft01).with(Version::Draft00);
 
     /// Returns the same with `version` offered and answered.
     #[must_use]
@@ -211,6 +216,16 @@ impl Support {
     /// Returns whether any version is answered.
     pub const fn is_on(self) -> bool {
         self.answered != 0
+    }
+
+    /// Returns whether a version is answered.
+    pub const fn answers(self, version: Version) -> bool {
+        self.answered & version.bit() != 0
+    }
+
+    /// Returns whether ESP may come to the port of IKE, behind a marker: whether draft 00 or 01 is answered.
+    pub const fn shares_the_ike_port(self) -> bool {
+        self.answers(Version::Draft01) || self.answers(Version::Draft00)
     }
 
     /// Returns the versions whose vendor ids go into message 1, best first.
@@ -301,6 +316,22 @@ mod tests {
         assert_eq!(old.choose_as_initiator([Version::Draft00]), Some(Version::Draft00));
         assert_eq!(Support::NONE.choose_as_responder(Version::ALL), None);
         assert_eq!(Support::STANDARD.without(Version::Rfc3947).offers().next(), Some(Version::Draft03));
+    }
+
+    #[test]
+    fn drafts_00_and_01_are_for_those_who_ask_for_them_and_come_last() {
+        for support in [Support::STANDARD, Support::NONE] {
+            assert!(!support.shares_the_ike_port() && support.offers().all(Version::floats));
+        }
+        let every: alloc::vec::Vec<_> = Support::EVERY.offers().collect();
+        assert_eq!(every[..4], Support::STANDARD.offers().collect::<alloc::vec::Vec<_>>()[..]);
+        assert_eq!(every[4..], [Version::Draft01, Version::Draft00]);
+        assert!(Version::ALL.into_iter().all(|version| Support::EVERY.answers(version)));
+        for version in [Version::Draft00, Version::Draft01] {
+            assert!(Support::NONE.with(version).shares_the_ike_port());
+            assert!(Support::EVERY.without(version).shares_the_ike_port());
+        }
+        assert!(!Support::EVERY.without(Version::Draft00).without(Version::Draft01).shares_the_ike_port());
     }
 
     #[test]

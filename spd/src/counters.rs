@@ -1,4 +1,4 @@
-use crate::Refusal;
+use crate::{FragmentRefusal, Refusal};
 
 drive::counters! {
     /// What was asked of the database as a whole.
@@ -19,6 +19,10 @@ drive::counters! {
         get_good => "policyGetGood",
         /// There was no such policy to look up.
         get_failed => "policyGetFailed",
+        /// A policy was shown as it is configured.
+        get_config_good => "policyGetConfigGood",
+        /// There was no such policy to show.
+        get_config_failed => "policyGetConfigFailed",
         /// A policy was replaced.
         set_config_good => "policySetConfigGood",
         /// A policy was not replaced.
@@ -75,6 +79,48 @@ impl FilterCounters {
             Refusal::LocalName => &mut self.local_name,
             Refusal::RemoteName => &mut self.remote_name,
             Refusal::Direction => &mut self.direction,
+        };
+        *counter = counter.saturating_add(1);
+    }
+}
+
+drive::counters! {
+    /// What became of fragments, RFC 4301 §7.
+    pub struct FragmentCounters {
+        /// First fragments that were remembered.
+        first => "fragmentFirst",
+        /// Later fragments that met the policy of their first.
+        followed => "fragmentFollowed",
+        /// [`FragmentRefusal::Malformed`].
+        malformed => "fragmentMalformed",
+        /// [`FragmentRefusal::TooLong`].
+        too_long => "fragmentTooLong",
+        /// [`FragmentRefusal::Tiny`].
+        tiny => "fragmentTiny",
+        /// [`FragmentRefusal::Overlap`].
+        overlap => "fragmentOverlap",
+        /// [`FragmentRefusal::NoFirst`].
+        no_first => "fragmentNoFirst",
+        /// [`FragmentRefusal::NotAgreed`].
+        not_agreed => "fragmentNotAgreed",
+        /// First fragments that took the place of one of the same number.
+        replaced => "fragmentReplaced",
+        /// First fragments forgotten because there were too many.
+        evicted => "fragmentEvicted",
+        /// First fragments forgotten because their time was over.
+        expired => "fragmentExpired",
+    }
+}
+
+impl FragmentCounters {
+    pub(crate) fn count(&mut self, refusal: FragmentRefusal) {
+        let counter = match refusal {
+            FragmentRefusal::Malformed => &mut self.malformed,
+            FragmentRefusal::TooLong => &mut self.too_long,
+            FragmentRefusal::Tiny => &mut self.tiny,
+            FragmentRefusal::Overlap => &mut self.overlap,
+            FragmentRefusal::NoFirst => &mut self.no_first,
+            FragmentRefusal::NotAgreed => &mut self.not_agreed,
         };
         *counter = counter.saturating_add(1);
     }

@@ -1,13 +1,12 @@
 use crate::classify::Classifier;
 use crate::order::{Order, Relabel};
 use crate::{
-    Action, AddressSet, DatabaseCounters, FilterCounters, Origin, Peer, Policy, PolicyCounters, PolicyError, PolicyId,
-    Selector,
+    Action, AddressSet, DatabaseCounters, FilterCounters, FragmentCheck, Origin, Peer, Policy, PolicyCounters,
+    PolicyError, PolicyId, Selector,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 use thiserror::Error;
 
 /// An interface: a number the owner of the database gives and understands.
@@ -78,24 +77,18 @@ pub enum DatabaseError {
 /// A policy as it stands in the database.
 #[derive(Debug)]
 pub(crate) struct Record {
-    policy: Policy,
-    interface: InterfaceId,
-    label: u64,
+    pub policy: Policy,
+    pub interface: InterfaceId,
+    pub label: u64,
     pub hits: u64,
-    instances: Vec<PolicyId>,
+    pub instances: Vec<PolicyId>,
     pub counters: PolicyCounters,
 }
 
-/// What decisions need stands in the slot, the rest behind a pointer.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    pub generation: u32,
-    pub action: Action,
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
     record: Option<Box<Record>>,
-}
-
-impl Slot {
-    const VACANT: Self = Self { generation: 0, action: Action::Discard, record: None };
 }
 
 #[derive(Debug, Default)]
@@ -104,14 +97,17 @@ pub(crate) struct Interface {
     pub order: Order,
     pub v4: Classifier<u32>,
     pub v6: Classifier<u128>,
-    names: hashbrown::HashMap<Box<str>, PolicyId, foldhash::fast::FixedState>,
+    fragment_check: FragmentCheck,
+    /// How many policies ask for ports or a message type.
+    selecting_ports: usize,
+    pub names: hashbrown::HashMap<Box<str>, PolicyId, foldhash::fast::FixedState>,
 }
 
 /// The policies of a host or gateway, ordered per interface: the first that matches decides, and what
 /// none matches is dropped, RFC 4301 §4.4.1.
 #[derive(Debug)]
 pub struct Database {
-    pub(crate) slots: Vec<Slot>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
     len: usize,
     limit: usize,
@@ -171,6 +167,25 @@ impl Database {
             self.release(*id);
         }
         Ok(ids)
+    }
+
+    /// Says how a [`FragmentTracker`](crate::FragmentTracker) is to decide about fragments on an interface.
+    ///
+    /// # Errors
+    /// [`DatabaseError::NoInterface`].
+    pub fn set_fragment_check(&mut self, interface: InterfaceId, check: FragmentCheck) -> Result<(), DatabaseError> {
+        self.interfaces.get_mut(&interface).ok_or(DatabaseError::NoInterface)?.fragment_check = check;
+        Ok(())
+    }
+
+    /// Returns how fragments are decided about on an interface.
+    pub fn fragment_check(&self, interface: InterfaceId) -> Option<FragmentCheck> {
+        self.interfaces.get(&interface).map(|listed| listed.fragment_check)
+    }
+
+    /// Returns whether some policy of an interface asks for ports or a message type, which fragments may not show.
+    pub fn selects_ports(&self, interface: InterfaceId) -> bool {
+        self.interfaces.get(&interface).is_some_and(|listed| listed.selecting_ports > 0)
     }
 
     /// Puts a policy into the list of an interface.
@@ -280,38 +295,6 @@ impl Database {
         Ok(id)
     }
 
-    /// Returns the policy.
-    pub fn policy(&self, id: PolicyId) -> Option<&Policy> {
-        self.record(id).map(|record| &record.policy)
-    }
-
-    /// Returns the interface of a policy.
-    pub fn interface_of(&self, id: PolicyId) -> Option<InterfaceId> {
-        self.record(id).map(|record| record.interface)
-    }
-
-    /// Returns the position of a policy in the list of its interface, counted from 1.
-    pub fn position(&self, id: PolicyId) -> Option<usize> {
-        let record = self.record(id)?;
-        Some(self.interfaces.get(&record.interface)?.order.position(record.label)? + 1)
-    }
-
-    /// Returns the policy at a position of an interface, counted from 1.
-    pub fn at(&self, interface: InterfaceId, position: usize) -> Option<PolicyId> {
-        self.id(self.interfaces.get(&interface)?.order.at(position.checked_sub(1)?)?)
-    }
-
-    /// Returns the policies of an interface in order.
-    pub fn iter(&self, interface: InterfaceId) -> impl Iterator<Item = (PolicyId, &Policy)> {
-        let order = self.interfaces.get(&interface).map(|interface| &interface.order);
-        order.into_iter().flat_map(Order::iter).filter_map(|slot| Some((self.id(slot)?, self.policy_in(slot)?)))
-    }
-
-    /// Returns the interfaces.
-    pub fn interfaces(&self) -> impl Iterator<Item = InterfaceId> {
-        self.interfaces.keys().copied()
-    }
-
     /// Returns the number of policies, instances included.
     pub fn len(&self) -> usize {
         self.len
@@ -320,96 +303,6 @@ impl Database {
     /// Returns whether there is no policy.
     pub fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    /// Returns the policy of this name on an interface.
-    pub fn by_name(&self, interface: InterfaceId, name: &str) -> Option<PolicyId> {
-        self.interfaces.get(&interface)?.names.get(name).copied()
-    }
-
-    /// Returns the policies that protect traffic with the peer at `address`, in order, those for that
-    /// address before those for any; for a responder that has to choose.
-    pub fn by_peer(&mut self, interface: InterfaceId, address: IpAddr) -> Vec<PolicyId> {
-        let protecting = |policy: &Policy| matches!(policy.action(), Action::Protect(_));
-        let mut exact = Vec::new();
-        let mut open = Vec::new();
-        for (id, policy) in self.iter(interface).filter(|(_, policy)| protecting(policy)) {
-            match policy.peer() {
-                Peer::Address(peer) if *peer == address => exact.push(id),
-                Peer::Any | Peer::Dynamic => open.push(id),
-                Peer::Address(_) | Peer::Host(_) => {}
-            }
-        }
-        exact.append(&mut open);
-        let counters = &mut self.counters;
-        let counter =
-            if exact.is_empty() { &mut counters.find_by_peer_failed } else { &mut counters.find_by_peer_good };
-        *counter = counter.saturating_add(1);
-        exact
-    }
-
-    /// Returns the policies whose names a pair of identities satisfies, in order.
-    pub fn by_names(&self, interface: InterfaceId, local: Option<&str>, remote: Option<&str>) -> Vec<PolicyId> {
-        let matching = |policy: &Policy| policy.selector().name_refusal(local, remote).is_none();
-        self.iter(interface).filter(|(_, policy)| matching(policy)).map(|(id, _)| id).collect()
-    }
-
-    /// Returns the instances made of a policy.
-    pub fn instances(&self, of: PolicyId) -> &[PolicyId] {
-        self.record(of).map_or(&[], |record| &record.instances)
-    }
-
-    /// Returns how many packets met this policy.
-    pub fn hits(&self, id: PolicyId) -> Option<u64> {
-        self.record(id).map(|record| record.hits)
-    }
-
-    /// Returns the counters of a policy.
-    pub fn policy_counters(&self, id: PolicyId) -> Option<&PolicyCounters> {
-        self.record(id).map(|record| &record.counters)
-    }
-
-    /// Returns the counters of a policy, for those who process its packets and to reset them.
-    pub fn policy_counters_mut(&mut self, id: PolicyId) -> Option<&mut PolicyCounters> {
-        self.record_mut(id).map(|record| &mut record.counters)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn set_index_sizes(&mut self, interface: InterfaceId, sizes: crate::classify::Sizes) {
-        if let Some(listed) = self.interfaces.get_mut(&interface) {
-            listed.v4.set_sizes(sizes);
-            listed.v6.set_sizes(sizes);
-        }
-    }
-
-    /// Returns the octets the index of an interface takes, beside the policies themselves.
-    pub fn index_octets(&self, interface: InterfaceId) -> usize {
-        self.interfaces.get(&interface).map_or(0, |listed| listed.v4.octets() + listed.v6.octets())
-    }
-
-    /// Returns the counters of the database.
-    pub fn counters(&self) -> &DatabaseCounters {
-        &self.counters
-    }
-
-    /// Returns the counters of the database, for those who look policies up on behalf of others.
-    pub fn counters_mut(&mut self) -> &mut DatabaseCounters {
-        &mut self.counters
-    }
-
-    /// Returns which selectors refused packets in [`explain`](Self::explain).
-    pub fn filter_counters(&self) -> &FilterCounters {
-        &self.filters
-    }
-
-    /// Sets the counters of the database and the filters to zero, and those of its policies with their hits.
-    pub fn reset_counters(&mut self) {
-        self.counters.reset();
-        self.filters.reset();
-        for record in self.slots.iter_mut().filter_map(|slot| slot.record.as_mut()) {
-            record.hits = 0;
-            record.counters.reset();
-        }
     }
 
     fn try_insert(
@@ -433,14 +326,13 @@ impl Database {
             Position::Before(other) => self.index_before(interface, other)?,
         };
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::VACANT);
+            self.slots.push(Slot::default());
             (self.slots.len() - 1) as u32
         });
         let id = PolicyId { slot, generation: self.slots.get(slot as usize).map_or(0, |slot| slot.generation) };
         let record =
             Record { policy, interface, label: 0, hits: 0, instances: Vec::new(), counters: PolicyCounters::default() };
         if let Some(slot) = self.slots.get_mut(slot as usize) {
-            slot.action = record.policy.action();
             slot.record = Some(Box::new(record));
             self.len += 1;
         }
@@ -478,8 +370,13 @@ impl Database {
     /// Puts a policy into the list of its interface, at `index` counted from 0.
     fn list(&mut self, id: PolicyId, index: usize) {
         let Self { slots, interfaces, .. } = self;
-        let record = |slot: u32| slots.get(slot as usize).and_then(|slot| slot.record.as_ref());
-        let Some(listed) = record(id.slot).and_then(|record| interfaces.get_mut(&record.interface)) else { return };
+        let record = |slot: u32| {
+            let found = slots.get(slot as usize)?;
+            Some((PolicyId { slot, generation: found.generation }, found.record.as_ref()?))
+        };
+        let Some(listed) = record(id.slot).and_then(|(_, record)| interfaces.get_mut(&record.interface)) else {
+            return;
+        };
         let mut relabelled = Vec::new();
         let label = listed.order.insert(index, id.slot, &mut relabelled);
         // Those that move down first to last, then those that move up last to first: so the labels
@@ -487,15 +384,16 @@ impl Database {
         let down = relabelled.iter().filter(|relabel| relabel.new < relabel.old);
         let up = relabelled.iter().rev().filter(|relabel| relabel.new > relabel.old);
         for Relabel { slot, old, new } in down.chain(up) {
-            if let Some(record) = record(*slot) {
-                listed.v4.relabel(&record.policy, *old, *new, *slot);
-                listed.v6.relabel(&record.policy, *old, *new, *slot);
+            if let Some((id, record)) = record(*slot) {
+                listed.v4.relabel(&record.policy, *old, *new, id);
+                listed.v6.relabel(&record.policy, *old, *new, id);
             }
         }
-        if let Some(record) = record(id.slot) {
+        if let Some((_, record)) = record(id.slot) {
             listed.names.insert(record.policy.name().into(), id);
-            listed.v4.insert(&record.policy, label, id.slot);
-            listed.v6.insert(&record.policy, label, id.slot);
+            listed.selecting_ports += usize::from(record.policy.selector().selects_ports());
+            listed.v4.insert(&record.policy, label, id);
+            listed.v6.insert(&record.policy, label, id);
         }
         relabelled.push(Relabel { slot: id.slot, old: 0, new: label });
         for Relabel { slot, new, .. } in relabelled {
@@ -512,8 +410,9 @@ impl Database {
         let Some(listed) = interfaces.get_mut(&record.interface) else { return };
         listed.order.remove(record.label);
         listed.names.remove(record.policy.name());
-        listed.v4.remove(&record.policy, record.label, id.slot);
-        listed.v6.remove(&record.policy, record.label, id.slot);
+        listed.selecting_ports -= usize::from(record.policy.selector().selects_ports());
+        listed.v4.remove(&record.policy, record.label, id);
+        listed.v6.remove(&record.policy, record.label, id);
     }
 
     /// Takes a policy out for good.
@@ -563,5 +462,9 @@ impl Database {
 
     pub(crate) fn record_mut(&mut self, id: PolicyId) -> Option<&mut Record> {
         self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?.record.as_deref_mut()
+    }
+
+    pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+        self.slots.iter_mut().filter_map(|slot| slot.record.as_deref_mut())
     }
 }

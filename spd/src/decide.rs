@@ -1,7 +1,8 @@
-use crate::classify::{Flat, family_of};
+use crate::classify::{Address, Classifier, Flat, LANES};
 use crate::database::{Database, Interface, InterfaceId, WhenEmpty};
-use crate::{Action, Arrival, Decision, Direction, Explanation, Family, InboundRefusal, PacketKey, PolicyId};
+use crate::{Action, Arrival, Decision, Direction, Explanation, InboundRefusal, PacketKey, PolicyId};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 impl Database {
     /// Decides about a packet that is to be sent through `interface`, and counts the hit.
@@ -9,6 +10,15 @@ impl Database {
         let decision = self.decide(interface, Direction::Outbound, key);
         self.count_decision(decision, Direction::Outbound);
         decision
+    }
+
+    /// Decides about packets that are to be sent through `interface`, as [`decide_batch`](Self::decide_batch) does, and
+    /// counts the hits.
+    pub fn outbound_batch(&mut self, interface: InterfaceId, keys: &[PacketKey], decisions: &mut [Decision]) {
+        self.decide_batch(interface, Direction::Outbound, keys, decisions);
+        for decision in decisions.iter().take(keys.len()) {
+            self.count_decision(*decision, Direction::Outbound);
+        }
     }
 
     /// Checks a packet that came in through `interface`, after decryption, and counts the hit, RFC 4301 §5.2.
@@ -38,10 +48,14 @@ impl Database {
                 WhenEmpty::Bypass => Decision::Bypass { policy: None },
             };
         }
-        self.decision_of(self.classify(listed, direction, key))
+        decision_of(self.classify(listed, direction, key))
     }
 
-    /// Decides about packets that go the same way, and counts nothing. What has no room in `decisions` is left.
+    /// Decides about packets that go the same way, each as [`decide`](Self::decide) does, and counts nothing. What has
+    /// no room in `decisions` is left.
+    ///
+    /// Thirty-two at a time go through the index side by side: with thousands of policies that takes a tenth to a third
+    /// less than one after another, with few no more.
     pub fn decide_batch(
         &self,
         interface: InterfaceId,
@@ -49,8 +63,32 @@ impl Database {
         keys: &[PacketKey],
         decisions: &mut [Decision],
     ) {
-        for (key, decision) in keys.iter().zip(decisions) {
-            *decision = self.decide(interface, direction, key);
+        let listed = self.interfaces.get(&interface).filter(|listed| listed.order.len() > 0);
+        let keys = keys.get(..decisions.len()).unwrap_or(keys);
+        for (keys, decisions) in keys.chunks(LANES).zip(decisions.chunks_mut(LANES)) {
+            let mut done = 0;
+            if let Some(listed) = listed {
+                done +=
+                    self.classify_batch(&listed.v4, direction, keys, decisions, |key| match (key.local, key.remote) {
+                        (IpAddr::V4(local), IpAddr::V4(remote)) => Some((local.to_bits(), remote.to_bits())),
+                        (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
+                    });
+                if done < keys.len() {
+                    done += self.classify_batch(&listed.v6, direction, keys, decisions, |key| {
+                        match (key.local, key.remote) {
+                            (IpAddr::V6(local), IpAddr::V6(remote)) => Some((local.to_bits(), remote.to_bits())),
+                            (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
+                        }
+                    });
+                }
+            }
+            if done < keys.len() {
+                for (key, decision) in keys.iter().zip(decisions) {
+                    if listed.is_none() || key.local.is_ipv4() != key.remote.is_ipv4() {
+                        *decision = self.decide(interface, direction, key);
+                    }
+                }
+            }
         }
     }
 
@@ -68,42 +106,71 @@ impl Database {
             let (Some(id), Some(policy)) = (self.id(slot), self.policy_in(slot)) else { continue };
             match policy.refusal(direction, key) {
                 None => {
-                    matched = Some(slot);
+                    matched = Some((id, policy.action()));
                     break;
                 }
                 Some(refusal) => refused.push((id, refusal)),
             }
         }
         let empty = listed.order.len() == 0 && listed.when_empty == WhenEmpty::Bypass;
-        let decision = if empty { Decision::Bypass { policy: None } } else { self.decision_of(matched) };
+        let decision = if empty { Decision::Bypass { policy: None } } else { decision_of(matched) };
         for (_, refusal) in &refused {
             self.filters.count(*refusal);
         }
         Explanation { decision, refused }
     }
 
-    /// The slot of the first policy that matches.
+    /// The first policy that matches, and what it says.
     #[inline]
-    fn classify(&self, listed: &Interface, direction: Direction, key: &PacketKey) -> Option<u32> {
+    fn classify(&self, listed: &Interface, direction: Direction, key: &PacketKey) -> Option<(PolicyId, Action)> {
         let matches = |slot| self.policy_in(slot).is_some_and(|policy| policy.refusal(direction, key).is_none());
-        match family_of(key) {
-            Some(Family::V4) => listed.v4.find(&Flat::new(direction, key), matches),
-            Some(Family::V6) => listed.v6.find(&Flat::new(direction, key), matches),
+        match (key.local, key.remote) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                listed.v4.find(&Flat::new(direction, local.to_bits(), remote.to_bits(), key), matches)
+            }
+            (IpAddr::V6(local), IpAddr::V6(remote)) => {
+                listed.v6.find(&Flat::new(direction, local.to_bits(), remote.to_bits(), key), matches)
+            }
             // No packet has addresses of two families; whoever asks anyway is answered.
-            None => listed.order.iter().find(|slot| matches(*slot)),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
+                let slot = listed.order.iter().find(|slot| matches(*slot))?;
+                Some((self.id(slot)?, self.policy_in(slot)?.action()))
+            }
         }
     }
 
-    fn decision_of(&self, slot: Option<u32>) -> Decision {
-        let Some((slot, found)) = slot.and_then(|slot| Some((slot, self.slots.get(slot as usize)?))) else {
-            return Decision::Discard { policy: None };
-        };
-        let policy = PolicyId { slot, generation: found.generation };
-        match found.action {
-            Action::Protect(template) => Decision::Protect { policy, template },
-            Action::Bypass => Decision::Bypass { policy: Some(policy) },
-            Action::Discard => Decision::Discard { policy: Some(policy) },
+    /// Decides about those of up to [`LANES`] packets that have addresses of one family, and returns how many.
+    #[inline]
+    fn classify_batch<A: Address>(
+        &self,
+        classifier: &Classifier<A>,
+        direction: Direction,
+        keys: &[PacketKey],
+        decisions: &mut [Decision],
+        addresses: impl Fn(&PacketKey) -> Option<(A, A)>,
+    ) -> usize {
+        let mut flats = [Flat::NONE; LANES];
+        let mut places = [0; LANES];
+        let mut count = 0;
+        for (place, key) in keys.iter().enumerate() {
+            let Some((local, remote)) = addresses(key) else { continue };
+            if let (Some(flat), Some(into)) = (flats.get_mut(count), places.get_mut(count)) {
+                *flat = Flat::new(direction, local, remote, key);
+                *into = place;
+                count += 1;
+            }
         }
+        let place = |number: usize| places.get(number).copied().unwrap_or(usize::MAX);
+        let matches = |number: usize, slot| {
+            let (Some(key), Some(policy)) = (keys.get(place(number)), self.policy_in(slot)) else { return false };
+            policy.refusal(direction, key).is_none()
+        };
+        classifier.find_batch(flats.get(..count).unwrap_or_default(), matches, |number, found| {
+            if let Some(decision) = decisions.get_mut(place(number)) {
+                *decision = decision_of(found);
+            }
+        });
+        count
     }
 
     fn check_arrival(&self, decision: Decision, arrival: Arrival) -> Result<Option<PolicyId>, InboundRefusal> {
@@ -167,9 +234,18 @@ impl Database {
             InboundRefusal::Discarded(_) => &mut counters.in_deny,
             InboundRefusal::NotProtected(_) => &mut counters.in_action_ipsec_fail,
             InboundRefusal::NotToBeProtected(_) | InboundRefusal::NoPolicy => &mut counters.in_policy_action_fail,
-            InboundRefusal::OtherPolicy { .. } => &mut counters.in_pol_select_match_fail,
+            InboundRefusal::OtherPolicy { .. } | InboundRefusal::Fragment(_) => &mut counters.in_pol_select_match_fail,
             InboundRefusal::StalePolicy(_) => &mut counters.in_bundle_state_bad,
         };
         *counter = counter.saturating_add(1);
+    }
+}
+
+fn decision_of(found: Option<(PolicyId, Action)>) -> Decision {
+    match found {
+        None => Decision::Discard { policy: None },
+        Some((policy, Action::Protect(template))) => Decision::Protect { policy, template },
+        Some((policy, Action::Bypass)) => Decision::Bypass { policy: Some(policy) },
+        Some((policy, Action::Discard)) => Decision::Discard { policy: Some(policy) },
     }
 }

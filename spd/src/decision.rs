@@ -1,4 +1,4 @@
-use crate::{PolicyId, Refusal, TemplateId};
+use crate::{FragmentRefusal, PolicyId, Refusal, TemplateId};
 use alloc::vec::Vec;
 use thiserror::Error;
 
@@ -74,6 +74,9 @@ pub enum InboundRefusal {
     /// The policy of the association was removed or changed.
     #[error("policy {0} is gone")]
     StalePolicy(PolicyId),
+    /// It is a fragment that a [`FragmentTracker`](crate::FragmentTracker) refused.
+    #[error(transparent)]
+    Fragment(#[from] FragmentRefusal),
 }
 
 /// Why a packet met its decision: the policies before the one that matched, each with the selector

@@ -1,3 +1,4 @@
+use crate::Fragment;
 use crate::selector::upper;
 use core::net::IpAddr;
 use thiserror::Error;
@@ -128,16 +129,28 @@ impl PacketKey {
     /// # Errors
     /// [`KeyError`] when the headers contradict the octets.
     pub fn from_packet(packet: &[u8], direction: Direction) -> Result<Self, KeyError> {
-        let key = match packet.first().map(|first| first >> 4) {
+        Self::with_fragment(packet, direction).map(|(key, _)| key)
+    }
+
+    /// Takes the key from a packet as [`from_packet`](Self::from_packet) does, and which fragment it is; `None` when it
+    /// is whole.
+    ///
+    /// An IPv6 packet with a fragment header and no other fragments is whole, RFC 6946.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the headers contradict the octets.
+    pub fn with_fragment(packet: &[u8], direction: Direction) -> Result<(Self, Option<Fragment>), KeyError> {
+        let (key, fragment) = match packet.first().map(|first| first >> 4) {
             Some(4) => Self::from_ipv4(packet)?,
             Some(6) => Self::from_ipv6(packet)?,
             Some(_) => return Err(KeyError::Version),
             None => return Err(KeyError::Truncated),
         };
-        Ok(match direction {
+        let key = match direction {
             Direction::Outbound => key,
             Direction::Inbound => key.reversed(),
-        })
+        };
+        Ok((key, fragment.filter(|fragment| fragment.more || fragment.offset > 0 || fragment.nested)))
     }
 
     /// Returns the key as the far side sees it.
@@ -155,25 +168,35 @@ impl PacketKey {
         if self.protocol.is_none() { Upper::Hidden } else { self.upper }
     }
 
-    fn from_ipv4(packet: &[u8]) -> Result<Self, KeyError> {
+    fn from_ipv4(packet: &[u8]) -> Result<(Self, Option<Fragment>), KeyError> {
         let header: &[u8; 20] = packet.first_chunk().ok_or(KeyError::Truncated)?;
-        let [version, _, l0, l1, _, _, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *header;
+        let [version, _, l0, l1, i0, i1, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *header;
         let header_length = usize::from(version & 15) * 4;
         let total_length = usize::from(u16::from_be_bytes([l0, l1]));
         if header_length < 20 || header_length > total_length {
             return Err(KeyError::HeaderLength);
         }
         let payload = packet.get(header_length..total_length).ok_or(KeyError::Truncated)?;
-        let first = u16::from_be_bytes([f0, f1]) & 0x1fff == 0;
-        Ok(Self {
+        let flags = u16::from_be_bytes([f0, f1]);
+        let length = payload.len() as u32;
+        let fragment = Fragment {
+            id: u16::from_be_bytes([i0, i1]).into(),
+            offset: u32::from(flags & 0x1fff) * 8,
+            length,
+            more: flags & 0x2000 != 0,
+            shown: length,
+            nested: false,
+        };
+        let key = Self {
             local: [s0, s1, s2, s3].into(),
             remote: [d0, d1, d2, d3].into(),
             protocol: Some(protocol),
-            upper: if first { Upper::read(protocol, payload) } else { Upper::Hidden },
-        })
+            upper: if fragment.is_first() { Upper::read(protocol, payload) } else { Upper::Hidden },
+        };
+        Ok((key, Some(fragment)))
     }
 
-    fn from_ipv6(packet: &[u8]) -> Result<Self, KeyError> {
+    fn from_ipv6(packet: &[u8]) -> Result<(Self, Option<Fragment>), KeyError> {
         let (header, rest) = packet.split_first_chunk::<40>().ok_or(KeyError::Truncated)?;
         let [_, _, _, _, l0, l1, mut next, _, addresses @ ..] = *header;
         let mut rest = rest.get(..usize::from(u16::from_be_bytes([l0, l1]))).ok_or(KeyError::Truncated)?;
@@ -183,32 +206,36 @@ impl PacketKey {
         destination.copy_from_slice(addresses.last_chunk::<16>().ok_or(KeyError::Truncated)?);
         let mut key = Self { local: source.into(), remote: destination.into(), protocol: None, upper: Upper::Hidden };
 
-        let mut fragment = false;
+        let mut fragment: Option<Fragment> = None;
         for _ in 0..Self::MAX_EXTENSION_HEADERS {
             if !is_extension(next) {
                 key.protocol = Some(next);
                 key.upper = Upper::read(next, rest);
-                return Ok(key);
+                return Ok((key, fragment.map(|fragment| Fragment { shown: rest.len() as u32, ..fragment })));
             }
             let (length, later) = match rest {
-                [_, _, o0, o1, ..] if next == FRAGMENT => {
-                    let [offset_high, offset_low] = [*o0, *o1];
-                    fragment |= offset_low & 1 != 0;
-                    (8, u16::from_be_bytes([offset_high, offset_low]) & 0xfff8 != 0)
+                [_, _, o0, o1, i0, i1, i2, i3, data @ ..] if next == FRAGMENT => {
+                    let flags = u16::from_be_bytes([*o0, *o1]);
+                    let nested = fragment.is_some();
+                    let (id, offset) = (u32::from_be_bytes([*i0, *i1, *i2, *i3]), u32::from(flags & 0xfff8));
+                    let (more, length) = (flags & 1 != 0, data.len() as u32);
+                    fragment = Some(Fragment { id, offset, length, more, shown: 0, nested });
+                    (8, offset > 0)
                 }
-                [_, length, ..] => (usize::from(*length) * 8 + 8, false),
-                [] | [_] => (usize::MAX, false),
+                [_, length, ..] if next != FRAGMENT => (usize::from(*length) * 8 + 8, false),
+                _ => (usize::MAX, false),
             };
             let (Some(after), Some(following)) = (rest.get(length..), rest.first()) else {
                 // Cut off: a fragment may end inside its headers, a whole packet may not.
-                return if fragment { Ok(key) } else { Err(KeyError::Truncated) };
+                let cut = fragment.filter(|fragment| fragment.more);
+                return cut.map(|fragment| (key, Some(fragment))).ok_or(KeyError::Truncated);
             };
             next = *following;
             rest = after;
             if later {
                 // What follows is the middle of something; the protocol is known only if it comes first in it.
                 key.protocol = (!is_extension(next)).then_some(next);
-                return Ok(key);
+                return Ok((key, fragment));
             }
         }
         Err(KeyError::TooManyExtensionHeaders)

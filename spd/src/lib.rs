@@ -19,6 +19,10 @@
 //! assert_eq!(policies.outbound(wan, &key.reversed()), Decision::Discard { policy: None });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Fragments after the first show no ports. A [`FragmentTracker`] beside the database remembers what the first showed
+//! and refuses what attacks by fragments are made of; without one, fragments match policies that ask for no ports.
+//! [`Database::decide_batch`] decides about many packets at a time.
 #![no_std]
 #![deny(
     clippy::unwrap_used,
@@ -35,17 +39,23 @@ mod counters;
 mod database;
 mod decide;
 mod decision;
+mod fragment;
+mod inspect;
 mod key;
 mod order;
 mod policy;
 mod selector;
+mod tracker;
 
-pub use counters::{DatabaseCounters, FilterCounters, PolicyCounters};
+pub use counters::{DatabaseCounters, FilterCounters, FragmentCounters, PolicyCounters};
 pub use database::{Database, DatabaseError, InterfaceId, Position, WhenEmpty};
 pub use decision::{Arrival, Decision, Explanation, InboundRefusal};
+pub use fragment::{Fragment, FragmentRefusal};
+pub use inspect::Configuration;
 pub use key::{Direction, KeyError, PacketKey, Upper};
 pub use policy::{Action, Applies, FromPacket, Origin, Peer, Policy, PolicyError, PolicyId, TemplateId};
 pub use selector::{
     AddressError, AddressSelector, AddressSet, Family, MessageSelector, NameSelector, PortSet, ProtocolSelector,
     Refusal, Selector, SelectorError, Shape, UpperError,
 };
+pub use tracker::{FragmentCheck, FragmentLimits, FragmentTracker};

@@ -224,3 +224,43 @@ fn removing_an_interface_removes_its_policies() {
     assert!(database.is_empty() && database.policy(a).is_none());
     assert_eq!(database.remove_interface(WAN), Err(DatabaseError::NoInterface));
 }
+
+#[test]
+fn what_an_operator_asks_for_is_counted() {
+    let mut database = database();
+    let site = add(&mut database, Position::Last, policy("site", to("10.2.0.0/16"), PROTECT));
+    let last = add(&mut database, Position::Last, policy("last", to("any"), Action::Discard));
+    assert_eq!(database.look_up(WAN, "last"), Some(last));
+    assert_eq!(database.look_up(WAN, "lost"), None);
+    let shown = database.configuration(last).unwrap();
+    assert_eq!((shown.interface, shown.position, shown.policy.name()), (WAN, 2, "last"));
+    database.remove(site).unwrap();
+    assert_eq!(database.configuration(last).map(|shown| shown.position), Some(1));
+    assert_eq!(database.configuration(site), None);
+    let counters = database.counters();
+    assert_eq!((counters.get_good, counters.get_failed), (1, 1));
+    assert_eq!((counters.get_config_good, counters.get_config_failed), (2, 1));
+}
+
+#[test]
+fn a_batch_to_send_is_decided_and_counted_as_one_packet_after_another() {
+    let (mut single, mut batch) = (database(), database());
+    let mut decisions = [Decision::Discard { policy: None }; 100];
+    let keys: Vec<_> = (0..100).map(|number| udp([10, number % 5, 0, 1], 53)).collect();
+    for database in [&mut single, &mut batch] {
+        add(database, Position::Last, policy("site", to("10.2.0.0/16"), PROTECT));
+        add(database, Position::Last, policy("open", to("10.3.0.0/16"), Action::Bypass));
+        add(database, Position::Last, policy("shut", to("10.4.0.0/16"), Action::Discard));
+    }
+    batch.outbound_batch(WAN, &keys, &mut decisions);
+    let expected: Vec<_> = keys.iter().map(|key| single.outbound(WAN, key)).collect();
+    assert_eq!(decisions.as_slice(), expected);
+    assert_eq!(batch.counters(), single.counters());
+    for (id, _) in single.iter(WAN) {
+        assert_eq!(batch.hits(id), single.hits(id));
+        assert_eq!(batch.policy_counters(id), single.policy_counters(id));
+    }
+    // Room for fewer than there are packets: those are decided and counted, no more.
+    batch.outbound_batch(WAN, &keys, &mut decisions[..10]);
+    assert_eq!(batch.counters().match_good + batch.counters().match_failed, 110);
+}

@@ -4,6 +4,7 @@ use super::rules::{Kind, Probe, Rule, probes, rules};
 use super::{Bench, REALISTIC, TRACE};
 use crate::measure::{Report, seconds};
 use bench_anchors::{Acl, AclKey, AclMethod, AclRule};
+use spd::Decision;
 use std::hint::black_box;
 
 /// Packets of one timed step: as many on each side.
@@ -32,16 +33,19 @@ pub fn run(report: &mut Report) {
                 let (size, method) = side.fastest(sizes);
                 let mut ours = 0;
                 let mut side = Side { acl: &acl, at: 0, results: [0; STEP] };
-                report.compare(
-                    &format!("{case} ({method:?} {size})"),
-                    Some(1.0 / target),
-                    || {
-                        for _ in 0..STEP {
-                            let _ = black_box(bench.step(&mut ours));
-                        }
-                    },
-                    || side.step(size, method),
-                );
+                let case = format!("{case} ({method:?} {size})");
+                let theirs = || side.step(size, method);
+                if size == 1 {
+                    let ours = || (0..STEP).for_each(|_| drop(black_box(bench.step(&mut ours))));
+                    report.compare(&case, Some(1.0 / target), ours, theirs);
+                } else {
+                    let mut decisions = [Decision::Discard { policy: None }; STEP];
+                    let ours = || {
+                        bench.batch(&mut ours, &mut decisions);
+                        black_box(&decisions);
+                    };
+                    report.compare(&case, Some(1.0 / target), ours, theirs);
+                }
             }
             if count == 100_000 {
                 let ours = bench.change_nanoseconds();

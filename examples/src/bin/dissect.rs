@@ -11,7 +11,8 @@ use std::process::ExitCode;
 /// Prints every ISAKMP, ESP, AH, NAT-keepalive and L2TPv3 packet of a capture as text.
 ///
 /// Messages are decrypted where keys are given, and what comes in fragments, of IP or of ISAKMP, is put
-/// together and told once. HASH payloads are checked with --psk and --dh-secret, or --dh-secret alone
+/// together and told once, inside tunnels too. L2TPv3 frames are found where the capture has the messages that set
+/// their session up. HASH payloads are checked with --psk and --dh-secret, or --dh-secret alone
 /// where the peers sign; --psk alone checks those of aggressive mode.
 /// With --check the exit code is 1 when a packet breaks a rule.
 #[derive(Debug, Parser)]

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use examples::gatewayd::file::File;
+use examples::gatewayd::link;
 use examples::gatewayd::run::{Daemon, DaemonError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
 }
 
 fn run(config: &Path, check: bool) -> Result<(), DaemonError> {
-    let file = File::read(config)?;
+    let mut file = File::read(config)?;
+    file.daemon.path_mtu = file.daemon.path_mtu.or_else(|| link::mtu(&file.daemon.listen));
     let plan = file.plan()?;
     if check {
         println!("{}: sound", config.display());

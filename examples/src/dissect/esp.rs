@@ -9,11 +9,14 @@ use ipsec_wire::isakmp::describe::{Field, Sink, Value};
 use std::fmt;
 use std::net::IpAddr;
 
-/// Tells an ESP packet, and returns the IP packet inside when it could be opened and is one.
+/// What an ESP packet protected: the protocol, and its octets.
+pub type Opened = (u8, Vec<u8>);
+
+/// Tells an ESP packet, and returns what is inside when it could be opened.
 ///
 /// # Errors
 /// Those of the sink.
-pub fn tell(octets: &[u8], keys: &Keys, sink: &mut dyn Sink) -> Result<Option<Vec<u8>>, fmt::Error> {
+pub fn tell(octets: &[u8], keys: &Keys, sink: &mut dyn Sink) -> Result<Option<Opened>, fmt::Error> {
     let packet = match EspPacket::new_checked(octets) {
         Ok(packet) => packet,
         Err(error) => {
@@ -53,7 +56,7 @@ pub fn tell(octets: &[u8], keys: &Keys, sink: &mut dyn Sink) -> Result<Option<Ve
                         ])?,
                     }
                     sink.line(&[Field::new("Payload", Value::Octets(&payload))])?;
-                    inner = matches!(opened.next_header, 4 | 41).then_some(payload);
+                    inner = Some((opened.next_header, payload));
                 }
                 Err(error) => {
                     sink.line(&[Field::new("ERROR", Value::Shown(&error))])?;

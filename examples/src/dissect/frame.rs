@@ -93,7 +93,13 @@ pub fn ip(octets: &[u8]) -> Option<Carried<'_>> {
     if is_part {
         return [17, 50, 51, 115].contains(&protocol).then(|| plain(source, destination, Content::Part));
     }
+    upper(source, destination, protocol, body)
+}
+
+/// Finds what a protocol above IP carries.
+pub fn upper(source: IpAddr, destination: IpAddr, protocol: u8, body: &[u8]) -> Option<Carried<'_>> {
     match protocol {
+        4 | 41 => ip(body),
         17 => udp(source, destination, body),
         50 => Some(plain(source, destination, Content::Esp(body))),
         51 => Some(plain(source, destination, Content::Ah(body))),

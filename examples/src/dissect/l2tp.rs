@@ -1,33 +1,88 @@
 //! L2TPv3 packets as text.
 
+use super::l2tp_sessions::Session;
 use ipsec_wire::isakmp::describe::{Field, Sink, Value};
 use l2tpv3::registry::{
     AttributeType, CdnResult, CiscoAttribute, ErrorCode, MessageType, PseudowireType, SequencingLevel, StopResult,
     SublayerType, VendorId,
 };
-use l2tpv3::wire::{Avp, Carrier, ControlMessage, Packet, classify};
+use l2tpv3::wire::{Avp, Carrier, ControlMessage, DataLayout, Packet, classify, sequence_in};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Tells an L2TP packet.
+/// Tells an L2TP packet, and returns the frame inside where its session is known.
 ///
 /// # Errors
 /// Those of the sink.
-pub fn tell(carrier: Carrier, octets: &[u8], sink: &mut dyn Sink) -> fmt::Result {
+pub fn tell<'a>(
+    carrier: Carrier,
+    octets: &'a [u8],
+    session: Option<&Session>,
+    sink: &mut dyn Sink,
+) -> Result<Option<&'a [u8]>, fmt::Error> {
     match classify(carrier, octets) {
-        Ok(Packet::Control(message)) => control(&message, sink),
-        Ok(Packet::Data(session)) => {
-            sink.begin("L2TPv3 data", &[Field::new("Session", Value::Bits(session.into(), 8))])?;
-            sink.line(&[Field::new("Octets", Value::Octets(octets))])?;
-            sink.end()
-        }
-        Ok(Packet::Version2Data) => whole("L2TPv2 data", octets, sink),
-        Ok(Packet::L2f) => whole("L2F", octets, sink),
+        Ok(Packet::Control(message)) => control(&message, sink)?,
+        Ok(Packet::Data(id)) => return data(carrier, octets, id, session, sink),
+        Ok(Packet::Version2Data) => whole("L2TPv2 data", octets, sink)?,
+        Ok(Packet::L2f) => whole("L2F", octets, sink)?,
         Err(error) => {
             sink.begin("L2TP", &[])?;
             sink.line(&[Field::new("ERROR", Value::Shown(&error)), Field::new("Octets", Value::Octets(octets))])?;
-            sink.end()
+            sink.end()?;
         }
+    }
+    Ok(None)
+}
+
+/// Tells a data packet: as octets where nobody said what stands in front of its frame.
+fn data<'a>(
+    carrier: Carrier,
+    octets: &'a [u8],
+    id: u32,
+    session: Option<&Session>,
+    sink: &mut dyn Sink,
+) -> Result<Option<&'a [u8]>, fmt::Error> {
+    sink.begin("L2TPv3 data", &[Field::new("Session", Value::Bits(id.into(), 8))])?;
+    let layout = session.and_then(|session| Some((session, session.cookie?, session.sublayer?)));
+    let Some((session, cookie, sublayer)) = layout else {
+        sink.line(&[Field::new("Octets", Value::Octets(octets))])?;
+        sink.end()?;
+        return Ok(None);
+    };
+    let rest = octets.get(DataLayout::cookie_at(carrier)..).unwrap_or_default();
+    let split = rest.split_at_checked(cookie.len()).and_then(|(seen, rest)| {
+        let (sublayer, frame) = rest.split_at_checked(sublayer.len())?;
+        Some((seen, sublayer, frame))
+    });
+    let Some((seen, sublayer, frame)) = split else {
+        sink.line(&[Field::new("ERROR", Value::Shown(&"shorter than its session's cookie and sublayer"))])?;
+        sink.line(&[Field::new("Octets", Value::Octets(octets))])?;
+        sink.end()?;
+        return Ok(None);
+    };
+    let right = cookie.matches(seen) == Some(true);
+    if !cookie.is_empty() {
+        let says: &dyn fmt::Display = if right { &"as assigned" } else { &"NOT as assigned" };
+        sink.line(&[Field::new("Cookie", Value::Octets(seen)), Field::new("It is", Value::Shown(says))])?;
+    }
+    match sublayer.first_chunk().copied().map(sequence_in) {
+        Some(Some(number)) => sink.line(&[Field::number("Sequence", number)])?,
+        Some(None) => sink.line(&[Field::new("Sequence", Value::Shown(&"not numbered"))])?,
+        None => {}
+    }
+    let name = session.pseudowire.map_or(Value::Shown(&"unknown"), |kind| Value::Named(kind.name(), kind.0.into()));
+    sink.line(&[Field::new("Pseudowire", name), Field::new("Frame", Value::Octets(frame))])?;
+    sink.end()?;
+    let is_ethernet = matches!(session.pseudowire, Some(PseudowireType::ETHERNET | PseudowireType::ETHERNET_VLAN));
+    Ok((right && is_ethernet).then_some(frame))
+}
+
+/// Returns the standard's attribute that an AVP is: Cisco's, from before the standard, have their own numbers.
+pub fn standard(avp: &Avp<'_>) -> Option<AttributeType> {
+    match avp.vendor {
+        VendorId::IETF => Some(avp.attribute),
+        VendorId::CISCO => CiscoAttribute(avp.attribute.0).successor(),
+        _ => None,
     }
 }
 
@@ -78,11 +133,6 @@ fn control(message: &ControlMessage<'_>, sink: &mut dyn Sink) -> fmt::Result {
 }
 
 fn attribute(message: Option<MessageType>, avp: &Avp<'_>, sink: &mut dyn Sink) -> fmt::Result {
-    let ours = match avp.vendor {
-        VendorId::IETF => Some(avp.attribute),
-        VendorId::CISCO => CiscoAttribute(avp.attribute.0).successor(),
-        _ => None,
-    };
     let name = match avp.vendor {
         VendorId::IETF => avp.attribute.name(),
         VendorId::CISCO => CiscoAttribute(avp.attribute.0).name(),
@@ -97,7 +147,7 @@ fn attribute(message: Option<MessageType>, avp: &Avp<'_>, sink: &mut dyn Sink) -
     } else {
         sink.begin("AVP", &[kind, vendor, flags])?;
     }
-    match ours.filter(|_| !avp.hidden) {
+    match standard(avp).filter(|_| !avp.hidden) {
         Some(attribute) => value(message, attribute, avp.value, sink)?,
         None if avp.hidden => sink.line(&[Field::new("Hidden value", Value::Octets(avp.value))])?,
         None => sink.line(&[Field::new("Value", Value::Octets(avp.value))])?,

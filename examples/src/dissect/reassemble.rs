@@ -145,14 +145,22 @@ struct Part<'a> {
 impl Reassembly {
     /// Takes a frame; one that is no fragment of a protocol that matters is left alone.
     pub fn take(&mut self, frame: &Frame) -> Taken {
-        self.forget_the_old(frame.time);
-        let Some(part) = network(frame.link, &frame.octets).and_then(part) else { return Taken::Whole };
+        match network(frame.link, &frame.octets) {
+            Some(packet) => self.take_packet(frame.number, frame.time, packet),
+            None => Taken::Whole,
+        }
+    }
+
+    /// Takes an IP packet that came in a frame.
+    pub fn take_packet(&mut self, frame: u64, time: Duration, octets: &[u8]) -> Taken {
+        self.forget_the_old(time);
+        let Some(part) = part(octets) else { return Taken::Whole };
         let name = part.name;
         let packet = self.waiting.entry(name).or_insert_with(|| {
             self.order.push_back(name);
-            Partial::new(frame.time, part.protocol)
+            Partial::new(time, part.protocol)
         });
-        packet.frames.push(frame.number);
+        packet.frames.push(frame);
         if packet.spoilt.is_none() {
             let held = packet.octets();
             packet.spoilt = packet.add(part).err();

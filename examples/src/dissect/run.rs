@@ -1,19 +1,18 @@
 //! From a capture to its text.
 
 use super::capture::{self, Frame};
-use super::frame::{Carried, Content, ah, carried, ip, name};
-use super::ike_fragments::{Fragments, Joined};
-use super::isakmp::{Associations, Opening};
+use super::frame::{Carried, Content, ah, carried, ip, name, network, upper};
+use super::ike_fragments::Fragments;
+use super::isakmp::Associations;
 use super::json::Tree;
 use super::keys::Keys;
-use super::proof::Verdict;
+use super::l2tp_sessions::Sessions;
 use super::reassemble::{GivenUp, Reassembly, Taken};
 use super::rules::{Breach, Rules};
 use super::{esp, l2tp};
-use ipsec_wire::isakmp::describe::{self, Field, Options, Sink, Text, Value};
-use ipsec_wire::isakmp::payload::Payload;
-use ipsec_wire::isakmp::{Body, Header, Message, Payloads};
-use ipsec_wire::registry::PayloadType;
+use ipsec_wire::isakmp::describe::{Field, Sink, Text, Value};
+use l2tpv3::wire::{Carrier, Packet, classify};
+use pcap_file::DataLink;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -55,6 +54,8 @@ pub fn run(file: &[u8], settings: &Settings, out: &mut dyn Write) -> Result<Tota
         settings,
         associations: Associations::default(),
         fragments: Fragments::default(),
+        inner_parts: Reassembly::default(),
+        sessions: Sessions::default(),
         rules: Rules::default(),
         breaches: 0,
         start: Duration::ZERO,
@@ -117,11 +118,14 @@ impl Printer<'_> {
     }
 }
 
-struct Dissector<'s> {
-    settings: &'s Settings,
-    associations: Associations,
-    fragments: Fragments,
-    rules: Rules,
+pub(super) struct Dissector<'s> {
+    pub(super) settings: &'s Settings,
+    pub(super) associations: Associations,
+    pub(super) fragments: Fragments,
+    /// The fragments that came out of ESP and AH.
+    inner_parts: Reassembly,
+    sessions: Sessions,
+    pub(super) rules: Rules,
     breaches: u64,
     /// When the first frame was seen.
     start: Duration,
@@ -129,9 +133,9 @@ struct Dissector<'s> {
 
 /// Which frame is told, and when it was seen.
 #[derive(Clone, Copy)]
-struct Seen {
-    frame: u64,
-    time: Duration,
+pub(super) struct Seen {
+    pub(super) frame: u64,
+    pub(super) time: Duration,
 }
 
 impl Dissector<'_> {
@@ -169,11 +173,12 @@ impl Dissector<'_> {
             Content::NatKeepalive([0xff]) => {}
             Content::NatKeepalive(octets) => sink.line(&[Field::new("Octets", Value::Octets(octets))])?,
             Content::Esp(octets) => {
-                let inner = esp::tell(octets, &self.settings.keys, sink)?;
-                self.inner(seen, inner.as_deref().and_then(ip), sink, depth)?;
+                if let Some((protocol, body)) = esp::tell(octets, &self.settings.keys, sink)? {
+                    self.inside(seen, packet, protocol, &body, sink, depth)?;
+                }
             }
-            Content::Ah(octets) => self.ah(seen, octets, sink, depth)?,
-            Content::L2tp(carrier, octets) => l2tp::tell(carrier, octets, sink)?,
+            Content::Ah(octets) => self.ah(seen, packet, octets, sink, depth)?,
+            Content::L2tp(carrier, octets) => self.l2tp(seen, packet, carrier, octets, sink, depth)?,
             Content::Part => {}
             Content::Broken(error) => sink.line(&[Field::new("ERROR", Value::Shown(&error))])?,
         }
@@ -182,6 +187,32 @@ impl Dissector<'_> {
             self.report(&found, sink)?;
         }
         Ok(())
+    }
+
+    /// Tells what a packet protected, once it is whole.
+    fn inside(
+        &mut self,
+        seen: Seen,
+        outer: &Carried<'_>,
+        protocol: u8,
+        body: &[u8],
+        sink: &mut dyn Sink,
+        depth: usize,
+    ) -> fmt::Result {
+        if !matches!(protocol, 4 | 41) {
+            let inner = upper(outer.source.ip(), outer.destination.ip(), protocol, body);
+            return self.inner(seen, inner, sink, depth);
+        }
+        match self.inner_parts.take_packet(seen.frame, seen.time, body) {
+            Taken::Whole => self.inner(seen, ip(body), sink, depth),
+            Taken::Waits => {
+                sink.line(&[Field::new("Inside", Value::Shown(&"an IP fragment that waits for the others"))])
+            }
+            Taken::Complete(whole) => {
+                sink.line(&[Field::new("Inside put together from frames", Value::Shown(&list(&whole.frames)))])?;
+                self.inner(seen, ip(&whole.octets), sink, depth)
+            }
+        }
     }
 
     /// Tells what was inside a packet, if it is something of ours as well.
@@ -199,7 +230,38 @@ impl Dissector<'_> {
         sink.end()
     }
 
-    fn ah(&mut self, seen: Seen, octets: &[u8], sink: &mut dyn Sink, depth: usize) -> fmt::Result {
+    fn l2tp(
+        &mut self,
+        seen: Seen,
+        packet: &Carried<'_>,
+        carrier: Carrier,
+        octets: &[u8],
+        sink: &mut dyn Sink,
+        depth: usize,
+    ) -> fmt::Result {
+        let (source, destination) = (packet.source.ip(), packet.destination.ip());
+        let session = match classify(carrier, octets) {
+            Ok(Packet::Control(message)) => {
+                self.sessions.learn(source, destination, &message);
+                None
+            }
+            Ok(Packet::Data(id)) => self.sessions.find(destination, id),
+            Ok(Packet::Version2Data | Packet::L2f) | Err(_) => None,
+        };
+        match l2tp::tell(carrier, octets, session, sink)?.and_then(|frame| network(DataLink::ETHERNET, frame)) {
+            Some(inner) => self.inner(seen, ip(inner), sink, depth),
+            None => Ok(()),
+        }
+    }
+
+    fn ah(
+        &mut self,
+        seen: Seen,
+        packet: &Carried<'_>,
+        octets: &[u8],
+        sink: &mut dyn Sink,
+        depth: usize,
+    ) -> fmt::Result {
         let header = match ah(octets) {
             Ok(header) => header,
             Err(error) => {
@@ -219,135 +281,10 @@ impl Dissector<'_> {
         )?;
         sink.line(&[Field::new("Payload", Value::Octets(header.payload()))])?;
         sink.end()?;
-        let inside = matches!(header.next_header(), 4 | 41).then(|| ip(header.payload())).flatten();
-        self.inner(seen, inside, sink, depth)
+        self.inside(seen, packet, header.next_header(), header.payload(), sink, depth)
     }
 
-    fn isakmp(&mut self, seen: Seen, packet: &Carried<'_>, octets: &[u8], sink: &mut dyn Sink) -> fmt::Result {
-        let Ok(message) = Message::parse(octets) else {
-            return describe::message(octets).with(self.options(None)).tell(sink);
-        };
-        self.associations.learn(packet.source.ip(), &message);
-        match message.body() {
-            Body::Clear(payloads) => {
-                describe::message(octets).with(self.options(Some(&message))).tell(sink)?;
-                self.prove(packet, message.header(), payloads, sink)?;
-                if let Some(whole) = self.join(seen, packet, &message, payloads) {
-                    self.joined(seen, packet, &whole, sink)?;
-                }
-                Ok(())
-            }
-            Body::Encrypted(ciphertext) => self.encrypted(packet, &message, ciphertext, sink),
-        }
-    }
-
-    /// Takes note of a fragment, and returns the message that it completes.
-    fn join(
-        &mut self,
-        seen: Seen,
-        packet: &Carried<'_>,
-        message: &Message<'_>,
-        payloads: Payloads<'_>,
-    ) -> Option<Joined> {
-        let Ok(Payload::Fragment(fragment)) = Payload::parse(payloads.find(PayloadType::FRAGMENT)?) else {
-            return None;
-        };
-        let name = (message.header().initiator_cookie, packet.source.ip(), fragment.id);
-        self.fragments.take(name, seen.frame, seen.time, &fragment)
-    }
-
-    /// Tells a message that came in fragments.
-    fn joined(&mut self, seen: Seen, packet: &Carried<'_>, whole: &Joined, sink: &mut dyn Sink) -> fmt::Result {
-        sink.begin(
-            "Whole message from fragments",
-            &[Field::count("Length", whole.octets.len()), Field::new("Frames", Value::Shown(&list(&whole.frames)))],
-        )?;
-        let joined = Carried { content: Content::Isakmp(&whole.octets), ..packet.clone() };
-        // Fragments do not stand inside fragments, so this goes one level deep.
-        let is_message =
-            Message::parse(&whole.octets).is_ok_and(|inner| inner.header().next_payload != PayloadType::FRAGMENT);
-        if is_message {
-            self.isakmp(seen, &joined, &whole.octets, sink)?;
-        } else {
-            describe::message(&whole.octets).tell(sink)?;
-        }
-        if self.settings.check {
-            let found = self.rules.check(&joined);
-            self.report(&found, sink)?;
-        }
-        sink.end()
-    }
-
-    fn encrypted(
-        &mut self,
-        packet: &Carried<'_>,
-        message: &Message<'_>,
-        ciphertext: &[u8],
-        sink: &mut dyn Sink,
-    ) -> fmt::Result {
-        let header = message.header();
-        let options = self.options(Some(message));
-        match self.associations.open(header, ciphertext, &self.settings.keys) {
-            Opening::Plain(plain) => {
-                describe::decrypted(header, &plain).with(options).tell(sink)?;
-                if let Ok(payloads) = Payloads::parse_decrypted(header.next_payload, &plain[..]) {
-                    self.prove(packet, header, payloads, sink)?;
-                }
-                if self.settings.check {
-                    let found = self.rules.check_decrypted(header, &plain);
-                    self.report(&found, sink)?;
-                }
-                Ok(())
-            }
-            Opening::NoKey => describe::message(message.octets()).with(options).tell(sink),
-            Opening::Failed(reason) => {
-                describe::message(message.octets()).with(options).tell(sink)?;
-                sink.line(&[Field::new("Not decrypted", Value::Shown(&reason))])
-            }
-        }
-    }
-
-    /// Says whether NAT-D payloads match the ends, and whether a HASH payload proves its message, where
-    /// the keys are known.
-    fn prove(
-        &mut self,
-        packet: &Carried<'_>,
-        header: &Header,
-        payloads: Payloads<'_>,
-        sink: &mut dyn Sink,
-    ) -> fmt::Result {
-        let ends = (packet.source, packet.destination);
-        for (end, same) in self.associations.nat_detection(ends, header, payloads) {
-            let said = if same { "as it is here" } else { "not as it is here: a NAT, or a hash that is made up" };
-            sink.line(&[Field::new(end, Value::Shown(&said))])?;
-        }
-        let source = packet.source.ip();
-        let Some(proof) = self.associations.prove(source, header, payloads, &self.settings.keys) else {
-            return Ok(());
-        };
-        match proof.verdict {
-            Verdict::Right => sink.line(&[Field::new(proof.name, Value::Shown(&"verified"))]),
-            Verdict::Unknown(reason) => {
-                sink.line(&[Field::new(proof.name, Value::Shown(&format_args!("not verified: {reason}")))])
-            }
-            Verdict::Wrong => {
-                sink.line(&[Field::new(proof.name, Value::Shown(&"WRONG: another key, or the message was changed"))])?;
-                if self.settings.check {
-                    let what = format!("{} is not that of the message under these keys", proof.name);
-                    self.report(&[Breach { section: proof.section, what }], sink)?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn options(&self, message: Option<&Message<'_>>) -> Options {
-        let nat_numbering =
-            message.map(|message| self.associations.nat_numbering(message.header())).unwrap_or_default();
-        Options { show_secrets: self.settings.show_secrets, nat_numbering }
-    }
-
-    fn report(&mut self, found: &[Breach], sink: &mut dyn Sink) -> fmt::Result {
+    pub(super) fn report(&mut self, found: &[Breach], sink: &mut dyn Sink) -> fmt::Result {
         self.breaches += found.len() as u64;
         found.iter().try_for_each(|breach| {
             sink.line(&[
@@ -381,7 +318,7 @@ fn begin_frame(
     )
 }
 
-fn list(frames: &[u64]) -> String {
+pub(super) fn list(frames: &[u64]) -> String {
     frames.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 

@@ -1,6 +1,7 @@
 //! Pairs of bundles with manual keys: `[[manual]]` in the file.
 
 use super::file::FileError;
+use super::outer::Outer;
 use super::words::{Cipher, EspProposal, Hash, Prefix, WordError};
 use core::net::IpAddr;
 use core::str::FromStr;
@@ -31,6 +32,9 @@ pub struct Manual {
     /// Whether broken and weak algorithms are let in: DES, MD5.
     #[serde(default)]
     pub dangerously_allow_weak: bool,
+    /// How the header around the tunnel is made.
+    #[serde(default)]
+    pub outer: Outer,
     /// What a packet sent goes through, first to last.
     pub send: Vec<Association>,
     /// What a packet received went through at the peer, first to last.
@@ -105,7 +109,8 @@ impl Manual {
     /// Networks that do not fit the mode.
     pub fn plan(&self, field: &str) -> Result<gateway::Manual, FileError> {
         let mode = if self.transport { Mode::Transport } else { Mode::Tunnel };
-        let mut plan = gateway::Manual::new(&self.name, mode, self.local, self.remote);
+        let outer = self.outer.plan(&format!("{field}.outer"))?;
+        let mut plan = gateway::Manual::new(&self.name, mode, self.local, self.remote).outer(outer);
         if self.dangerously_allow_weak {
             plan = plan.dangerously_allow_weak_algorithms();
         }

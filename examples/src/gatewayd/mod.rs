@@ -2,14 +2,19 @@
 //!
 //! Here, and nowhere below, sockets are opened, the clock is read and lines are printed.
 
+mod check;
 pub mod clients;
 pub mod clock;
 pub mod control;
+pub mod datagrams;
 pub mod file;
 pub mod keylog;
+pub mod link;
 pub mod locate;
 pub mod log;
 pub mod manual;
+pub mod outer;
+mod packets;
 pub mod plan;
 pub mod run;
 pub mod signals;

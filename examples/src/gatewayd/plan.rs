@@ -38,6 +38,15 @@ impl File {
             ike = ike.connection(connection.plan(&format!("connection[{index}]"))?);
         }
         let mut config = Config::new(ike).replay_window(self.daemon.replay_window);
+        if let Some(mtu) = self.daemon.path_mtu {
+            config = config.path_mtu(mtu);
+        }
+        for (index, connection) in self.connection.iter().enumerate() {
+            for (inner, child) in connection.child.iter().enumerate() {
+                let field = format!("connection[{index}].child[{inner}].outer");
+                config = config.outer(&child.name, child.outer.plan(&field)?);
+            }
+        }
         for policy in &self.policy {
             let exemption = match policy.action {
                 PolicyAction::Bypass => Exemption::Bypass,

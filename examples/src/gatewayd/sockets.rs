@@ -1,40 +1,70 @@
-//! The UDP sockets of IKE and NAT traversal, and raw sockets for ESP and AH over IPv4.
+//! The UDP sockets of IKE and NAT traversal, raw sockets for ESP and AH over IPv4, and those that hear what routers
+//! report.
 
+use super::datagrams::{self, Arrived, Inbox};
 use super::file::Daemon;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use core::ops::Range;
 use drive::Path;
-use mio::net::UdpSocket;
+use gateway::Header;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use nix::sys::socket::{setsockopt, sockopt};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::AsRawFd as _;
 
 /// The IP protocol number of ESP.
 const ESP: u8 = 50;
 /// The IP protocol number of AH.
 const AH: u8 = 51;
+/// The IP protocol number of ICMP.
+const ICMP: u8 = 1;
+/// The IP protocol number of ICMPv6.
+const ICMPV6: u8 = 58;
+/// Octets that may wait in the system for us, or for the network, if it lets us have so many.
+const QUEUE: usize = 4 << 20;
+
+/// What the header around a message of the exchanges says: routers may fragment it.
+pub const PLAIN: Header = Header { traffic_class: 0, dont_fragment: false, ttl: 64 };
 
 /// Every socket of the daemon, each bound to one address of this machine.
 #[derive(Debug)]
 pub struct Sockets {
     sockets: Vec<Bound>,
+    missing: Vec<String>,
 }
 
 #[derive(Debug)]
-enum Bound {
-    Udp { local: SocketAddr, socket: UdpSocket },
-    Raw { protocol: u8, local: Ipv4Addr, socket: Socket },
+struct Bound {
+    protocol: u8,
+    local: SocketAddr,
+    socket: Socket,
+    /// What the system writes into headers, as it was last told.
+    header: Option<Header>,
+    /// Whether the system cuts large datagrams.
+    segments: bool,
 }
 
-/// A datagram that lies in the caller's buffer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// Where it arrived and whom it came from.
-    pub path: Path,
-    /// Where in the buffer its payload lies.
-    pub payload: Range<usize>,
+/// What arrived on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received<'a> {
+    /// Something for the engine.
+    Datagram {
+        /// Where it arrived and whom it came from.
+        path: Path,
+        /// Its payload.
+        payload: &'a [u8],
+        /// DSCP and ECN of its header, if the system says.
+        traffic_class: Option<u8>,
+    },
+    /// An ICMP or ICMPv6 message, from its type on.
+    Report {
+        /// Whether it is of IPv6.
+        v6: bool,
+        /// The message.
+        message: &'a [u8],
+    },
 }
 
 impl Sockets {
@@ -44,25 +74,30 @@ impl Sockets {
     /// A socket cannot be opened or bound; the message names the address.
     pub fn open(daemon: &Daemon) -> io::Result<Self> {
         let mut sockets = Vec::new();
+        let mut missing = Vec::new();
         for &address in &daemon.listen {
             let ports = [daemon.ike_port, daemon.nat_t_port];
             for port in ports.into_iter().filter(|_| !daemon.no_ike) {
                 let local = SocketAddr::new(address, port);
-                let socket = UdpSocket::bind(local).map_err(|error| named(&format!("udp {local}"), &error))?;
-                sockets.push(Bound::Udp { local, socket });
+                sockets.push(Bound::udp(local).map_err(|error| named(&format!("udp {local}"), &error))?);
             }
-            if let (true, IpAddr::V4(local)) = (daemon.raw_esp, address) {
-                let socket = raw(local, ESP).map_err(|error| named(&format!("ip/50 {local}"), &error))?;
-                sockets.push(Bound::Raw { protocol: ESP, local, socket });
+            let wanted = [(ESP, daemon.raw_esp), (AH, daemon.raw_ah)];
+            for (protocol, _) in wanted.into_iter().filter(|(_, wanted)| *wanted && address.is_ipv4()) {
+                let what = format!("ip/{protocol} {address}");
+                let mut bound = Bound::raw(address, protocol).map_err(|error| named(&what, &error))?;
+                if protocol == AH {
+                    // AH covers the IP header, so the engine makes it.
+                    bound.socket.set_header_included_v4(true)?;
+                    bound.header = None;
+                }
+                sockets.push(bound);
             }
-            if let (true, IpAddr::V4(local)) = (daemon.raw_ah, address) {
-                let socket = raw(local, AH).map_err(|error| named(&format!("ip/51 {local}"), &error))?;
-                // AH covers the IP header, so the engine makes it.
-                socket.set_header_included_v4(true)?;
-                sockets.push(Bound::Raw { protocol: AH, local, socket });
+            match Bound::raw(address, if address.is_ipv4() { ICMP } else { ICMPV6 }) {
+                Ok(bound) => sockets.push(bound),
+                Err(error) => missing.push(format!("reports about paths to {address} are not heard: {error}")),
             }
         }
-        Ok(Self { sockets })
+        Ok(Self { sockets, missing })
     }
 
     /// Returns how many sockets there are; they are known by the numbers below that.
@@ -75,81 +110,135 @@ impl Sockets {
         self.sockets.is_empty()
     }
 
+    /// Returns what could not be opened and can be done without, for people.
+    pub fn missing(&self) -> &[String] {
+        &self.missing
+    }
+
     /// Registers socket `n` under the token `first + n`.
     ///
     /// # Errors
     /// The system refuses.
     pub fn register(&mut self, registry: &Registry, first: usize) -> io::Result<()> {
-        for (index, bound) in self.sockets.iter_mut().enumerate() {
+        for (index, bound) in self.sockets.iter().enumerate() {
             let token = Token(first + index);
-            match bound {
-                Bound::Udp { socket, .. } => registry.register(socket, token, Interest::READABLE)?,
-                Bound::Raw { socket, .. } => {
-                    registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
-                }
-            }
+            registry.register(&mut SourceFd(&bound.socket.as_raw_fd()), token, Interest::READABLE)?;
         }
         Ok(())
     }
 
-    /// Reads one datagram from socket `index` into `buffer`.
+    /// Reads what socket `index` has into `inbox`, up to a bound; returns whether there may be more.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when there is none, or what the system says.
-    pub fn receive(&self, index: usize, buffer: &mut [u8]) -> io::Result<Received> {
-        let Some(bound) = self.sockets.get(index) else {
-            return Err(io::ErrorKind::WouldBlock.into());
+    /// [`io::ErrorKind::WouldBlock`] when there is nothing, or what the system says.
+    pub fn receive(&self, index: usize, inbox: &mut Inbox) -> io::Result<bool> {
+        match self.sockets.get(index) {
+            Some(bound) => inbox.fill(&bound.socket),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Says what a datagram of socket `index` is; `None` if it is nothing.
+    pub fn read<'a>(&self, index: usize, arrived: &Arrived<'a>) -> Option<Received<'a>> {
+        let bound = self.sockets.get(index)?;
+        let Arrived { from, payload, traffic_class } = *arrived;
+        if bound.protocol == Path::UDP {
+            return Some(Received::Datagram { path: Path::new(bound.local, from), payload, traffic_class });
+        }
+        if bound.protocol == ICMPV6 {
+            return Some(Received::Report { v6: true, message: payload });
+        }
+        let (source, header, traffic_class) = ipv4_header(payload)?;
+        let inside = payload.get(header..)?;
+        if bound.protocol == ICMP {
+            return Some(Received::Report { v6: false, message: inside });
+        }
+        let payload = if bound.protocol == AH { payload } else { inside };
+        let path = Path::ip(bound.protocol, bound.local.ip(), source.into());
+        Some(Received::Datagram { path, payload, traffic_class: Some(traffic_class) })
+    }
+
+    /// Sends datagrams from the socket that `path` names, their IP headers as `header` says.
+    ///
+    /// # Errors
+    /// No socket is bound there, or what the system says of the last one that it refused.
+    pub fn send(&mut self, path: Path, header: Header, payloads: &[&[u8]]) -> io::Result<()> {
+        let names = |bound: &&mut Bound| {
+            let at = if path.is_udp() { bound.local == path.local } else { bound.local.ip() == path.local.ip() };
+            bound.protocol == path.protocol && at
         };
-        match bound {
-            Bound::Udp { local, socket } => {
-                let (length, remote) = socket.recv_from(buffer)?;
-                Ok(Received { path: Path::new(*local, remote), payload: 0..length })
-            }
-            Bound::Raw { protocol, local, socket } => {
-                let mut reader = socket;
-                let length = reader.read(buffer)?;
-                let packet = buffer.get(..length).unwrap_or_default();
-                let Some((remote, header)) = ipv4_source(packet) else {
-                    return Err(io::ErrorKind::InvalidData.into());
-                };
-                let start = if *protocol == AH { 0 } else { header };
-                Ok(Received { path: Path::ip(*protocol, (*local).into(), remote.into()), payload: start..length })
-            }
-        }
-    }
-
-    /// Sends one datagram from the socket that `path` names.
-    ///
-    /// # Errors
-    /// No socket is bound there, or what the system says.
-    pub fn send(&self, path: Path, payload: &[u8]) -> io::Result<()> {
-        for bound in &self.sockets {
-            match bound {
-                Bound::Udp { local, socket } if path.is_udp() && *local == path.local => {
-                    return socket.send_to(payload, path.remote).map(drop);
-                }
-                Bound::Raw { protocol, local, socket } if path.protocol == *protocol && path.local.ip() == *local => {
-                    return socket.send_to(payload, &path.remote.into()).map(drop);
-                }
-                Bound::Udp { .. } | Bound::Raw { .. } => {}
-            }
-        }
-        Err(io::Error::new(io::ErrorKind::AddrNotAvailable, format!("no socket for {path}")))
+        let Some(bound) = self.sockets.iter_mut().find(names) else {
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, format!("no socket for {path}")));
+        };
+        bound.set_header(header)?;
+        datagrams::send(&bound.socket, path.remote, payloads, bound.segments)
     }
 }
 
-fn raw(local: Ipv4Addr, protocol: u8) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(i32::from(protocol))))?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::new(local.into(), 0).into())?;
-    Ok(socket)
+impl Bound {
+    fn udp(local: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&local.into())?;
+        // What follows makes it faster, and is done without where the system lacks it.
+        let _ = socket.set_recv_buffer_size(QUEUE).and(socket.set_send_buffer_size(QUEUE));
+        let segments = setsockopt(&socket, sockopt::UdpGroSegment, &true).is_ok();
+        let _ = if local.is_ipv4() {
+            setsockopt(&socket, sockopt::IpRecvTos, &true)
+        } else {
+            setsockopt(&socket, sockopt::Ipv6RecvTClass, &true)
+        };
+        Ok(Self { protocol: Path::UDP, local, socket, header: None, segments })
+    }
+
+    fn raw(local: IpAddr, protocol: u8) -> io::Result<Self> {
+        let local = SocketAddr::new(local, 0);
+        let kind = Protocol::from(i32::from(protocol));
+        let socket = Socket::new(Domain::for_address(local), Type::RAW, Some(kind))?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&local.into())?;
+        let _ = socket.set_recv_buffer_size(QUEUE).and(socket.set_send_buffer_size(QUEUE));
+        Ok(Self { protocol, local, socket, header: None, segments: false })
+    }
+
+    /// Tells the system what to write into the headers from now on, where that changes.
+    fn set_header(&mut self, header: Header) -> io::Result<()> {
+        if self.header == Some(header) || self.protocol == AH {
+            return Ok(());
+        }
+        let before = self.header.take();
+        let changed = |of: fn(&Header) -> u32| before.as_ref().is_none_or(|before| of(before) != of(&header));
+        let (class, ttl) = (changed(|header| header.traffic_class.into()), changed(|header| header.ttl.into()));
+        if self.local.is_ipv4() {
+            if class {
+                self.socket.set_tos_v4(header.traffic_class.into())?;
+            }
+            if ttl {
+                self.socket.set_ttl_v4(header.ttl.into())?;
+            }
+            if changed(|header| header.dont_fragment.into()) {
+                // The engine keeps to the MTU of the path by itself; what the system remembers is not to stop it.
+                let rule = if header.dont_fragment { Ipv4PathMtuDiscovery::PROBE } else { Ipv4PathMtuDiscovery::DONT };
+                set_ip_mtu_discover(&self.socket, rule)?;
+            }
+        } else {
+            if class {
+                self.socket.set_tclass_v6(header.traffic_class.into())?;
+            }
+            if ttl {
+                self.socket.set_unicast_hops_v6(header.ttl.into())?;
+            }
+        }
+        self.header = Some(header);
+        Ok(())
+    }
 }
 
-/// Raw IPv4 sockets deliver the header too: it says who sent the packet, and how long it is itself.
-fn ipv4_source(packet: &[u8]) -> Option<(Ipv4Addr, usize)> {
+/// Raw IPv4 sockets deliver the header too: it says who sent the packet, how long it is itself, and DSCP and ECN.
+fn ipv4_header(packet: &[u8]) -> Option<(Ipv4Addr, usize, u8)> {
     let header = usize::from(packet.first()? & 0x0f) * 4;
     let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
-    (header >= 20 && header <= packet.len()).then(|| (source.into(), header))
+    (header >= 20 && header <= packet.len()).then_some((source.into(), header, *packet.get(1)?))
 }
 
 fn named(what: &str, error: &io::Error) -> io::Error {
@@ -164,10 +253,33 @@ mod tests {
     fn the_source_of_a_raw_packet_is_read_past_its_options() {
         let mut packet = [0_u8; 32];
         packet[0] = 0x46;
+        packet[1] = 0xb8;
         packet[12..16].copy_from_slice(&[192, 0, 2, 2]);
-        assert_eq!(ipv4_source(&packet), Some((Ipv4Addr::new(192, 0, 2, 2), 24)));
-        assert_eq!(ipv4_source(&packet[..20]), None);
-        assert_eq!(ipv4_source(&[0x41; 40]), None);
-        assert_eq!(ipv4_source(&[]), None);
+        assert_eq!(ipv4_header(&packet), Some((Ipv4Addr::new(192, 0, 2, 2), 24, 0xb8)));
+        assert_eq!(ipv4_header(&packet[..20]), None);
+        assert_eq!(ipv4_header(&[0x41; 40]), None);
+        assert_eq!(ipv4_header(&[]), None);
+    }
+
+    #[test]
+    fn the_system_is_told_each_header_that_differs_from_the_one_before() {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            let local: SocketAddr = local.parse().unwrap();
+            // A machine without IPv6 has nothing to be told about it.
+            let Ok(mut bound) = Bound::udp(local) else { continue };
+            for header in [PLAIN, Header { traffic_class: 0xb8, dont_fragment: true, ttl: 9 }, PLAIN] {
+                bound.set_header(header).unwrap();
+                let seen = if local.is_ipv4() {
+                    (bound.socket.tos_v4().unwrap(), bound.socket.ttl_v4().unwrap())
+                } else {
+                    (bound.socket.tclass_v6().unwrap(), bound.socket.unicast_hops_v6().unwrap())
+                };
+                assert_eq!(seen, (header.traffic_class.into(), header.ttl.into()));
+                if local.is_ipv4() {
+                    let rule = rustix::net::sockopt::ip_mtu_discover(&bound.socket).unwrap();
+                    assert_eq!(rule == Ipv4PathMtuDiscovery::PROBE, header.dont_fragment);
+                }
+            }
+        }
     }
 }

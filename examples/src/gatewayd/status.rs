@@ -1,6 +1,6 @@
 //! A snapshot as JSON, under the names that routers show.
 
-use gateway::{ManualStatus, PairStatus, PolicyStatus, Snapshot};
+use gateway::{DataStatus, ManualStatus, PairStatus, PolicyStatus, SessionStatus, Snapshot};
 use ikev1_core::IkeSaStatus;
 use serde_json::{Map, Value, json};
 
@@ -12,18 +12,54 @@ pub fn of(snapshot: &Snapshot) -> Value {
         "embryonic": snapshot.embryonic,
         "ipsec": snapshot.ipsec.iter().map(|pair| ipsec_pair(snapshot, pair)).collect::<Vec<_>>(),
         "manual": snapshot.manual.iter().map(manual).collect::<Vec<_>>(),
+        "sessions": snapshot.sessions.iter().map(|session| self::session(snapshot, session)).collect::<Vec<_>>(),
         "policies": snapshot.policies.iter().map(policy).collect::<Vec<_>>(),
         "waiting": snapshot.waiting,
         "counters": named(snapshot.counters.iter()),
         "isakmp_counters": named(snapshot.ike_counters.iter()),
         "sad_counters": named(snapshot.sad_counters.iter()),
         "spd_counters": named(snapshot.spd_counters.iter()),
+        "filter_counters": named(snapshot.filter_counters.iter()),
+        "bundle_counters": named(snapshot.bundle_counters.iter()),
+        "protocol_counters": named(snapshot.protocol_counters.iter()),
+        "algorithm_counters": named(snapshot.algorithm_counters.iter().flat_map(|(algorithm, counters)| {
+            counters.iter().map(|(name, value)| (format!("{}{name}", algorithm.name()), value))
+        })),
     })
 }
 
-fn named(counters: impl Iterator<Item = (&'static str, u64)>) -> Value {
+fn named(counters: impl Iterator<Item = (impl Into<String>, u64)>) -> Value {
     let counted = counters.filter(|(_, value)| *value > 0);
-    Value::Object(counted.map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>())
+    Value::Object(counted.map(|(name, value)| (name.into(), value.into())).collect::<Map<_, _>>())
+}
+
+fn session(snapshot: &Snapshot, session: &SessionStatus) -> Value {
+    let SessionStatus { connection, policy, peer, since, pairs, traffic } = session;
+    let named = |of: &&gateway::PolicyStatus| of.negotiation == Some((*connection, *policy));
+    json!({
+        "policy": snapshot.policies.iter().find(named).map(|policy| policy.name.clone()),
+        "peer": peer.to_string(),
+        "seconds": (snapshot.now - *since).as_secs(),
+        "pairs": pairs,
+        "in": { "packets": traffic.in_packets, "bytes": traffic.in_octets },
+        "out": { "packets": traffic.out_packets, "bytes": traffic.out_octets },
+    })
+}
+
+/// What the data path of a pair is like, under the names that routers show.
+fn data(data: &DataStatus) -> Value {
+    json!({
+        "inbound_cpi": data.cpi.0,
+        "outbound_cpi": data.cpi.1,
+        "compression": data.compression.as_ref().map(|counters| named(counters.iter())),
+        "path_mtu": data.path_mtu,
+        "mtu": data.longest,
+        "tcp_mss": data.longest.saturating_sub(40),
+        "ipsec_overhead": data.overhead,
+        "df_bit": format!("{:?}", data.outer.dont_fragment).to_lowercase(),
+        "original_source": data.original.map(|(source, _)| source.to_string()),
+        "original_destination": data.original.map(|(_, destination)| destination.to_string()),
+    })
 }
 
 fn ike_sa(snapshot: &Snapshot, sa: &IkeSaStatus) -> Value {
@@ -86,6 +122,7 @@ fn ipsec_pair(snapshot: &Snapshot, pair: &PairStatus) -> Value {
         "seconds_used": (snapshot.now - status.established).as_secs(),
         "inbound": counters(&pair.inbound),
         "outbound": counters(&pair.outbound),
+        "data": pair.data.as_ref().map(data),
         "inbound_associations": pair.inbound.iter().map(association).collect::<Vec<_>>(),
         "outbound_associations": pair.outbound.iter().map(association).collect::<Vec<_>>(),
     })
@@ -94,6 +131,7 @@ fn ipsec_pair(snapshot: &Snapshot, pair: &PairStatus) -> Value {
 fn manual(pair: &ManualStatus) -> Value {
     json!({
         "name": pair.name,
+        "data": data(&pair.data),
         "inbound_associations": pair.inbound.iter().map(association).collect::<Vec<_>>(),
         "outbound_associations": pair.outbound.iter().map(association).collect::<Vec<_>>(),
     })

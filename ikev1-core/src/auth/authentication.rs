@@ -29,6 +29,8 @@ pub enum Authentication {
 pub struct RsaCredential {
     pub(crate) key: RsaSigningKey,
     pub(crate) chain: Vec<Vec<u8>>,
+    /// Other keys, for peers that ask for other authorities.
+    pub(crate) others: Vec<RsaCredential>,
 }
 
 /// What a peer's signature is checked with.
@@ -57,7 +59,23 @@ pub enum ProofKind {
 impl RsaCredential {
     /// Returns a key with its certificates in DER, the key's own first; they travel in this order.
     pub const fn new(key: RsaSigningKey, chain: Vec<Vec<u8>>) -> Self {
-        Self { key, chain }
+        Self { key, chain, others: Vec::new() }
+    }
+
+    /// Returns the same with another key and its certificates, for peers that ask for certificates of an authority
+    /// that issued none of those before it, RFC 4945 §3.3.7. Without such a request the first key signs.
+    #[must_use]
+    pub fn or(mut self, mut other: Self) -> Self {
+        let more = core::mem::take(&mut other.others);
+        self.others.push(other);
+        self.others.extend(more);
+        self
+    }
+
+    /// Returns this key, then the others in their order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Self> {
+        let others: &[Self] = &self.others;
+        core::iter::once(self).chain(others)
     }
 
     /// Returns the certificates in DER, the key's own first.

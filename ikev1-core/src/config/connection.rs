@@ -1,10 +1,11 @@
-use crate::auth::{Authentication, PreSharedKey, RemoteKey};
+use crate::auth::{Authentication, PreSharedKey, RemoteKey, RsaCredential};
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::fragment::Fragmentation;
 use crate::identity::Identity;
 use crate::plan::{
-    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, PolicyPlan, RemoteIdentity, RetryAttempts,
+    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, HeartbeatMode, HeartbeatPlan, Peer, Phase1Mode, PolicyPlan,
+    RemoteIdentity, RetryAttempts, SendCertificates,
 };
 use crate::proposal::Phase1Transform;
 use alloc::format;
@@ -13,6 +14,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Backoff, Schedule};
+use nat_t::Support;
 
 use super::{
     AddressSource, LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, ModeConfig, PolicyConfig, Xauth, check_name, setters,
@@ -30,6 +32,7 @@ pub struct ConnectionConfig {
     local_identity: Option<Identity>,
     remote_identity: Option<RemoteIdentity>,
     authentication: Option<Authentication>,
+    send_certificates: Option<SendCertificates>,
     mode: Phase1Mode,
     aggressive: bool,
     base: bool,
@@ -42,18 +45,25 @@ pub struct ConnectionConfig {
     dpd: DpdMode,
     dpd_idle: Duration,
     dead_peer: DeadPeerAction,
+    heartbeats: HeartbeatMode,
+    heartbeat_period: Duration,
+    heartbeats_missed: u32,
+    heartbeat_notify: u16,
     nat_traversal: bool,
+    nat_t_versions: Support,
     force_encapsulation: bool,
     fragmentation: Fragmentation,
     fragment_size: u16,
     keepalive: Duration,
     initial_contact: bool,
+    ignore_initial_contact: bool,
     send_deletes: bool,
     send_notifies: bool,
     trust_unprotected_errors: bool,
     children_end_with_ike: bool,
     commit_bit: bool,
     phase2_limit: Option<u32>,
+    pfs_identities: bool,
     retry_attempts: RetryAttempts,
     extend_while_used: bool,
     soft_per_mille: (u32, u32),
@@ -76,6 +86,7 @@ impl ConnectionConfig {
             local_identity: None,
             remote_identity: None,
             authentication: None,
+            send_certificates: None,
             mode: Phase1Mode::Main,
             aggressive: false,
             base: false,
@@ -88,18 +99,25 @@ impl ConnectionConfig {
             dpd: DpdMode::Both,
             dpd_idle: defaults::DPD_IDLE,
             dead_peer: DeadPeerAction::Clear,
+            heartbeats: HeartbeatMode::Off,
+            heartbeat_period: defaults::HEARTBEAT_PERIOD,
+            heartbeats_missed: defaults::HEARTBEATS_MISSED,
+            heartbeat_notify: defaults::HEARTBEAT_NOTIFY,
             nat_traversal: true,
+            nat_t_versions: Support::STANDARD,
             force_encapsulation: false,
             fragmentation: Fragmentation::default(),
             fragment_size: defaults::FRAGMENT_SIZE,
             keepalive: defaults::NAT_KEEPALIVE,
             initial_contact: true,
+            ignore_initial_contact: false,
             send_deletes: true,
             send_notifies: true,
             trust_unprotected_errors: false,
             children_end_with_ike: false,
             commit_bit: false,
             phase2_limit: None,
+            pfs_identities: false,
             retry_attempts: RetryAttempts::Times(0),
             extend_while_used: false,
             soft_per_mille: (defaults::INITIATOR_SOFT_PER_MILLE, defaults::RESPONDER_SOFT_PER_MILLE),
@@ -126,6 +144,9 @@ impl ConnectionConfig {
         remote_identity(remote_identity: RemoteIdentity);
         /// Sets how the ends prove to each other who they are.
         authentication(authentication: Authentication);
+        /// Sets when this end sends its certificates; without it if the peer asks for some, and always as the
+        /// gateway of hybrid authentication, whose client must check it and may not ask.
+        send_certificates(send_certificates: SendCertificates);
         /// Sets in which mode this end starts phase 1; a renewal keeps the mode of the SA it renews.
         mode(mode: Phase1Mode);
         /// Allows aggressive mode in both roles. With a pre-shared key the responder then sends a hash
@@ -155,8 +176,20 @@ impl ConnectionConfig {
         dpd_idle(dpd_idle: Duration);
         /// Sets what happens when the peer is dead.
         dead_peer(dead_peer: DeadPeerAction);
+        /// Sets how far this end takes part in heartbeats, whose format is our own.
+        heartbeats(heartbeats: HeartbeatMode);
+        /// Sets how often heartbeats are sent and expected, 1 to 3600 s.
+        heartbeat_period(heartbeat_period: Duration);
+        /// Sets how many heartbeats in a row are missed when the peer is dead, 1 to 100.
+        heartbeats_missed(heartbeats_missed: u32);
+        /// Sets the number of the notification that is a heartbeat: a status for private use, 32768 to 40959.
+        heartbeat_notify(heartbeat_notify: u16);
         /// Sets whether NATs are looked for.
         nat_traversal(nat_traversal: bool);
+        /// Sets which versions of NAT traversal are offered and answered; of those that both ends know the best
+        /// is taken. With drafts 00 and 01, which are not in the standard, ESP comes to the ISAKMP port too:
+        /// [`Plan::esp_on_ike_port`](crate::Plan::esp_on_ike_port).
+        nat_t_versions(nat_t_versions: Support);
         /// Sets whether ESP goes in UDP even without a NAT.
         force_encapsulation(force_encapsulation: bool);
         /// Sets how far this end takes part in IKE fragmentation.
@@ -167,6 +200,9 @@ impl ConnectionConfig {
         keepalive(keepalive: Duration);
         /// Sets whether INITIAL-CONTACT is sent with the first SA to a peer.
         initial_contact(initial_contact: bool);
+        /// Sets whether INITIAL-CONTACT of the peer is told but not obeyed: for clients that share an identity and
+        /// an address, of which each would end the SAs of the others.
+        ignore_initial_contact(ignore_initial_contact: bool);
         /// Sets whether Deletes are sent.
         send_deletes(send_deletes: bool);
         /// Sets whether error notifications are sent.
@@ -175,11 +211,18 @@ impl ConnectionConfig {
         dangerously_trust_unprotected_errors(trust_unprotected_errors: bool);
         /// Sets whether IPsec SAs end when the peer deletes their ISAKMP SA.
         children_end_with_ike(children_end_with_ike: bool);
-        /// Sets whether, as responder, this end has the initiator wait until it confirms a pair of IPsec SAs.
+        /// Sets whether this end, in either role, has the peer wait until it confirms a pair of IPsec SAs: the
+        /// commit bit for all policies of the connection. Some peers do not know it.
         commit_bit(commit_bit: bool);
         /// Sets how many quick modes one ISAKMP SA carries before it is renewed, 1 to 1024; without it any
         /// number.
         phase2_limit(phase2_limit: u32);
+        /// Sets whether each ISAKMP SA carries one quick mode and is deleted after it: perfect forward secrecy for
+        /// identities, RFC 2409 §8. It takes a phase 1 for each pair of IPsec SAs and for each renewal. In between
+        /// there is no ISAKMP SA, so nobody keeps a NAT mapping open, asks whether the peer lives, or tells it what
+        /// ends. A peer that starts several quick modes under one ISAKMP SA is let be. Sessions of users, which end
+        /// with their ISAKMP SA, are not for it.
+        pfs_identities(pfs_identities: bool);
         /// Sets how often an exchange that this end started is tried again after it failed, 0 to 16 times or
         /// without end; the peer must be at one address.
         retry_attempts(retry_attempts: RetryAttempts);
@@ -283,6 +326,19 @@ impl ConnectionConfig {
         })?;
         within(&field("delete_delay"), self.delete_delay.as_secs(), 0..=30)?;
         within(&field("dpd_idle"), self.dpd_idle.as_secs(), 1..=86_400)?;
+        within(&field("heartbeat_period"), self.heartbeat_period.as_secs(), 1..=3_600)?;
+        within(&field("heartbeats_missed"), self.heartbeats_missed.into(), 1..=100)?;
+        within(&field("heartbeat_notify"), self.heartbeat_notify.into(), 32_768..=40_959)?;
+        let heartbeats = HeartbeatPlan {
+            mode: self.heartbeats,
+            period: self.heartbeat_period,
+            missed: self.heartbeats_missed,
+            notify: self.heartbeat_notify,
+        };
+        if heartbeats.mode != HeartbeatMode::Off && matches!(self.heartbeat_notify, 36_136 | 36_137) {
+            let conflict = ConfigProblem::Conflict("that number is one of dead peer detection");
+            return Err(wrong(&field("heartbeat_notify"), conflict));
+        }
         within(&field("fragment_size"), self.fragment_size.into(), 128..=65_535)?;
         within(&field("keepalive"), self.keepalive.as_secs(), 1..=3_600)?;
         for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
@@ -296,14 +352,34 @@ impl ConnectionConfig {
             let conflict = ConfigProblem::Conflict("only a peer at one address can be tried again");
             return Err(wrong(&field("retry_attempts"), conflict));
         }
+        let conflict = match (self.mode, self.phase2_limit) {
+            _ if !self.pfs_identities => None,
+            (Phase1Mode::Aggressive | Phase1Mode::Base, _) => Some("main mode alone protects identities"),
+            (Phase1Mode::Main, Some(_)) => Some("with it each ISAKMP SA carries one quick mode"),
+            // Who the user is, and which address is lent, ends with the ISAKMP SA.
+            (Phase1Mode::Main, None) if self.xauth.is_some() || self.mode_config.is_some() => {
+                Some("a session of a user needs an ISAKMP SA that stays")
+            }
+            (Phase1Mode::Main, None) => None,
+        };
+        if let Some(conflict) = conflict {
+            return Err(wrong(&field("pfs_identities"), ConfigProblem::Conflict(conflict)));
+        }
         if let Some(limit) = self.phase2_limit {
             within(&field("phase2_limit"), limit.into(), 1..=1_024)?;
         }
         within(&field("jitter_per_mille"), self.jitter_per_mille.into(), 0..=99)?;
-        if self.force_encapsulation && !self.nat_traversal {
+        let nat_t = if self.nat_traversal { self.nat_t_versions } else { Support::NONE };
+        if self.force_encapsulation && !nat_t.is_on() {
             let conflict = ConfigProblem::Conflict("encapsulation in UDP needs nat_traversal");
             return Err(wrong(&field("force_encapsulation"), conflict));
         }
+        let send_certificates = self.send_certificates.unwrap_or(match authentication {
+            Authentication::HybridGateway(_) => SendCertificates::Always,
+            Authentication::PreSharedKey(_) | Authentication::RsaSignature { .. } | Authentication::HybridClient(_) => {
+                SendCertificates::IfAsked
+            }
+        });
         let remote_identity = self.remote_identity.unwrap_or(match self.peer {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
             Peer::Subnet { .. } | Peer::Any => RemoteIdentity::Anyone,
@@ -328,7 +404,8 @@ impl ConnectionConfig {
                 return Err(wrong(&field(&policy.name), ConfigProblem::Duplicate));
             }
             let peer = if let Peer::Address(peer) = self.peer { Some(peer) } else { None };
-            let policy = policy.build(&name, (self.local, peer), self.weak)?;
+            let mut policy = policy.build(&name, (self.local, peer), self.weak)?;
+            policy.commit_bit |= self.commit_bit;
             if policy.dynamic != Dynamic::Neither && Some(policy.dynamic) != client_side {
                 let problem = ConfigProblem::Conflict("no mode_config gives the address of that side");
                 return Err(wrong(&format!("{name}.{}.dynamic", policy.name), problem));
@@ -343,6 +420,7 @@ impl ConnectionConfig {
             local_identity: self.local_identity,
             remote_identity,
             authentication,
+            send_certificates,
             mode: self.mode,
             aggressive,
             base,
@@ -354,18 +432,20 @@ impl ConnectionConfig {
             dpd: self.dpd,
             dpd_idle: self.dpd_idle,
             dead_peer: self.dead_peer,
-            nat_traversal: self.nat_traversal,
+            heartbeats,
+            nat_t,
             force_encapsulation: self.force_encapsulation,
             fragmentation: self.fragmentation,
             fragment_size: self.fragment_size,
             keepalive: self.keepalive,
             initial_contact: self.initial_contact,
+            ignore_initial_contact: self.ignore_initial_contact,
             send_deletes: self.send_deletes,
             send_notifies: self.send_notifies,
             trust_unprotected_errors: self.trust_unprotected_errors,
             children_end_with_ike: self.children_end_with_ike,
-            commit_bit: self.commit_bit,
             phase2_limit: self.phase2_limit,
+            pfs_identities: self.pfs_identities,
             retry_attempts: self.retry_attempts,
             extend_while_used: self.extend_while_used,
             soft_per_mille: self.soft_per_mille,
@@ -381,6 +461,8 @@ impl ConnectionConfig {
 
 /// The certificates that this end presents, at most; a peer presents no more either.
 const MAX_CHAIN: u64 = crate::defaults::MAX_CHAIN as u64;
+/// The keys for other authorities, at most.
+const MAX_OTHER_KEYS: u64 = 16;
 /// The authorities whose certificates a peer is asked for, at most.
 const MAX_AUTHORITIES: u64 = 16;
 
@@ -394,6 +476,9 @@ fn check_authentication(
         within(&field("pre_shared_key"), psk.len() as u64, 1..=1_024)?;
     }
     if let Some(credential) = authentication.credential() {
+        within(&field("authentication.others"), credential.others.len() as u64, 0..=MAX_OTHER_KEYS)?;
+    }
+    for credential in authentication.credential().into_iter().flat_map(RsaCredential::all) {
         if credential.key.verifying_key().is_weak() && !weak_allowed {
             return Err(wrong(&field("authentication.key"), ConfigProblem::Weak("an RSA key below 2048 bits".into())));
         }

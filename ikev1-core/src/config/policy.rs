@@ -28,6 +28,7 @@ pub struct PolicyConfig {
     accept_narrower: bool,
     dynamic: Dynamic,
     always_send_ids: bool,
+    commit_bit: bool,
     rules: Rules,
 }
 
@@ -47,6 +48,7 @@ impl PolicyConfig {
             accept_narrower: false,
             dynamic: Dynamic::Neither,
             always_send_ids: false,
+            commit_bit: false,
             rules: Rules::default(),
         }
     }
@@ -74,6 +76,9 @@ impl PolicyConfig {
         /// Sets whether an initiator names the traffic even if it is that between the two ends, which is meant
         /// when nothing is named.
         always_send_ids(always_send_ids: bool);
+        /// Sets whether this end, in either role, has the peer wait until it confirms a pair of IPsec SAs, RFC 2408
+        /// §3.1: the commit bit. Some peers do not know it.
+        commit_bit(commit_bit: bool);
     }
 
     /// Sets what a responder does with an offered lifetime; without it the shorter of both counts.
@@ -161,6 +166,7 @@ impl PolicyConfig {
             accept_narrower: self.accept_narrower,
             dynamic: self.dynamic,
             always_send_ids: self.always_send_ids,
+            commit_bit: self.commit_bit,
             rules: self.rules,
             name: self.name,
         })

@@ -94,6 +94,7 @@ impl Endpoint {
                 return suspect(core, Phase::BaseKeAuthSent(state), why);
             }
         };
+        self.learn_more(&mut core, &connection, payloads);
         let arrived = incoming.arrived();
         match proof {
             Proof::Known => self.base_4_proven(now, core, state, &arrived, &checked),

@@ -41,14 +41,6 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Returns whether both carry the same traffic of the same policy with the same peer.
-    pub(crate) fn same_flow(&self, other: &Self) -> bool {
-        self.policy == other.policy
-            && self.local == other.local
-            && self.remote == other.remote
-            && self.peer == other.peer
-    }
-
     /// Returns whether this pair is for sending rather than `older`, which was complete before it.
     ///
     /// The newer one is, unless their quick modes overlapped: then both ends started one at once, and

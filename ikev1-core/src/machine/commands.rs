@@ -5,7 +5,6 @@ use crate::defaults;
 use crate::error::{CommandError, Failure};
 use crate::event::Event;
 use crate::ids::{ChildId, ConnectionId, IkeSaId, PolicyId, Role, Ticket};
-use crate::machine::child::Child;
 use crate::machine::phase2::FIRST_SPI;
 use crate::machine::sa::{IkeSa, Quick, Waiting};
 use crate::machine::timers::TimerKey;
@@ -85,7 +84,8 @@ impl Endpoint {
             Command::PathLearned { child, path } => {
                 let under = self.known_child(child)?;
                 if let Some(mut sa) = self.table.take(under) {
-                    if sa.core.nat.is_nat() && path != sa.core.path {
+                    let same_port = self.is_marked(path) == self.is_marked(sa.core.path);
+                    if sa.core.nat.is_nat() && same_port && path != sa.core.path {
                         self.move_path(&mut sa, path);
                     }
                     self.table.put(sa);
@@ -144,7 +144,7 @@ impl Endpoint {
 
     /// Returns the newest SA of a connection that is up, or one that this end is making.
     fn usable(&self, connection: ConnectionId) -> Option<IkeSaId> {
-        let up = self.table.of_connection(connection).filter(|sa| sa.is_current()).last();
+        let up = self.table.of_connection(connection).rev().find(|sa| sa.is_current());
         let coming =
             || self.table.of_connection(connection).find(|sa| sa.core.role == Role::Initiator && !sa.is_open());
         up.or_else(coming).map(|sa| sa.core.id)
@@ -165,8 +165,7 @@ impl Endpoint {
         let connection = self.connection(id)?;
         let ike_sa = self.usable_or_new(now, id)?;
         for (policy, _) in connection.policies() {
-            let there = |child: &Child| child.policy == policy && !child.superseded;
-            if !self.table.children_of_connection(id).any(there) {
+            if self.table.children_of_policy(id, policy).all(|child| child.superseded) {
                 self.acquire(now, id, policy)?;
             }
         }

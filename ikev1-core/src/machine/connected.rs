@@ -23,6 +23,30 @@ use ipsec_wire::isakmp::Payloads;
 use ipsec_wire::isakmp::payload::Notification;
 use ipsec_wire::registry::{NotifyType, PayloadType};
 
+/// Which end of a quick mode asks the other to wait, and what was confirmed.
+///
+/// An initiator waits for a responder that asks it to. A responder waits for an initiator that asks, unless it
+/// asks too: message 3 tells it as much as CONNECTED does, so that two ends that both ask never wait for each
+/// other.
+#[derive(Debug, Default)]
+pub(crate) struct Commit {
+    /// The peer set the bit.
+    pub(crate) received: bool,
+    /// This end sets it.
+    pub(crate) sent: bool,
+    /// The peer's CONNECTED came before message 3.
+    pub(crate) confirmed: bool,
+    /// The CONNECTED of this end as initiator: it goes out again with message 3.
+    pub(crate) confirmation: Option<Transmit>,
+}
+
+impl Commit {
+    /// Returns whether a responder that has message 3 waits for CONNECTED.
+    pub(crate) const fn holds_responder(&self) -> bool {
+        self.received && !self.sent && !self.confirmed
+    }
+}
+
 /// The outbound half of a pair that waits for CONNECTED.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -33,7 +57,8 @@ pub(crate) struct Held {
 }
 
 impl Endpoint {
-    /// Holds the outbound half back until the peer confirms, and sends the last message again until then.
+    /// Holds the outbound half back until the peer confirms, and sends the last message again until then: the
+    /// peer answers that with what was lost.
     pub(super) fn hold(
         &mut self,
         now: Instant,
@@ -72,6 +97,8 @@ impl Endpoint {
     pub(super) fn connected(&mut self, now: Instant, sa: &mut IkeSa, message_id: u32) {
         let Some(mut exchange) = sa.core.exchanges.remove(&message_id) else { return };
         let Quick::WaitConnected(held) = exchange.state else {
+            // It may overtake message 3.
+            exchange.commit.confirmed |= matches!(exchange.state, Quick::WaitHash(_));
             sa.core.exchanges.insert(message_id, exchange);
             return;
         };
@@ -104,7 +131,7 @@ impl Endpoint {
         let message_id = incoming.message_id();
         let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
         let opened = self.open_quick(up, &exchange, incoming, body, StateName::QuickSendingHash);
-        let checked = opened.and_then(|(opened, _)| {
+        let checked = opened.and_then(|opened| {
             let payloads = opened.payloads()?;
             check_hash_1(&up.keys, message_id, &payloads)?;
             self.trace_quick(core, 4, incoming, &payloads);

@@ -28,10 +28,10 @@ impl Endpoint {
             return false;
         }
         let Some(peer) = sa.peer_key() else { return false };
-        let (id, connection) = (sa.core.id, sa.core.connection);
+        let id = sa.core.id;
         let Some(up) = sa.up_mut() else { return false };
         let life = up.lifetime;
-        let children = || self.table.children_of_connection(connection).filter(|child| child.peer == peer);
+        let children = || self.table.children_of_peer(&peer);
         let (any, longer) = (children().count() > 0, children().any(|child| child.lifetimes.hard >= life));
         if any && !longer {
             self.event(Event::ExtensionInactive { ike_sa: id });

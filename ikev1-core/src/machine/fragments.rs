@@ -9,11 +9,12 @@ use crate::machine::sa::{Core, Phase};
 use crate::machine::timers::TimerKey;
 use crate::message::NON_ESP_MARKER;
 use crate::plan::ConnectionPlan;
+use crate::ride_along::vendor;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use drive::{Instant, Transmit, Verdict};
 use ipsec_wire::isakmp::payload::Fragment;
-use ipsec_wire::isakmp::{Body, Cookie, Header};
+use ipsec_wire::isakmp::{Body, Cookie, Header, Payloads};
 use ipsec_wire::registry::PayloadType;
 
 impl Endpoint {
@@ -27,6 +28,15 @@ impl Endpoint {
         if cuts {
             let cut = Cut { size: connection.fragment_size.into(), exchange: core.mode.exchange() };
             self.table.set_cut(core.cookies, cut);
+        }
+    }
+
+    /// Reads the vendor ids that a peer sends after messages 1 and 2.
+    pub(super) fn learn_more(&mut self, core: &mut Core, connection: &ConnectionPlan, payloads: &Payloads<'_>) {
+        let more = vendor::absorb_later(connection, core.mode, payloads, core.capabilities);
+        if more != core.capabilities {
+            core.capabilities = more;
+            self.agree_on_parts(core, connection);
         }
     }
 

@@ -2,8 +2,9 @@ use crate::action::{Direction, RemoveReason};
 use crate::counters::count;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
-use crate::ids::{Cookies, IkeSaId, Role};
+use crate::ids::{ChildId, Cookies, IkeSaId, Role};
 use crate::informational::delete::{self, Named};
+use crate::informational::heartbeat;
 use crate::keys::{IsakmpKeys, IvChain};
 use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
@@ -11,19 +12,21 @@ use crate::machine::receive::Incoming;
 use crate::machine::sa::{Core, Exchange, IkeSa, Phase, Quick};
 use crate::machine::send::Name;
 use crate::message::{check_hash_1, hashed};
+use crate::plan::HeartbeatMode;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection};
 use alloc::vec::Vec;
 use drive::{Instant, Verdict};
 use ipsec_wire::isakmp::payload::{Delete, Notification, NotificationData};
 use ipsec_wire::isakmp::{Body, Chain, Cookie, Payloads};
-use ipsec_wire::registry::{ExchangeType, NotifyType, PayloadType};
+use ipsec_wire::registry::{ExchangeType, NotifyType, PayloadType, ProtocolId};
 
 /// One thing that a protected informational message asks for.
 enum Item {
     Delete(Named),
     AreYouThere(u32),
     Alive(u32),
+    Heartbeat(u32),
     InitialContact,
     /// CONNECTED under the message id of a quick mode.
     Connected(u32),
@@ -167,17 +170,20 @@ impl Endpoint {
         iv: &IvChain,
     ) -> Result<Vec<Item>, DropReason> {
         let message_id = incoming.message_id();
-        let opened = self.open(incoming, body, keys, iv)?;
-        let payloads = opened.payloads()?;
         let row = transition::row(ExchangeType::INFORMATIONAL, Role::Responder, StateName::InfoIdle)
             .ok_or(DropReason::Unexpected)?;
-        transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
-            .map_err(|_| DropReason::DecryptFailed)?;
+        let opened = self.open(incoming, body, (keys, iv), row)?;
+        let payloads = opened.payloads()?;
         check_hash_1(keys, message_id, &payloads)?;
         count(&mut self.counters.rx_decrypt_good);
         let name = Name::informational(message_id);
         let from = sa.core.envelope();
         self.trace(Direction::Inbound, from, name, &payloads, Protection::Encrypted, incoming.length);
+        let plan = self.plan.connection(sa.core.connection).map(|connection| connection.heartbeats);
+        let plan = plan.filter(|plan| plan.mode != HeartbeatMode::Off);
+        let heartbeat_number = |notification: &Notification<&[u8]>| {
+            plan.and_then(|plan| heartbeat::number(notification, plan.notify, sa.core.cookies))
+        };
         let mut items = Vec::new();
         for payload in &payloads {
             match payload.payload_type() {
@@ -187,9 +193,11 @@ impl Endpoint {
                 }
                 PayloadType::NOTIFICATION => {
                     let notification = Notification::parse(payload).map_err(|_| DropReason::Malformed)?;
-                    items.push(match notification.notify_type {
-                        NotifyType::CONNECTED => Item::Connected(message_id),
-                        _ => item_of(&notification),
+                    let beat = heartbeat_number(&notification);
+                    items.push(match (notification.notify_type, beat) {
+                        (_, Some(number)) => Item::Heartbeat(number),
+                        (NotifyType::CONNECTED, None) => Item::Connected(message_id),
+                        (_, None) => item_of(&notification),
                     });
                 }
                 _ => {}
@@ -207,6 +215,7 @@ impl Endpoint {
             | Item::Delete(_)
             | Item::AreYouThere(_)
             | Item::Alive(_)
+            | Item::Heartbeat(_)
             | Item::InitialContact => None,
         });
         let Some(notify) = error else {
@@ -241,26 +250,12 @@ impl Endpoint {
                 self.on_delete_isakmp(id, cookies, &named);
             }
             Item::Delete(Named::Ipsec(protocol, spis)) => {
-                let peer = sa.peer_key();
+                let (spis, children) = self.named_by_delete(&mut sa, protocol, spis);
                 self.table.put(sa);
-                let mut removed = Vec::new();
-                for spi in spis {
-                    // A Delete names SAs of its sender, RFC 2408 §3.15; a peer that could not install a pair may
-                    // name the one it was to send with, which is ours.
-                    let named = |peer| {
-                        let table = &self.table;
-                        let sent = table.with_outbound(protocol, spi, peer);
-                        sent.or_else(|| table.with_inbound(protocol, spi, peer))
-                    };
-                    match peer.as_ref().and_then(named) {
-                        Some(child) => {
-                            removed.push(spi);
-                            self.remove_child(child, RemoveReason::DeletedByPeer);
-                        }
-                        None => count(&mut self.counters.info_phase2_sa_not_found),
-                    }
+                self.event(Event::DeleteReceived { ike_sa: id, protocol: protocol.0, spis });
+                for child in children {
+                    self.remove_child(child, RemoveReason::DeletedByPeer);
                 }
-                self.event(Event::DeleteReceived { ike_sa: id, protocol: protocol.0, spis: removed });
             }
             Item::Delete(Named::Other) => self.table.put(sa),
             Item::AreYouThere(sequence) => {
@@ -276,6 +271,10 @@ impl Endpoint {
                 {
                     up.dpd.heard(now);
                 }
+                self.table.put(sa);
+            }
+            Item::Heartbeat(number) => {
+                self.on_heartbeat(now, &mut sa, number);
                 self.table.put(sa);
             }
             Item::InitialContact => {
@@ -301,6 +300,31 @@ impl Endpoint {
                 self.table.put(sa);
             }
         }
+    }
+
+    /// Returns the SPIs of a Delete that name SAs of its sender, and the pairs that end by it.
+    fn named_by_delete(&mut self, sa: &mut IkeSa, protocol: ProtocolId, spis: Vec<u32>) -> (Vec<u32>, Vec<ChildId>) {
+        let peer = sa.peer_key();
+        let (mut known, mut children) = (Vec::new(), Vec::new());
+        for spi in spis {
+            // A Delete names SAs of its sender, RFC 2408 §3.15; a peer that could not install a pair may name the
+            // one it was to send with, which is ours.
+            let named = |peer| {
+                let sent = self.table.with_outbound(protocol, spi, peer);
+                sent.or_else(|| self.table.with_inbound(protocol, spi, peer))
+            };
+            if let Some(child) = peer.as_ref().and_then(named).and_then(|id| self.table.child(id)) {
+                if !children.contains(&child.id) {
+                    sa.core.companions.remember(&child.sas, (protocol, spi));
+                    children.push(child.id);
+                }
+            } else if !sa.core.companions.take(protocol, spi) {
+                count(&mut self.counters.info_phase2_sa_not_found);
+                continue;
+            }
+            known.push(spi);
+        }
+        (known, children)
     }
 
     /// A Delete of ISAKMP SAs: the one it came under, or others of the same peer.

@@ -67,20 +67,12 @@ impl Endpoint {
             superseded: false,
         };
         if child.replaces.is_none() {
-            child.replaces = self.in_use(&child).map(|older| older.id);
+            child.replaces = self.table.in_use(&child).last().map(|older| older.id);
         }
         let (soft, hard) = child.limits();
         self.timers.set(TimerKey::ChildSoft(child.id), soft);
         self.timers.set(TimerKey::ChildHard(child.id), hard);
         self.table.add_child(child);
-    }
-
-    /// Returns the pair that is for sending now where `child` will be.
-    fn in_use(&self, child: &Child) -> Option<&Child> {
-        self.table
-            .children_of_connection(child.peer.connection)
-            .filter(|other| other.id != child.id && other.complete && !other.superseded && other.same_flow(child))
-            .last()
     }
 
     /// Hands one direction of a pair to the caller.
@@ -146,12 +138,8 @@ impl Endpoint {
         };
         self.event(established);
         let Some(child) = self.table.child(id) else { return };
-        let older: Vec<(ChildId, bool)> = self
-            .table
-            .children_of_connection(child.peer.connection)
-            .filter(|other| other.id != id && other.complete && !other.superseded && other.same_flow(child))
-            .map(|other| (other.id, child.prevails_over(other)))
-            .collect();
+        let older: Vec<(ChildId, bool)> =
+            self.table.in_use(child).map(|other| (other.id, child.prevails_over(other))).collect();
         for (other, prevails) in older {
             let (winner, loser) = if prevails { (id, other) } else { (other, id) };
             self.supersede(now, winner, loser);

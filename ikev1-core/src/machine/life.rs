@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, Role};
 use crate::informational::delete;
 use crate::informational::dpd::Dpd;
+use crate::informational::heartbeat::Heartbeats;
 use crate::machine::Endpoint;
 use crate::machine::child::Child;
 use crate::machine::sa::{Core, Finished, IkeSa, Phase, Up, Waiting, failure_of};
@@ -18,6 +19,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 use drive::Instant;
+use ipsec_wire::registry::NotifyType;
 
 impl Endpoint {
     /// Ends phase 1 well: the SA is up, and phase 1.5 begins.
@@ -46,6 +48,7 @@ impl Endpoint {
         if dpd.asks() {
             self.timers.set(TimerKey::Dpd(core.id), now + connection.dpd_idle);
         }
+        self.begin_heartbeats(now, core.id, connection);
         if core.nat.is_local_behind() {
             self.timers.set(TimerKey::Keepalive(core.id), now + connection.keepalive);
         }
@@ -59,8 +62,10 @@ impl Endpoint {
             soft,
             hard,
             dpd,
+            heartbeats: Heartbeats::default(),
             replaced_by: None,
             negotiations: 0,
+            spent: false,
             finished: Finished::default(),
             session: Session::new(connection, initial_contact),
         };
@@ -69,18 +74,23 @@ impl Endpoint {
         sa
     }
 
-    /// The peer knows no older SA: those of the same identity and address go.
+    /// The peer knows no older SA: those of the same identity and address go, unless that is not to be obeyed.
+    ///
+    /// Some peers say it in a message of its own, which may come late: newer SAs stay, and of the pairs that this SA
+    /// took over those go that were made before it.
     pub(super) fn on_initial_contact(&mut self, sa: &IkeSa) {
         let Some(peer) = sa.peer_key() else { return };
-        let older: Vec<IkeSaId> = self
-            .table
-            .of_connection(peer.connection)
-            .filter(|other| other.core.id != sa.core.id && other.peer_key().as_ref() == Some(&peer))
-            .map(|other| other.core.id)
-            .collect();
-        let made_under_older = |child: &&Child| child.ike_sa != sa.core.id && child.peer == peer;
+        if self.plan.connection(peer.connection).is_none_or(|connection| connection.ignore_initial_contact) {
+            let notify = NotifyType::INITIAL_CONTACT;
+            self.event(Event::NotifyReceived { ike_sa: sa.core.id, notify, protected: true, spi: None });
+            return;
+        }
+        let older: Vec<IkeSaId> =
+            self.table.of_peer(&peer).filter(|other| other.core.id < sa.core.id).map(|other| other.core.id).collect();
+        // SAs and pairs are numbered as one.
+        let made_before = |child: &&Child| child.id.0 < sa.core.id.0;
         let children: Vec<ChildId> =
-            self.table.children_of_connection(peer.connection).filter(made_under_older).map(|child| child.id).collect();
+            self.table.children_of_peer(&peer).filter(made_before).map(|child| child.id).collect();
         self.event(Event::InitialContact { ike_sa: sa.core.id, ike_sas: older.len(), children: children.len() });
         for child in children {
             self.remove_child(child, RemoveReason::InitialContact);
@@ -95,17 +105,14 @@ impl Endpoint {
     /// Moves the IPsec SAs of the same peer under a new SA; the older ones are kept for a while only.
     pub(super) fn adopt(&mut self, now: Instant, sa: &IkeSa, delete_delay: Duration) {
         let Some(peer) = sa.peer_key() else { return };
-        let older: Vec<IkeSaId> = self
-            .table
-            .of_connection(peer.connection)
-            .filter(|other| other.is_current() && other.peer_key().as_ref() == Some(&peer))
-            .map(|other| other.core.id)
-            .collect();
+        let older: Vec<IkeSaId> =
+            self.table.of_peer(&peer).filter(|other| other.is_current()).map(|other| other.core.id).collect();
         for id in &older {
             let Some(mut other) = self.table.take(*id) else { continue };
             if let Some(up) = other.up_mut() {
                 up.replaced_by = Some(sa.core.id);
             }
+            self.pass_heartbeats(now, &other, sa);
             self.table.put(other);
             for timer in [TimerKey::IkeSoft(*id), TimerKey::Dpd(*id), TimerKey::Keepalive(*id)] {
                 self.timers.cancel(&timer);
@@ -116,14 +123,12 @@ impl Endpoint {
         }
         let moved: Vec<(ChildId, IkeSaId)> = self
             .table
-            .children_of_connection(peer.connection)
-            .filter(|child| child.peer == peer && child.ike_sa != sa.core.id)
+            .children_of_peer(&peer)
+            .filter(|child| child.ike_sa != sa.core.id)
             .map(|child| (child.id, child.ike_sa))
             .collect();
         for (child, _) in &moved {
-            if let Some(child) = self.table.child_mut(*child) {
-                child.ike_sa = sa.core.id;
-            }
+            self.table.move_child(*child, sa.core.id);
         }
         if let (Some((_, from)), count) = (moved.first(), moved.len()) {
             self.event(Event::SasAdopted { from: *from, to: sa.core.id, count });
@@ -188,23 +193,20 @@ impl Endpoint {
             TimerKey::IkeHard(id),
             TimerKey::IkeRetire(id),
             TimerKey::Dpd(id),
+            TimerKey::Heartbeat(id),
+            TimerKey::HeartbeatsMissed(id),
             TimerKey::Keepalive(id),
         ] {
             self.timers.cancel(&timer);
         }
         self.table.forget(&sa);
-        let under: Vec<ChildId> = self
-            .table
-            .children_of_connection(sa.core.connection)
-            .filter(|child| child.ike_sa == id)
-            .map(|child| child.id)
-            .collect();
+        let under: Vec<ChildId> = self.table.children_under(id).map(|child| child.id).collect();
         let successor = sa.peer_key().and_then(|peer| self.table.current(&peer));
         for child in under {
             if with_children {
                 self.remove_child(child, reason.clone());
-            } else if let (Some(successor), Some(child)) = (successor, self.table.child_mut(child)) {
-                child.ike_sa = successor;
+            } else if let Some(successor) = successor {
+                self.table.move_child(child, successor);
             }
         }
         self.event(Event::IkeSaEnded { ike_sa: id, connection: sa.core.connection, reason });
@@ -217,12 +219,7 @@ impl Endpoint {
             return;
         }
         if with_children {
-            let under: Vec<ChildId> = self
-                .table
-                .children_of_connection(sa.core.connection)
-                .filter(|child| child.ike_sa == sa.core.id)
-                .map(|child| child.id)
-                .collect();
+            let under: Vec<ChildId> = self.table.children_under(sa.core.id).map(|child| child.id).collect();
             for child in under {
                 self.tell_child_end(sa, child);
             }
@@ -264,14 +261,5 @@ impl Endpoint {
         self.out.action(Action::RemoveSa(removal));
         let (connection, policy) = (child.peer.connection, child.policy);
         self.event(Event::SaEnded { child: id, connection, policy, reason });
-    }
-
-    /// Lets a request wait for phase 1.
-    pub(super) fn wait(&mut self, id: IkeSaId, waiting: Waiting) {
-        if let Some(mut sa) = self.table.take(id) {
-            count(&mut self.counters.acquire_queued);
-            sa.core.waiting.push(waiting);
-            self.table.put(sa);
-        }
     }
 }

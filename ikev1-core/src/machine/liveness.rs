@@ -2,7 +2,7 @@ use crate::action::{Action, Encapsulation, RemoveReason};
 use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, PolicyId};
 use crate::machine::Endpoint;
-use crate::machine::sa::{IkeSa, Waiting};
+use crate::machine::sa::IkeSa;
 use crate::machine::timers::TimerKey;
 use crate::plan::{ConnectionPlan, DeadPeerAction};
 use alloc::vec::Vec;
@@ -31,15 +31,10 @@ impl Endpoint {
         }
         self.event(Event::PathChanged { ike_sa: sa.core.id, from, to: path });
         let Some(before) = before else { return };
-        let moved: Vec<ChildId> = self
-            .table
-            .children_of_connection(before.connection)
-            .filter(|child| child.peer == before)
-            .map(|child| child.id)
-            .collect();
+        let moved: Vec<ChildId> = self.table.children_of_peer(&before).map(|child| child.id).collect();
         for id in moved {
+            self.table.move_peer(id, path.remote.ip());
             let Some(child) = self.table.child_mut(id) else { continue };
-            child.peer.address = path.remote.ip();
             if let Encapsulation::Udp(old) = &mut child.encapsulation
                 && *old != path
             {
@@ -93,18 +88,9 @@ impl Endpoint {
         let (id, connection_id, path) = (sa.core.id, sa.core.connection, sa.core.path);
         let Some(peer) = sa.peer_key() else { return self.end_ike(sa, RemoveReason::PeerDead, true) };
         self.table.put(sa);
-        let (children, policies): (Vec<ChildId>, Vec<PolicyId>) = self
-            .table
-            .children_of_connection(connection_id)
-            .filter(|child| child.peer == peer)
-            .map(|child| (child.id, child.policy))
-            .unzip();
-        let sas: Vec<IkeSaId> = self
-            .table
-            .of_connection(connection_id)
-            .filter(|other| other.peer_key().as_ref() == Some(&peer))
-            .map(|other| other.core.id)
-            .collect();
+        let (children, policies): (Vec<ChildId>, Vec<PolicyId>) =
+            self.table.children_of_peer(&peer).map(|child| (child.id, child.policy)).unzip();
+        let sas: Vec<IkeSaId> = self.table.of_peer(&peer).map(|other| other.core.id).collect();
         self.event(Event::PeerDead { ike_sa: id, connection: connection_id, children: children.clone() });
         for child in children {
             self.remove_child(child, RemoveReason::PeerDead);
@@ -121,8 +107,8 @@ impl Endpoint {
             wanted.sort_unstable();
             wanted.dedup();
             for policy in wanted {
-                let child = self.next_child_id();
-                self.wait(id, Waiting { child, policy, replaces: None });
+                // What cannot even wait fails like what has begun: with its own event, or not at all.
+                let _ = self.quick_or_wait(now, id, policy, None);
             }
         }
     }

@@ -62,10 +62,7 @@ impl Endpoint {
             // They came unasked in the meantime.
             return (Some(sa), Ok(Verdict::Accepted));
         }
-        let Some(settings) = self.take_settings(&mut sa, attributes) else {
-            self.fail_session(sa, Failure::Malformed);
-            return (None, Err(DropReason::Refused));
-        };
+        let settings = self.take_settings(&mut sa, attributes);
         if settings.address.is_none() {
             self.fail_session(sa, Failure::NoAddress);
             return (None, Ok(Verdict::Accepted));
@@ -87,9 +84,6 @@ impl Endpoint {
         if !is_client && !matches!(connection.xauth, Some(crate::Xauth::Client(_))) {
             return (Some(sa), Err(DropReason::Unexpected));
         }
-        if ClientSettings::read(attributes).is_none() {
-            return (Some(sa), Err(DropReason::Malformed));
-        }
         let acknowledged = if is_client { write_acknowledgement(attributes) } else { alloc::vec::Vec::new() };
         self.answer_transaction(now, &mut sa, connection, transaction, (ConfigType::ACK, acknowledged));
         let is_open = sa.is_open();
@@ -97,7 +91,7 @@ impl Endpoint {
             return (Some(sa), Ok(Verdict::Accepted));
         }
         // Some gateways send the address before they say that the user is accepted.
-        let has_address = self.take_settings(&mut sa, attributes).is_some_and(|settings| settings.address.is_some());
+        let has_address = self.take_settings(&mut sa, attributes).address.is_some();
         let waits = sa.up().is_some_and(|up| matches!(up.session.stage, Stage::Configuring | Stage::AwaitingPush));
         if has_address && waits {
             self.open_session(now, &mut sa, connection);
@@ -105,16 +99,16 @@ impl Endpoint {
         (Some(sa), Ok(Verdict::Accepted))
     }
 
-    /// Keeps the address and tells of the rest; `None` if the attributes are not in form.
-    fn take_settings(&mut self, sa: &mut IkeSa, attributes: Attributes<'_>) -> Option<ClientSettings> {
-        let (settings, unsupported) = ClientSettings::read(attributes)?;
+    /// Keeps the address and tells of the rest.
+    fn take_settings(&mut self, sa: &mut IkeSa, attributes: Attributes<'_>) -> ClientSettings {
+        let (settings, unsupported) = ClientSettings::read(attributes);
         let (ike_sa, connection) = (sa.core.id, sa.core.connection);
         self.tell_unsupported(ike_sa, &unsupported);
         if let (Some(up), Some(address)) = (sa.up_mut(), settings.address) {
             up.session.address = Some(address);
         }
         self.event(Event::Configured { ike_sa, connection, settings: Box::new(settings.clone()) });
-        Some(settings)
+        settings
     }
 }
 

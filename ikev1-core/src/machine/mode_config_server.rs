@@ -63,6 +63,10 @@ impl Endpoint {
             self.repeat_questions(&sa);
             return (Some(sa), Err(DropReason::NotOpen));
         }
+        // The caller is asked once: a request that comes meanwhile is answered when it comes again.
+        if sa.core.transactions.values().any(|other| matches!(other.state, State::AskingAddress(..))) {
+            return (Some(sa), Err(DropReason::Limit));
+        }
         let wanted = Wanted::read(attributes);
         self.tell_unsupported(sa.core.id, &wanted.unsupported);
         let found = if wanted.wants_address() && mode_config_server(connection).is_some() {

@@ -23,8 +23,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use drive::{Instant, Path, Transmit, Verdict};
 use ipsec_wire::isakmp::{Body, Cookie, Payloads};
-use nat_t::Location;
-use nat_t::float::{Ports, moved, moves};
+use nat_t::float::{Ports, moved};
+use nat_t::{Location, Version};
 
 /// What became of a datagram.
 pub(super) type Taken = Result<Verdict<DropReason>, DropReason>;
@@ -168,9 +168,9 @@ impl Endpoint {
         };
         // Until both ends are proven the source is fixed, but for the move to the NAT-T port.
         let moves = match &phase {
-            Phase::KeRecv(_) => core.nat.is_nat(),
+            Phase::KeRecv(_) => core.floats(),
             // Where NATs stand is said in the very message that comes from the new port.
-            Phase::SaKeAuthSent(_) => core.capabilities.nat_t.is_some(),
+            Phase::SaKeAuthSent(_) => core.capabilities.nat_t.is_some_and(Version::floats),
             Phase::SaSent(_) | Phase::KeSent(_) | Phase::AuthSent(_) | Phase::SaRecv(_) => false,
             Phase::SaKeSent(_) | Phase::Judging(..) | Phase::Up(_) => false,
             // All four messages of base mode stay where they began.
@@ -228,9 +228,7 @@ impl Endpoint {
 
     /// Moves an initiator to the NAT-T ports, if a NAT was found.
     pub(super) fn move_to_nat_t(&self, core: &mut Core, connection: &ConnectionPlan) {
-        if let Some(version) = core.capabilities.nat_t
-            && moves(version, core.nat)
-        {
+        if core.floats() {
             let local = Ports { ike: self.plan.ike_port, nat_t: self.plan.nat_t_port };
             let remote = Ports { ike: connection.peer_port, nat_t: connection.peer_nat_t_port };
             core.path = moved(core.path, local, remote);
@@ -239,20 +237,25 @@ impl Endpoint {
 
     /// Returns whether a message of an SA that is up may come this way: along its path, from behind a NAT to the
     /// NAT-T port, or as all of base mode did, since its responder does not know yet that the initiator moved.
+    /// Where nothing moves to that port, a NAT may put another source in place of the one that was known.
     pub(super) fn may_come(&self, core: &Core, path: Path) -> bool {
         let began = core.mode == Phase1Mode::Base
             && core.role == Role::Initiator
             && path.remote == core.origin
             && path.local.port() == self.plan.ike_port
             && path.local.ip() == core.path.local.ip();
-        path == core.path || core.nat.is_nat() && (self.is_marked(path) || began)
+        let mapped = if core.floats() { self.is_marked(path) || began } else { path.local == core.path.local };
+        path == core.path || core.nat.is_nat() && mapped
     }
 
-    /// Returns whether INITIAL-CONTACT is due: no other SA with the peer is known.
+    /// Returns whether INITIAL-CONTACT is due: no other SA with the peer is known, not even an IPsec SA whose ISAKMP
+    /// SA has ended. Where several ISAKMP SAs are made side by side none says it, for it would end the others.
     pub(super) fn is_first_contact(&self, core: &Core, connection: &ConnectionPlan) -> bool {
+        let stands = |other: &IkeSa| other.up().is_some() || connection.pfs_identities;
         connection.initial_contact
             && core.replaces.is_none()
-            && self.table.of_connection(core.connection).all(|other| other.up().is_none())
+            && !self.table.of_connection(core.connection).any(stands)
+            && self.table.children_of_connection(core.connection).next().is_none()
     }
 
     /// Tells a peer that is another than wanted, and if it holds the SA for made, that it is gone.
@@ -268,16 +271,20 @@ impl Endpoint {
         }
     }
 
-    /// Decrypts a message; its IV chain stays where it is.
+    /// Decrypts a message and holds its payloads against its row of the transition table: what decrypts to a wrong
+    /// set of payloads decrypted to garbage. Its IV chain stays where it is.
     pub(super) fn open(
         &mut self,
         incoming: &Incoming<'_>,
         body: &[u8],
-        keys: &IsakmpKeys,
-        iv: &IvChain,
+        (keys, iv): (&IsakmpKeys, &IvChain),
+        row: &Row,
     ) -> Result<Opened, DropReason> {
         count(&mut self.counters.rx_decrypt_start);
-        Opened::new(&incoming.header, body, iv, keys.cipher())
+        let opened = Opened::new(&incoming.header, body, iv, keys.cipher())?;
+        let types = opened.payloads()?.iter().map(|payload| payload.payload_type());
+        transition::admit(row, Protection::Encrypted, types).map_err(|_| DropReason::DecryptFailed)?;
+        Ok(opened)
     }
 
     /// Tells where NATs stand.

@@ -42,7 +42,7 @@ impl Endpoint {
                 return self.phase2_failed(core, waiting, failure);
             }
         };
-        let name = Name::quick(1, message_id);
+        let name = Name { commit: exchange.commit.sent, ..Name::quick(1, message_id) };
         let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);
         exchange.state = Quick::WaitHashSaNonce(Box::new(state));
         self.request_phase2(now, core, &connection, message_id, &mut exchange, transmit);
@@ -63,7 +63,7 @@ impl Endpoint {
         let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
         let connection = self.plan.shared(core.connection).ok_or(DropReason::NoConnection)?;
         let opened = self.open_quick(up, &exchange, incoming, body, StateName::QuickWaitHashSaNonce);
-        let checked = opened.map_err(Refused::from).and_then(|(opened, _)| {
+        let checked = opened.map_err(Refused::from).and_then(|opened| {
             let payloads = opened.payloads()?;
             let checked = state.check(&up.keys, message_id, &payloads);
             if !matches!(&checked, Err(why) if why.drop == DropReason::WrongHash) {
@@ -100,25 +100,36 @@ impl Endpoint {
         };
         self.release_spis(core, state.spis().iter().filter(|(protocol, _)| !chosen(*protocol)));
         let chain = state.commit(&answer, &up.keys, message_id);
-        let name = Name::quick(3, message_id);
+        let name = Name { commit: exchange.commit.sent, ..Name::quick(3, message_id) };
         let path = incoming.path;
         let to = crate::machine::sa::Envelope { path, ..core.envelope() };
         let transmit = self.sealed(to, name, &chain, &up.keys, &mut exchange.iv);
         self.send(transmit.clone());
         exchange.answered = Some(Answered::new(incoming.fingerprint, Some(transmit.clone())));
         exchange.request = None;
-        exchange.commit = incoming.header.flags.contains(Flags::COMMIT);
+        exchange.commit.received = incoming.header.flags.contains(Flags::COMMIT);
         self.proved_alive(now, sa, path);
         let halves = (&answer.inbound, &answer.outbound);
         self.add_child(now, sa, &connection, &mut exchange, &answer.agreement, halves);
         self.install(exchange.child, Direction::Inbound, answer.inbound);
-        if exchange.commit {
+        let waits = exchange.commit.received;
+        if waits {
             let last = Some((&*connection, transmit));
             self.hold(now, &sa.core, (message_id, &mut exchange), answer.outbound, last);
+        } else {
+            self.install(exchange.child, Direction::Outbound, answer.outbound);
+        }
+        if exchange.commit.sent
+            && let Some(Under { core, up }) = under(sa)
+            && let Some(transmit) = self.confirm(core, up, message_id, &exchange)
+        {
+            self.send(transmit.clone());
+            exchange.commit.confirmation = Some(transmit);
+        }
+        if waits {
             sa.core.exchanges.insert(message_id, exchange);
             return Ok(Verdict::Accepted);
         }
-        self.install(exchange.child, Direction::Outbound, answer.outbound);
         self.complete(now, exchange.child);
         self.linger(now, sa, &connection, message_id, exchange);
         Ok(Verdict::Accepted)

@@ -7,6 +7,7 @@ use crate::flight::Answered;
 use crate::ids::{PolicyId, Role};
 use crate::informational::notify;
 use crate::machine::Endpoint;
+use crate::machine::connected::Commit;
 use crate::machine::phase1::Taken;
 use crate::machine::phase2::{Under, under};
 use crate::machine::receive::Incoming;
@@ -45,9 +46,9 @@ impl Endpoint {
             request: None,
             answered: Some(Answered::new(incoming.fingerprint, None)),
             began,
-            commit: incoming.header.flags.contains(Flags::COMMIT),
+            commit: Commit { received: incoming.header.flags.contains(Flags::COMMIT), ..Commit::default() },
         };
-        let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
+        let opened = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
         let client = up.session.address;
         let checked = responder::check_request(&connection, ends, client, &up.keys, message_id, &payloads);
@@ -58,8 +59,7 @@ impl Endpoint {
             return Err(why.drop);
         }
         exchange.iv.commit(opened.next_iv());
-        up.negotiations = up.negotiations.saturating_add(1);
-        self.renew_when_used_up(now, (core.id, core.role), &connection, up.negotiations);
+        self.carries_one_more(now, core, up, &connection);
         self.trace_quick(core, 1, incoming, &payloads);
         let child = exchange.child;
         let policy = checked.as_ref().map_or(PolicyId(0), |request| request.policy);
@@ -86,6 +86,7 @@ impl Endpoint {
             }
         };
         exchange.policy = request.policy;
+        exchange.commit.sent = connection.policy(request.policy).is_some_and(|policy| policy.commit_bit);
         self.event(Event::Phase2Negotiated {
             child,
             chosen: request.bundle(),
@@ -103,7 +104,7 @@ impl Endpoint {
     /// Returns whether a peer has as many pairs of IPsec SAs as it may have.
     fn has_enough(&self, peer: &PeerKey, connection: &ConnectionPlan) -> bool {
         let most = defaults::MAX_CHILDREN_PER_PEER.max(connection.policies.len().saturating_mul(4));
-        self.table.children_of_connection(peer.connection).filter(|child| child.peer == *peer).count() >= most
+        self.table.count_of_peer(peer) >= most
     }
 
     /// Refuses a lawful message of quick mode: a protected notification, which is kept for repeats.
@@ -116,9 +117,8 @@ impl Endpoint {
         why: Refused,
     ) {
         let why = why.into_why();
-        let failure = why.failure;
         let Some(connection) = self.plan.shared(sa.core.connection) else { return };
-        if let Some(notify_type) = notify::notify_of(&failure) {
+        if let Some(notify_type) = notify::notify_of(&why.failure) {
             if connection.send_notifies {
                 let chain = notify::about_child(notify_type, ProtocolId::ESP, why.spi.unwrap_or(0));
                 self.inform_up(sa, &chain);
@@ -128,20 +128,7 @@ impl Endpoint {
                 count(&mut self.counters.info_phase2_notify_off);
             }
         }
-        count(&mut self.own.exchanges_failed);
-        if exchange.role == Role::Initiator && exchange.replaces.is_none() {
-            self.try_later(sa.core.connection, core::iter::once(exchange.policy), &failure);
-        }
-        self.event(Event::Phase2Failed {
-            child: exchange.child,
-            ike_sa: Some(sa.core.id),
-            connection: sa.core.connection,
-            policy: Some(exchange.policy),
-            role: exchange.role,
-            failure,
-            refusals: why.refusals,
-            asked: why.asked,
-        });
+        self.quick_failed(&sa.core, &exchange, why);
         exchange.state = Quick::Done;
         exchange.request = None;
         self.linger(now, sa, &connection, message_id, exchange);
@@ -167,7 +154,7 @@ impl Endpoint {
                 return self.refuse_quick(now, sa, message_id, exchange, Refused::because(failure));
             }
         };
-        let name = Name { commit: connection.commit_bit, ..Name::quick(2, message_id) };
+        let name = Name { commit: exchange.commit.sent, ..Name::quick(2, message_id) };
         let transmit = self.sealed(core.envelope(), name, &chain, &up.keys, &mut exchange.iv);
         if let Some(answered) = &mut exchange.answered {
             answered.set_reply(transmit.clone());
@@ -194,7 +181,7 @@ impl Endpoint {
         let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
         let connection = self.plan.shared(core.connection).ok_or(DropReason::NoConnection)?;
         let opened = self.open_quick(up, &exchange, incoming, body, StateName::QuickWaitHash);
-        let checked = opened.map_err(Refused::from).and_then(|(opened, _)| {
+        let checked = opened.map_err(Refused::from).and_then(|opened| {
             let payloads = opened.payloads()?;
             state.check(&payloads)?;
             self.trace_quick(core, 3, incoming, &payloads);
@@ -210,15 +197,17 @@ impl Endpoint {
         };
         exchange.iv.commit(next_iv);
         exchange.answered = Some(Answered::new(incoming.fingerprint, None));
-        exchange.request = None;
+        let message_2 = exchange.request.take().map(|request| request.transmit().clone());
+        exchange.commit.received |= incoming.header.flags.contains(Flags::COMMIT);
         self.proved_alive(now, sa, incoming.path);
-        if exchange.commit {
-            self.hold(now, &sa.core, (message_id, &mut exchange), state.outbound, None);
+        if exchange.commit.holds_responder() {
+            let last = message_2.map(|transmit| (&*connection, transmit));
+            self.hold(now, &sa.core, (message_id, &mut exchange), state.outbound, last);
             sa.core.exchanges.insert(message_id, exchange);
             return Ok(Verdict::Accepted);
         }
         self.install(exchange.child, Direction::Outbound, state.outbound);
-        if connection.commit_bit
+        if exchange.commit.sent
             && let Some(Under { core, up }) = under(sa)
             && let Some(transmit) = self.confirm(core, up, message_id, &exchange)
         {

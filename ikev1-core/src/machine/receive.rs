@@ -109,10 +109,11 @@ impl Endpoint {
             (ExchangeType::AGGRESSIVE, 0) => self.on_phase1(now, Phase1Mode::Aggressive, incoming),
             (ExchangeType::BASE, 0) => self.on_phase1(now, Phase1Mode::Base, incoming),
             (ExchangeType::MAIN | ExchangeType::AGGRESSIVE | ExchangeType::BASE, id)
-            | (ExchangeType::QUICK, id @ 0) => Err(DropReason::MessageId(id)),
+            | (ExchangeType::QUICK | ExchangeType::NEW_GROUP, id @ 0) => Err(DropReason::MessageId(id)),
             (ExchangeType::QUICK, _) => self.on_quick(now, incoming),
             (ExchangeType::TRANSACTION, _) => self.on_transaction(now, incoming),
             (ExchangeType::INFORMATIONAL, _) => self.on_informational(now, incoming),
+            (ExchangeType::NEW_GROUP, _) => self.on_new_group(now, incoming),
             _ => Err(DropReason::ExchangeType(exchange.0)),
         };
         result.unwrap_or_else(Verdict::Ignored)

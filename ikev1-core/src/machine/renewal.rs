@@ -3,7 +3,7 @@ use crate::defaults;
 use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, Role};
 use crate::machine::Endpoint;
-use crate::machine::sa::{IkeSa, Quick};
+use crate::machine::sa::{Core, IkeSa, Quick, Up};
 use crate::machine::timers::TimerKey;
 use crate::plan::ConnectionPlan;
 use core::net::SocketAddr;
@@ -26,17 +26,18 @@ impl Endpoint {
         Duration::from_micros(soft.saturating_sub(jitter))
     }
 
-    /// Renews an ISAKMP SA when it has carried as many quick modes as it may: the end that made it at once, the
-    /// other one only if that does not.
-    pub(super) fn renew_when_used_up(
-        &mut self,
-        now: Instant,
-        (id, role): (IkeSaId, Role),
-        connection: &ConnectionPlan,
-        carried: u64,
-    ) {
-        if connection.phase2_limit.is_some_and(|limit| carried >= limit.into()) {
-            let late = match role {
+    /// Counts a quick mode that begins under an ISAKMP SA. When it has carried as many as it may, it is renewed: by
+    /// the end that made it at once, by the other one only if that does not. One that is for a single quick mode
+    /// ends after it, RFC 2409 §8.
+    pub(super) fn carries_one_more(&mut self, now: Instant, core: &Core, up: &mut Up, connection: &ConnectionPlan) {
+        up.negotiations = up.negotiations.saturating_add(1);
+        let (id, carried) = (core.id, up.negotiations);
+        if connection.pfs_identities {
+            up.spent = true;
+            self.timers.cancel(&TimerKey::IkeSoft(id));
+            self.timers.set(TimerKey::IkeRetire(id), now + spent_for(connection));
+        } else if connection.phase2_limit.is_some_and(|limit| carried >= limit.into()) {
+            let late = match core.role {
                 Role::Initiator => Duration::ZERO,
                 Role::Responder => defaults::MESSAGE_TIMEOUT,
             };
@@ -45,29 +46,32 @@ impl Endpoint {
     }
 
     /// Returns the SA under which a quick mode begins where `id` was meant: its successor if it may carry no
-    /// more, started if it is not at work.
+    /// more, started if it is not at work; one of its own where each is for a single quick mode.
     pub(super) fn with_capacity(&mut self, now: Instant, id: IkeSaId) -> Option<IkeSaId> {
         let sa = self.table.get(id)?;
-        let limit = self.plan.connection(sa.core.connection)?.phase2_limit;
+        let connection = self.plan.connection(sa.core.connection)?;
+        let is_free = |sa: &IkeSa| sa.core.waiting.is_empty() && sa.up().is_none_or(|up| !up.spent);
+        if connection.pfs_identities && !is_free(sa) {
+            return self.start_phase1(now, sa.core.connection, sa.core.path, None);
+        }
+        let limit = connection.phase2_limit.filter(|_| !connection.pfs_identities);
         let carried = sa.up().map_or(0, |up| up.negotiations);
         if limit.is_none_or(|limit| carried < limit.into()) {
             return Some(id);
         }
         let (connection, path) = (sa.core.connection, sa.core.path);
-        let successor = |other: &&IkeSa| other.core.replaces == Some(id);
-        let at_work = self.table.of_connection(connection).find(successor).map(|other| other.core.id);
+        let at_work = self.table.renewal_of(id);
         at_work.or_else(|| self.start_phase1(now, connection, path, Some(id)))
     }
 
     pub(super) fn ike_soft_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(sa) = self.table.get(id) else { return };
-        let Some(up) = sa.up().filter(|up| up.replaced_by.is_none()) else { return };
+        let Some(up) = sa.up().filter(|up| up.replaced_by.is_none() && !up.spent) else { return };
         if self.is_extended(sa) {
             return;
         }
         let (connection, path, hard) = (sa.core.connection, sa.core.path, up.hard);
-        let at_work = |other: &IkeSa| other.core.replaces == Some(id);
-        if !self.table.of_connection(connection).any(at_work) {
+        if self.table.renewal_of(id).is_none() {
             self.start_phase1(now, connection, path, Some(id));
         }
         self.try_again(now, TimerKey::IkeSoft(id), hard);
@@ -93,10 +97,19 @@ impl Endpoint {
         self.end_ike(sa, RemoveReason::Expired, with_children);
     }
 
-    pub(super) fn ike_retire_due(&mut self, id: IkeSaId) {
+    pub(super) fn ike_retire_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(sa) = self.table.take(id) else { return };
+        let spent = sa.up().is_some_and(|up| up.spent);
+        if spent
+            && !sa.core.exchanges.is_empty()
+            && let Some(connection) = self.plan.connection(sa.core.connection)
+        {
+            // Its quick mode is at work still, or may have to be answered again.
+            self.timers.set(TimerKey::IkeRetire(id), now + spent_for(connection));
+            return self.table.put(sa);
+        }
         self.tell_ike_end(&sa, false);
-        self.end_ike(sa, RemoveReason::Replaced, false);
+        self.end_ike(sa, if spent { RemoveReason::Spent } else { RemoveReason::Replaced }, false);
     }
 
     pub(super) fn child_soft_due(&mut self, now: Instant, id: ChildId) {
@@ -134,7 +147,7 @@ impl Endpoint {
             let waiting = sa.core.waiting.iter().find(|waiting| waiting.replaces == Some(id));
             exchange.map(|exchange| exchange.child).or(waiting.map(|waiting| waiting.child))
         };
-        if let Some(at_work) = self.table.of_connection(connection).find_map(renewal) {
+        if let Some(at_work) = self.table.perhaps_of_peer(&peer).find_map(renewal) {
             return Some(at_work);
         }
         let ike_sa = match self.table.current(&peer) {
@@ -149,7 +162,7 @@ impl Endpoint {
                 };
                 let coming = self
                     .table
-                    .of_connection(connection)
+                    .perhaps_of_peer(&peer)
                     .find(|sa| sa.core.role == Role::Initiator && !sa.is_open())
                     .map(|sa| sa.core.id);
                 coming.or_else(|| self.start_phase1(now, connection, path, None))?
@@ -157,4 +170,9 @@ impl Endpoint {
         };
         self.quick_or_wait(now, ike_sa, policy, Some(id)).ok()
     }
+}
+
+/// Returns how long an SA is kept that was for one quick mode: as long as that may have to be answered again.
+fn spent_for(connection: &ConnectionPlan) -> Duration {
+    connection.delete_delay.saturating_add(Duration::from_secs(1))
 }

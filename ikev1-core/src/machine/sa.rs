@@ -5,8 +5,10 @@ use crate::flight::{Answered, Budget, Request};
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 use crate::informational::dpd::Dpd;
+use crate::informational::heartbeat::Heartbeats;
 use crate::keys::{IsakmpKeys, IvChain, NextIv};
-use crate::machine::connected::Held;
+use crate::machine::companions::Companions;
+use crate::machine::connected::{Commit, Held};
 use crate::machine::judge::Claimed;
 use crate::machine::session::Session;
 use crate::machine::transaction::Transaction;
@@ -43,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) connection: ConnectionId,
     pub(crate) cookies: Cookies,
     pub(crate) path: Path,
+    /// The peer under which the table finds it; that follows when it is put back.
+    pub(crate) filed_under: Option<PeerKey>,
     /// Where the peer was when the exchange began.
     pub(crate) origin: SocketAddr,
     pub(crate) created: Instant,
@@ -70,6 +74,8 @@ pub(crate) struct Core {
     pub(crate) waiting: Vec<Waiting>,
     /// The transactions of phase 1.5, by message id.
     pub(crate) transactions: BTreeMap<u32, Transaction>,
+    /// What went with the bundles that the peer deleted.
+    pub(crate) companions: Companions,
 }
 
 impl Core {
@@ -86,6 +92,7 @@ impl Core {
             connection,
             cookies,
             path,
+            filed_under: None,
             origin: path.remote,
             created: now,
             capabilities: Capabilities::default(),
@@ -102,6 +109,7 @@ impl Core {
             exchanges: BTreeMap::new(),
             waiting: Vec::new(),
             transactions: BTreeMap::new(),
+            companions: Companions::default(),
         }
     }
 
@@ -122,6 +130,15 @@ impl Core {
     pub(crate) fn oldest_done(&self) -> Option<u32> {
         let done = self.exchanges.iter().filter(|(_, exchange)| matches!(exchange.state, Quick::Done));
         done.min_by_key(|(_, exchange)| exchange.began).map(|(id, _)| *id)
+    }
+
+    /// Returns whether its messages move to the NAT-T ports: a NAT was found, and the version in common knows
+    /// those ports.
+    pub(crate) const fn floats(&self) -> bool {
+        match self.capabilities.nat_t {
+            Some(version) => nat_t::float::moves(version, self.nat),
+            None => false,
+        }
     }
 
     /// Returns the two ends, for the quick modes under this SA.
@@ -196,8 +213,11 @@ pub(crate) struct Up {
     pub(crate) soft: Instant,
     pub(crate) hard: Instant,
     pub(crate) dpd: Dpd,
+    pub(crate) heartbeats: Heartbeats,
     pub(crate) replaced_by: Option<IkeSaId>,
     pub(crate) negotiations: u64,
+    /// It was for one quick mode, which has begun.
+    pub(crate) spent: bool,
     pub(crate) finished: Finished,
     /// Phase 1.5: what stands between phase 1 and phase 2.
     pub(crate) session: Session,
@@ -242,8 +262,7 @@ pub(crate) struct Exchange {
     pub(crate) answered: Option<Answered>,
     /// Its place among everything that this end began and finished.
     pub(crate) began: u64,
-    /// Whether the peer asks this end to wait for CONNECTED.
-    pub(crate) commit: bool,
+    pub(crate) commit: Commit,
 }
 
 /// The inbound SPIs of a quick mode while they are being found.
@@ -300,7 +319,7 @@ pub(crate) struct Envelope {
 }
 
 /// A peer, as far as one may be taken for another: connection, proven identity, user and address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PeerKey {
     pub(crate) connection: ConnectionId,
     pub(crate) identity: Identity,
@@ -318,6 +337,13 @@ impl PeerKey {
             address: core.path.remote.ip(),
         }
     }
+
+    fn is(&self, core: &Core, up: &Up) -> bool {
+        self.connection == core.connection
+            && self.address == core.path.remote.ip()
+            && self.user.as_ref() == up.session.user()
+            && self.identity == up.peer
+    }
 }
 
 impl IkeSa {
@@ -334,15 +360,28 @@ impl IkeSa {
         self.up().is_some_and(|up| up.session.is_open())
     }
 
-    /// Returns whether it can carry new exchanges and no newer one took its place.
+    /// Returns whether it can carry new exchanges: no newer one took its place, and it was not for one alone.
     pub(crate) fn is_current(&self) -> bool {
-        self.is_open() && self.up().is_some_and(|up| up.replaced_by.is_none())
+        self.is_open() && self.up().is_some_and(|up| up.replaced_by.is_none() && !up.spent)
     }
 
     pub(crate) fn peer_key(&self) -> Option<PeerKey> {
-        // Until XAUTH has said which user it is, the peer is nobody in particular.
-        let up = self.up().filter(|up| !up.session.is_about_the_user())?;
-        Some(PeerKey::of(&self.core, up))
+        self.known_peer().map(|up| PeerKey::of(&self.core, up))
+    }
+
+    /// Returns whether the table would find it under its peer, without building that key.
+    pub(crate) fn is_filed(&self) -> bool {
+        match (self.known_peer(), &self.core.filed_under) {
+            (Some(up), Some(filed)) => filed.is(&self.core, up),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// Returns what is known of a peer that is known: until XAUTH has said which user it is, it is nobody in
+    /// particular.
+    fn known_peer(&self) -> Option<&Up> {
+        self.up().filter(|up| !up.session.is_about_the_user())
     }
 
     pub(crate) fn state(&self) -> IkeSaState {
@@ -374,6 +413,7 @@ pub(crate) fn failure_of(reason: &RemoveReason) -> Failure {
         | RemoveReason::Replaced
         | RemoveReason::DeletedByPeer
         | RemoveReason::InitialContact
+        | RemoveReason::Spent
         | RemoveReason::IkeSaGone => Failure::IkeSaGone,
         RemoveReason::Failed(failure) => failure.clone(),
     }

@@ -47,6 +47,10 @@ impl Name {
         Self { exchange: ExchangeType::INFORMATIONAL, number: 0, message_id, commit: false }
     }
 
+    pub(crate) const fn new_group(message_id: u32) -> Self {
+        Self { exchange: ExchangeType::NEW_GROUP, number: 1, message_id, commit: false }
+    }
+
     const fn header(self, cookies: Cookies) -> Header {
         let header = Header::new(cookies.initiator, cookies.responder, self.exchange, MessageId(self.message_id));
         if self.commit { header.with_flags(header.flags.with(Flags::COMMIT)) } else { header }

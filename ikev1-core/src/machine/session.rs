@@ -147,9 +147,11 @@ impl Endpoint {
         self.timers.cancel(&TimerKey::Session(sa.core.id));
         let Some(up) = sa.up_mut() else { return };
         up.session.stage = Stage::Open;
-        if up.session.initial_contact {
+        let is_initial = up.session.initial_contact;
+        if is_initial {
             self.on_initial_contact(sa);
-        } else {
+        }
+        if !is_initial || connection.ignore_initial_contact {
             self.adopt(now, sa, connection.delete_delay);
         }
         for waiting in core::mem::take(&mut sa.core.waiting) {

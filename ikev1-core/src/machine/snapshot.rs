@@ -26,6 +26,7 @@ impl Endpoint {
         let up = sa.up();
         let connection = self.plan.connection(core.connection);
         let cookies: Cookies = core.cookies;
+        let (heartbeat_next_tx, heartbeat_last_rx) = up.map_or((0, 0), |up| up.heartbeats.numbers());
         let (dpd_next_tx, dpd_last_rx) = up.map_or((0, 0), |up| up.dpd.numbers());
         IkeSaStatus {
             ike_sa: core.id,
@@ -45,18 +46,16 @@ impl Endpoint {
             dpd_next_tx,
             dpd_last_rx,
             dpd_retries: up.map_or(0, |up| up.dpd.retries()),
+            heartbeats: connection.map(|connection| connection.heartbeats.mode).unwrap_or_default(),
+            heartbeat_next_tx,
+            heartbeat_last_rx,
             created: core.created,
             established: up.map(|up| up.since),
             lifetime: up.map(|up| up.lifetime),
             soft: up.map(|up| up.soft),
             hard: up.map(|up| up.hard),
             phase2_negotiations: up.map_or(0, |up| up.negotiations),
-            children: self
-                .table
-                .children_of_connection(core.connection)
-                .filter(|child| child.ike_sa == core.id)
-                .map(|child| child.id)
-                .collect(),
+            children: self.table.children_under(core.id).map(|child| child.id).collect(),
             exchanges: core.exchanges.iter().map(|(id, exchange)| exchange_status(*id, exchange)).collect(),
             queued: core.waiting.len(),
             resends_left: core.request.as_ref().map(|request| request.resends_left()),
@@ -99,7 +98,8 @@ fn exchange_status(message_id: u32, exchange: &Exchange) -> ExchangeStatus {
         role: exchange.role,
         state: exchange.state.state_name(),
         child: exchange.child,
-        commit_received: exchange.commit,
+        commit_received: exchange.commit.received,
+        commit_sent: exchange.commit.sent,
         resends_left: exchange.request.as_ref().map(|request| request.resends_left()),
     }
 }

@@ -18,7 +18,7 @@ use crate::machine::timers::TimerKey;
 use crate::message::{Opened, built, check_hash_1, hashed};
 use crate::plan::ConnectionPlan;
 use crate::state_name::StateName;
-use crate::transaction::{Wanted, XauthQuestion, conceal};
+use crate::transaction::{Wanted, XauthQuestion, address_is_refused, conceal};
 use crate::transition::{self, Protection};
 use alloc::vec::Vec;
 use drive::{Instant, Transmit, Verdict};
@@ -32,7 +32,7 @@ use zeroize::Zeroize;
 pub(crate) struct Transaction {
     pub(crate) role: Role,
     pub(crate) state: State,
-    /// What ties its messages together; that of the peer is echoed.
+    /// What ties its messages together: the answer must have that of the question.
     pub(crate) identifier: u16,
     pub(crate) iv: IvChain,
     pub(crate) request: Option<Request>,
@@ -154,6 +154,13 @@ impl Endpoint {
         let read = opened.as_ref().map_err(|reason| *reason).and_then(|opened| {
             let configuration = configuration(opened)?;
             let step = step(&transaction.state, configuration.config_type).ok_or(DropReason::Unexpected)?;
+            if transaction.role == Role::Initiator && configuration.identifier != transaction.identifier {
+                return Err(DropReason::Identifier(configuration.identifier));
+            }
+            // Without an address the SA would end: the server may still say it in a form that addresses have.
+            if matches!(step, Step::Settings) && address_is_refused(configuration.attributes) {
+                return Err(DropReason::Malformed);
+            }
             Ok((opened.next_iv(), configuration, step))
         });
         let (next_iv, configuration, step) = match read {
@@ -249,10 +256,8 @@ impl Endpoint {
         let up = sa.up().ok_or(DropReason::Unexpected)?;
         let row = transition::row(ExchangeType::TRANSACTION, transaction.role, transaction.state.name())
             .ok_or(DropReason::Unexpected)?;
-        let opened = self.open(incoming, body, &up.keys, &transaction.iv)?;
+        let opened = self.open(incoming, body, (&up.keys, &transaction.iv), row)?;
         let payloads = opened.payloads()?;
-        transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
-            .map_err(|_| DropReason::DecryptFailed)?;
         check_hash_1(&up.keys, incoming.message_id(), &payloads)?;
         count(&mut self.counters.rx_decrypt_good);
         let name = Name::transaction(row.message, incoming.message_id());

@@ -37,7 +37,9 @@ impl Endpoint {
     ) -> (Option<IkeSa>, Taken) {
         let Some(client) = xauth_client(connection) else { return (Some(sa), Err(DropReason::Unexpected)) };
         let asked = sa.core.transactions.values().any(|other| matches!(other.state, State::AskingUser(..)));
-        let Some(round) = next_round(&mut sa).filter(|_| !asked) else { return (Some(sa), Err(DropReason::Limit)) };
+        let Some(round) = (!asked).then(|| next_round(&mut sa)).flatten() else {
+            return (Some(sa), Err(DropReason::Limit));
+        };
         let (ike_sa, connection_id) = (sa.core.id, sa.core.connection);
         let question = match read_question(attributes) {
             Ok((question, told)) => {

@@ -2,8 +2,9 @@ use crate::auth::{Authentication, ProofKind};
 use crate::crypto::Digest;
 use crate::error::{DropReason, Failure};
 use crate::phase1::body;
+use crate::plan::ConnectionPlan;
 use crate::refused::Refused;
-use crate::ride_along::certificate;
+use crate::ride_along::certificate::{self, Asked};
 use alloc::vec::Vec;
 use ipsec_wire::isakmp::payload::{Hash, Signature};
 use ipsec_wire::isakmp::{ChainBuilder, Payloads};
@@ -29,21 +30,24 @@ pub(crate) struct Claim {
     pub(crate) certificates: Vec<Vec<u8>>,
 }
 
-/// Adds this end's proof: `HASH`, or `[CERT..], SIG` (RFC 2409 §5.1).
+/// Adds this end's proof: `HASH`, or `[CERT..], SIG` (RFC 2409 §5.1), with the key and the certificates that the
+/// peer asked for.
 ///
 /// # Errors
 /// A key that cannot sign.
 pub(crate) fn contribute(
-    authentication: &Authentication,
+    connection: &ConnectionPlan,
+    asked: &Asked,
     hash: &Digest,
     rng: &mut dyn CryptoRng,
     chain: &mut ChainBuilder,
 ) -> Result<(), Refused> {
-    match authentication.credential() {
+    match connection.authentication.credential() {
         None => chain.push(&Hash { data: hash.as_bytes() }),
         Some(credential) => {
-            let signature = credential.key.sign(hash, rng).map_err(|_| Refused::because(Failure::Signing))?;
-            certificate::contribute(&credential.chain, chain);
+            let (key, certificates) = asked.choose(credential, connection.send_certificates);
+            let signature = key.sign(hash, rng).map_err(|_| Refused::because(Failure::Signing))?;
+            certificate::contribute(certificates, chain);
             chain.push(&Signature { data: signature });
         }
     }

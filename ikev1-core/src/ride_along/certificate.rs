@@ -1,16 +1,82 @@
-use crate::auth::{Authentication, RemoteKey};
+use crate::auth::{Authentication, RemoteKey, RsaCredential, RsaSigningKey, issuer};
 use crate::defaults;
 use crate::error::Failure;
+use crate::flight::Fingerprint;
+use crate::plan::SendCertificates;
 use crate::refused::Refused;
 use alloc::vec::Vec;
 use ipsec_wire::isakmp::payload::{Certificate, CertificateRequest};
 use ipsec_wire::isakmp::{ChainBuilder, Payloads};
 use ipsec_wire::registry::{CertificateEncoding, PayloadType};
 
-/// Adds the certificates of this end, its own first.
+/// Adds certificates of this end, the key's own first.
 pub(crate) fn contribute(certificates: &[Vec<u8>], chain: &mut ChainBuilder) {
     for certificate in certificates {
         chain.push(&Certificate { encoding: CertificateEncoding::X509_SIGNATURE, data: certificate });
+    }
+}
+
+/// What a peer asked for in the messages of phase 1, RFC 2408 §3.10: certificates of any authority, or of some.
+///
+/// Of their names only fingerprints are kept, for a peer that has proven nothing may send many.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    any: bool,
+    authorities: Vec<Fingerprint>,
+}
+
+impl Asked {
+    /// Reads the requests of a message. Those for X.509 in another wrapping name their authorities in the same
+    /// way; those for anything else are passed over.
+    ///
+    /// How many there are at most is in the transition table.
+    pub(crate) fn read(payloads: &Payloads<'_>) -> Self {
+        let mut asked = Self::default();
+        for payload in payloads.iter().filter(|payload| payload.payload_type() == PayloadType::CERTIFICATE_REQUEST) {
+            match CertificateRequest::parse(payload) {
+                Ok(CertificateRequest { encoding: CertificateEncoding::X509_SIGNATURE, data }) if !data.is_empty() => {
+                    asked.authorities.push(Fingerprint::of(data));
+                }
+                Ok(CertificateRequest {
+                    encoding: CertificateEncoding::X509_SIGNATURE | CertificateEncoding::PKCS7,
+                    ..
+                }) => asked.any = true,
+                Ok(_) | Err(_) => {}
+            }
+        }
+        asked
+    }
+
+    /// Returns what was asked for in both of two messages.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.any |= other.any;
+        self.authorities.extend_from_slice(&other.authorities);
+        self
+    }
+
+    /// Returns the place in a chain of the first certificate of an authority that was asked for.
+    fn place(&self, chain: &[Vec<u8>]) -> Option<usize> {
+        let named = |name: &[u8]| self.authorities.contains(&Fingerprint::of(name));
+        chain.iter().position(|certificate| issuer(certificate).is_some_and(named))
+    }
+
+    /// Chooses the key to sign with and the certificates to send: the first key with a certificate of an authority
+    /// that was asked for, else the first of all, RFC 4945 §3.3.7; the certificates up to that authority, which the
+    /// peer has, else all.
+    pub(crate) fn choose<'a>(
+        &self,
+        credential: &'a RsaCredential,
+        send: SendCertificates,
+    ) -> (&'a RsaSigningKey, &'a [Vec<u8>]) {
+        let fitting = credential.all().find_map(|credential| Some((credential, self.place(&credential.chain)?)));
+        let (credential, last) = fitting.unwrap_or((credential, credential.chain.len()));
+        let sends = match send {
+            SendCertificates::Always => true,
+            SendCertificates::IfAsked => self.any || !self.authorities.is_empty(),
+            SendCertificates::Never => false,
+        };
+        let certificates = credential.chain.get(..=last).unwrap_or(&credential.chain);
+        (&credential.key, if sends { certificates } else { &[] })
     }
 }
 
@@ -78,6 +144,27 @@ mod tests {
         assert_eq!(absorbed(&[(4, &longest)]).unwrap(), core::slice::from_ref(&longest));
         let longer = vec![0; defaults::MAX_CERTIFICATE + 1];
         assert_eq!(absorbed(&[(4, b"own"), (4, &longer)]).unwrap_err().failure(), Some(&Failure::CertificateRefused));
+    }
+
+    fn asked(requests: &[(u8, &[u8])]) -> Asked {
+        let mut chain = ChainBuilder::new();
+        for (encoding, data) in requests {
+            chain.push(&CertificateRequest { encoding: CertificateEncoding(*encoding), data: *data });
+        }
+        let chain = built(chain);
+        Asked::read(&Payloads::parse(chain.first(), chain.octets()).unwrap())
+    }
+
+    #[test]
+    fn requests_for_signatures_count_and_those_for_anything_else_do_not() {
+        let asks = |encoding: &u8| {
+            let asked = asked(&[(*encoding, b"name")]);
+            asked.any || !asked.authorities.is_empty()
+        };
+        assert_eq!((0..=255).filter(asks).collect::<Vec<u8>>(), [1, 4]);
+        assert!(asked(&[(4, b"")]).any && asked(&[(1, b"name")]).any);
+        let both = asked(&[(4, b"one")]).and(&asked(&[(4, b"two"), (4, b"")]));
+        assert!(both.any && both.authorities == [Fingerprint::of(b"one"), Fingerprint::of(b"two")]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use ipsec_wire::isakmp::payload::VendorId;
 use ipsec_wire::isakmp::vendor::ours;
 use ipsec_wire::isakmp::{ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
-use nat_t::{Support, Version};
+use nat_t::Version;
 
 /// The vendor id of dead peer detection: 14 octets that name it, then major and minor version, RFC 3706 §5.1.
 const DPD: [u8; 16] = *b"\xaf\xca\xd7\x13\x68\xa1\xf1\xc9\x6b\x86\x96\xfc\x77\x57\x01\x00";
@@ -29,11 +29,6 @@ pub(crate) struct Capabilities {
     pub(crate) fragmentation: bool,
 }
 
-/// Returns the versions of NAT traversal a connection knows.
-const fn support(connection: &ConnectionPlan) -> Support {
-    if connection.nat_traversal { Support::STANDARD } else { Support::NONE }
-}
-
 /// Adds the vendor ids of message 1: all that this end knows.
 pub(crate) fn contribute_offer(connection: &ConnectionPlan, mode: Phase1Mode, chain: &mut ChainBuilder) {
     if connection.dpd != DpdMode::Off {
@@ -43,7 +38,7 @@ pub(crate) fn contribute_offer(connection: &ConnectionPlan, mode: Phase1Mode, ch
     if connection.fragmentation != Fragmentation::Off {
         chain.push(&VendorId { data: fragmentation_id(mode) });
     }
-    for version in support(connection).offers() {
+    for version in connection.nat_t.offers() {
         chain.push(&VendorId { data: version.vendor_id() });
     }
 }
@@ -64,6 +59,19 @@ pub(crate) fn contribute_answer(
     }
     if let Some(version) = chosen.nat_t {
         chain.push(&VendorId { data: version.vendor_id() });
+    }
+}
+
+/// Adds to message 4 what a responder says to a peer that told only in message 3 what it knows: that this end takes
+/// parts.
+pub(crate) fn contribute_late(
+    connection: &ConnectionPlan,
+    mode: Phase1Mode,
+    (said, known): (Capabilities, Capabilities),
+    chain: &mut ChainBuilder,
+) {
+    if known.fragmentation && !said.fragmentation && connection.fragmentation != Fragmentation::Force {
+        chain.push(&VendorId { data: fragmentation_id(mode) });
     }
 }
 
@@ -88,14 +96,31 @@ const fn speaks_unity(connection: &ConnectionPlan) -> bool {
 
 /// Reads the vendor ids of message 1.
 pub(crate) fn absorb_offer(connection: &ConnectionPlan, mode: Phase1Mode, payloads: &Payloads<'_>) -> Capabilities {
-    let nat_t = support(connection).choose_as_responder(versions(payloads));
+    let nat_t = connection.nat_t.choose_as_responder(versions(payloads));
     Capabilities { nat_t, ..absorb(connection, mode, payloads) }
 }
 
 /// Reads the vendor ids of message 2.
 pub(crate) fn absorb_answer(connection: &ConnectionPlan, mode: Phase1Mode, payloads: &Payloads<'_>) -> Capabilities {
-    let nat_t = support(connection).choose_as_initiator(versions(payloads));
+    let nat_t = connection.nat_t.choose_as_initiator(versions(payloads));
     Capabilities { nat_t, ..absorb(connection, mode, payloads) }
+}
+
+/// Reads the vendor ids of the messages that follow: some peers say only there what else they know. The version
+/// of NAT traversal stays as it was chosen.
+pub(crate) fn absorb_later(
+    connection: &ConnectionPlan,
+    mode: Phase1Mode,
+    payloads: &Payloads<'_>,
+    known: Capabilities,
+) -> Capabilities {
+    let said = absorb(connection, mode, payloads);
+    Capabilities {
+        dpd: known.dpd || said.dpd,
+        nat_t: known.nat_t,
+        unity: known.unity || said.unity,
+        fragmentation: known.fragmentation || said.fragmentation,
+    }
 }
 
 /// Reads what stands in either message alike.
@@ -103,7 +128,7 @@ fn absorb(connection: &ConnectionPlan, mode: Phase1Mode, payloads: &Payloads<'_>
     Capabilities {
         dpd: knows(payloads, &DPD),
         nat_t: None,
-        unity: knows_unity(payloads),
+        unity: knows(payloads, &UNITY),
         fragmentation: connection.fragmentation != Fragmentation::Off && knows_fragments(mode, payloads),
     }
 }
@@ -114,11 +139,6 @@ fn vendor_ids<'a>(payloads: &Payloads<'a>) -> impl Iterator<Item = &'a [u8]> {
 
 fn versions<'a>(payloads: &Payloads<'a>) -> impl Iterator<Item = Version> {
     vendor_ids(payloads).filter_map(Version::recognise)
-}
-
-/// Returns whether the peer speaks Unity: some say it in messages 3 and 4 only.
-pub(crate) fn knows_unity(payloads: &Payloads<'_>) -> bool {
-    knows(payloads, &UNITY)
 }
 
 fn knows(payloads: &Payloads<'_>, wanted: &[u8; 16]) -> bool {

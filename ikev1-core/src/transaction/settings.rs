@@ -17,6 +17,10 @@ pub(super) const MAX_ENTRIES: usize = 64;
 const MAX_TEXT: usize = 8_192;
 
 /// What a client is told to use.
+///
+/// Nothing of it is done here. Texts are the gateway's own words: what could forge a display is left out, and line
+/// breaks but in the banner; quotes, blanks and dollar signs are not, so that none of it may reach a shell or a
+/// file of settings unquoted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientSettings {
     /// Its address inside the tunnel.
@@ -123,9 +127,10 @@ pub(crate) fn write_request(wish: Option<IpAddr>, version: Option<&str>, unity: 
 
 /// Returns the attributes of an ACK: the ones that were taken, emptied.
 pub(crate) fn write_acknowledgement(attributes: Attributes<'_>) -> Vec<Attribute<Vec<u8>>> {
-    let mut taken: Vec<ConfigAttribute> = Vec::new();
-    for class in attributes.iter().map(|attribute| ConfigAttribute(attribute.class)) {
-        if is_supported(class) && !taken.contains(&class) {
+    let (mut settings, mut taken) = (ClientSettings::default(), Vec::new());
+    for attribute in attributes {
+        let class = ConfigAttribute(attribute.class);
+        if settings.take(&attribute) && !taken.contains(&class) {
             taken.push(class);
         }
     }
@@ -190,67 +195,74 @@ impl ClientSettings {
         attributes
     }
 
-    /// Reads the attributes of a REPLY or a SET, and returns besides those that nobody here understands
-    /// or that make no sense. Empty ones say nothing.
-    ///
-    /// `None` if the length of one does not fit: then nothing is taken.
-    pub(crate) fn read(attributes: Attributes<'_>) -> Option<(Self, Vec<ConfigAttribute>)> {
-        let (mut settings, mut unsupported) = (Self::default(), Vec::new());
+    /// Reads the attributes of a REPLY or a SET, and returns besides those that are refused: nobody here
+    /// understands them, their length does not fit, or they make no sense. Empty ones say nothing.
+    pub(crate) fn read(attributes: Attributes<'_>) -> (Self, Vec<ConfigAttribute>) {
+        let (mut settings, mut refused) = (Self::default(), Vec::new());
         for attribute in attributes {
-            let class = ConfigAttribute(attribute.class);
-            match class {
-                ConfigAttribute::INTERNAL_IP4_ADDRESS | ConfigAttribute::INTERNAL_IP6_ADDRESS => {
-                    if let Some(address) = address(&attribute).ok()? {
-                        settings.address.get_or_insert(address);
-                    }
-                }
-                ConfigAttribute::INTERNAL_IP4_NETMASK => {
-                    if let Some(IpAddr::V4(mask)) = address(&attribute).ok()? {
-                        settings.netmask.get_or_insert(mask);
-                    }
-                }
-                ConfigAttribute::INTERNAL_IP4_DNS | ConfigAttribute::INTERNAL_IP6_DNS => {
-                    settings.dns.extend(address(&attribute).ok()?.filter(|_| settings.dns.len() < MAX_ENTRIES));
-                }
-                ConfigAttribute::INTERNAL_IP4_NBNS => {
-                    if let Some(IpAddr::V4(server)) = address(&attribute).ok()?
-                        && settings.nbns.len() < MAX_ENTRIES
-                    {
-                        settings.nbns.push(server);
-                    }
-                }
-                ConfigAttribute::INTERNAL_ADDRESS_EXPIRY => match attribute.octets() {
-                    Some([]) => {}
-                    _ => settings.expiry = Some(u32::try_from(attribute.to_u64().ok()?).ok()?),
-                },
-                ConfigAttribute::INTERNAL_IP4_SUBNET | ConfigAttribute::INTERNAL_IP6_SUBNET => {
-                    match subnet(&attribute).ok()? {
-                        Subnet::Network(network) if settings.subnets.len() < MAX_ENTRIES => {
-                            settings.subnets.push(network);
-                        }
-                        Subnet::Nonsense => unsupported.push(class),
-                        Subnet::Network(_) | Subnet::Empty => {}
-                    }
-                }
-                ConfigAttribute::APPLICATION_VERSION => {
-                    settings.version = attribute.octets().map(short_text).filter(|text| !text.is_empty());
-                }
-                ConfigAttribute::SUPPORTED_ATTRIBUTES => {}
-                other if UNITY.contains(&other) => {
-                    if !settings.unity.read(&attribute) {
-                        unsupported.push(other);
-                    }
-                }
-                other => unsupported.push(other),
+            if !settings.take(&attribute) {
+                refused.push(ConfigAttribute(attribute.class));
             }
         }
-        Some((settings, unsupported))
+        (settings, refused)
     }
+
+    /// Takes over one attribute; `false` if it is refused.
+    fn take(&mut self, attribute: &Attribute<&[u8]>) -> bool {
+        let class = ConfigAttribute(attribute.class);
+        match class {
+            ConfigAttribute::INTERNAL_IP4_ADDRESS | ConfigAttribute::INTERNAL_IP6_ADDRESS => {
+                let Ok(address) = address(attribute) else { return false };
+                self.address = self.address.or(address);
+            }
+            ConfigAttribute::INTERNAL_IP4_NETMASK => {
+                let Ok(mask) = address_v4(attribute) else { return false };
+                self.netmask = self.netmask.or(mask);
+            }
+            ConfigAttribute::INTERNAL_IP4_DNS | ConfigAttribute::INTERNAL_IP6_DNS => {
+                let Ok(server) = address(attribute) else { return false };
+                self.dns.extend(server.filter(|_| self.dns.len() < MAX_ENTRIES));
+            }
+            ConfigAttribute::INTERNAL_IP4_NBNS => {
+                let Ok(server) = address_v4(attribute) else { return false };
+                self.nbns.extend(server.filter(|_| self.nbns.len() < MAX_ENTRIES));
+            }
+            ConfigAttribute::INTERNAL_ADDRESS_EXPIRY if attribute.octets() == Some(&[]) => {}
+            ConfigAttribute::INTERNAL_ADDRESS_EXPIRY => match attribute.to_u64().ok().map(u32::try_from) {
+                Some(Ok(seconds)) => self.expiry = Some(seconds),
+                Some(Err(_)) | None => return false,
+            },
+            ConfigAttribute::INTERNAL_IP4_SUBNET | ConfigAttribute::INTERNAL_IP6_SUBNET => match subnet(attribute) {
+                Ok(network) => self.subnets.extend(network.filter(|_| self.subnets.len() < MAX_ENTRIES)),
+                Err(Refused) => return false,
+            },
+            ConfigAttribute::APPLICATION_VERSION => {
+                self.version = attribute.octets().map(short_line).filter(|text| !text.is_empty());
+            }
+            ConfigAttribute::SUPPORTED_ATTRIBUTES => {}
+            other => return UNITY.contains(&other) && self.unity.read(attribute),
+        }
+        true
+    }
+}
+
+/// Returns whether an address was given in a form that no address has.
+pub(crate) fn address_is_refused(attributes: Attributes<'_>) -> bool {
+    let (settings, refused) = ClientSettings::read(attributes);
+    settings.address.is_none() && refused.into_iter().any(is_address)
 }
 
 /// Returns what can be shown of a text, up to a limit.
 pub(super) fn short_text(octets: &[u8]) -> String {
     text(octets.get(..MAX_TEXT).unwrap_or(octets))
+}
+
+/// Returns what can be shown of a text of one line, up to a limit: a line break in a name would forge a line of whatever
+/// file it is written to.
+pub(super) fn short_line(octets: &[u8]) -> String {
+    let mut line = short_text(octets);
+    line.retain(|c| c != '\n');
+    line
 }
 
 fn is_supported(class: ConfigAttribute) -> bool {
@@ -268,13 +280,13 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The length of a value does not fit its attribute.
+/// The length of a value does not fit its attribute, or the value makes no sense.
 #[derive(Debug)]
-struct WrongLength;
+struct Refused;
 
 /// Reads an address; one of zeros, which some clients send for none, is none.
-fn address(attribute: &Attribute<&[u8]>) -> Result<Option<IpAddr>, WrongLength> {
-    let AttributeValue::Variable(octets) = attribute.value else { return Err(WrongLength) };
+fn address(attribute: &Attribute<&[u8]>) -> Result<Option<IpAddr>, Refused> {
+    let AttributeValue::Variable(octets) = attribute.value else { return Err(Refused) };
     let is_v6 = [ConfigAttribute::INTERNAL_IP6_ADDRESS, ConfigAttribute::INTERNAL_IP6_DNS]
         .contains(&ConfigAttribute(attribute.class));
     let address = match octets.len() {
@@ -282,32 +294,35 @@ fn address(attribute: &Attribute<&[u8]>) -> Result<Option<IpAddr>, WrongLength> 
         4 if !is_v6 => <[u8; 4]>::try_from(octets).map(IpAddr::from),
         // The form of IKEv2, with a prefix length behind the address, is seen in IKEv1 too.
         16 | 17 if is_v6 => <[u8; 16]>::try_from(octets.get(..16).unwrap_or(octets)).map(IpAddr::from),
-        _ => return Err(WrongLength),
+        _ => return Err(Refused),
     };
     Ok(address.ok().filter(|address| !address.is_unspecified()))
 }
 
-enum Subnet {
-    Network(Network),
-    Nonsense,
-    Empty,
+/// Reads an address of four octets.
+fn address_v4(attribute: &Attribute<&[u8]>) -> Result<Option<Ipv4Addr>, Refused> {
+    match address(attribute)? {
+        Some(IpAddr::V4(address)) => Ok(Some(address)),
+        Some(IpAddr::V6(_)) => Err(Refused),
+        None => Ok(None),
+    }
 }
 
-fn subnet(attribute: &Attribute<&[u8]>) -> Result<Subnet, WrongLength> {
-    let AttributeValue::Variable(octets) = attribute.value else { return Err(WrongLength) };
+fn subnet(attribute: &Attribute<&[u8]>) -> Result<Option<Network>, Refused> {
+    let AttributeValue::Variable(octets) = attribute.value else { return Err(Refused) };
     let is_v6 = ConfigAttribute(attribute.class) == ConfigAttribute::INTERNAL_IP6_SUBNET;
     let network = match (octets, is_v6) {
-        ([], _) => return Ok(Subnet::Empty),
+        ([], _) => return Ok(None),
         ([a, b, c, d, e, f, g, h], false) => {
             Network::masked(Ipv4Addr::new(*a, *b, *c, *d), Ipv4Addr::new(*e, *f, *g, *h))
         }
         ([address @ .., prefix], true) => {
-            let address = <[u8; 16]>::try_from(address).map_err(|_| WrongLength)?;
+            let address = <[u8; 16]>::try_from(address).map_err(|_| Refused)?;
             Network::new(Ipv6Addr::from(address).into(), *prefix)
         }
-        _ => return Err(WrongLength),
+        _ => None,
     };
-    Ok(network.map_or(Subnet::Nonsense, Subnet::Network))
+    network.map(Some).ok_or(Refused)
 }
 
 #[cfg(test)]
@@ -341,10 +356,10 @@ mod tests {
 
     #[test]
     fn what_is_set_reads_back_with_and_without_unity() {
-        let (read, unsupported) = carried(settings().write(None, true), ClientSettings::read).unwrap();
+        let (read, unsupported) = carried(settings().write(None, true), ClientSettings::read);
         assert_eq!(read, settings());
         assert!(unsupported.is_empty());
-        let (read, _) = carried(settings().write(None, false), ClientSettings::read).unwrap();
+        let (read, _) = carried(settings().write(None, false), ClientSettings::read);
         assert_eq!(read, ClientSettings { unity: Unity::default(), ..settings() });
     }
 
@@ -370,7 +385,7 @@ mod tests {
     #[test]
     fn a_mask_that_is_not_set_is_that_of_a_host() {
         let alone = ClientSettings { address: Some([10, 20, 0, 1].into()), ..ClientSettings::default() };
-        let (read, _) = carried(alone.write(None, false), ClientSettings::read).unwrap();
+        let (read, _) = carried(alone.write(None, false), ClientSettings::read);
         assert_eq!(read.netmask, Some(Ipv4Addr::BROADCAST));
     }
 
@@ -390,23 +405,23 @@ mod tests {
     #[test]
     fn wrong_lengths_take_nothing_and_counts_are_bounded() {
         for length in 0..40 {
-            for class in [1u16, 2, 3, 4, 8, 10, 13, 15] {
+            for class in [1u16, 2, 3, 4, 8, 10] {
                 let attributes = vec![Attribute::variable(class, vec![7; length])];
-                let read = carried(attributes, ClientSettings::read);
+                let (read, refused) = carried(attributes, ClientSettings::read);
                 let lawful: &[usize] = match class {
                     8 | 10 => &[0, 16, 17],
-                    13 => &[0, 8],
-                    15 => &[0, 17],
                     _ => &[0, 4],
                 };
-                assert_eq!(read.is_some(), lawful.contains(&length), "{class} {length}");
+                let is_refused = !lawful.contains(&length);
+                assert_eq!(refused.contains(&ConfigAttribute(class)), is_refused, "{class} {length}");
+                assert_eq!(read == ClientSettings::default(), is_refused || length == 0, "{class} {length}");
             }
         }
         let many = vec![Attribute::variable(ConfigAttribute::INTERNAL_IP4_DNS, vec![1, 2, 3, 4]); 100];
-        let (read, _) = carried(many, ClientSettings::read).unwrap();
+        let (read, _) = carried(many, ClientSettings::read);
         assert_eq!(read.dns.len(), MAX_ENTRIES);
         let long = vec![Attribute::variable(ConfigAttribute::APPLICATION_VERSION, vec![b'a'; 60_000])];
-        let (read, _) = carried(long, ClientSettings::read).unwrap();
+        let (read, _) = carried(long, ClientSettings::read);
         assert_eq!(read.version.unwrap().len(), MAX_TEXT);
     }
 
@@ -426,10 +441,9 @@ mod tests {
             if let Ok(attributes) = Attributes::parse(octets.as_slice()) {
                 let _ = Wanted::read(attributes);
                 let _ = write_acknowledgement(attributes);
-                if let Some((settings, _)) = ClientSettings::read(attributes) {
-                    let written = settings.write(None, true);
-                    prop_assert!(carried(written, ClientSettings::read).is_some());
-                }
+                let (settings, _) = ClientSettings::read(attributes);
+                let (_, refused) = carried(settings.write(None, true), ClientSettings::read);
+                prop_assert!(refused.is_empty(), "{refused:?}");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The attributes of Cisco's Unity clients.
 
 use crate::transaction::Network;
-use crate::transaction::settings::{MAX_ENTRIES, short_text};
+use crate::transaction::settings::{MAX_ENTRIES, short_line, short_text};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
@@ -99,17 +99,17 @@ impl Unity {
         if octets.is_empty() {
             return true;
         }
-        let text = || Some(short_text(octets));
+        let line = || Some(short_line(octets));
         match ConfigAttribute(attribute.class) {
-            ConfigAttribute::UNITY_BANNER => self.banner = text(),
-            ConfigAttribute::UNITY_DEF_DOMAIN => self.default_domain = text(),
+            ConfigAttribute::UNITY_BANNER => self.banner = Some(short_text(octets)),
+            ConfigAttribute::UNITY_DEF_DOMAIN => self.default_domain = line(),
             ConfigAttribute::UNITY_SPLITDNS_NAME => {
-                let domains = short_text(octets);
+                let domains = short_line(octets);
                 let domains = domains.split(',').map(str::trim).filter(|domain| !domain.is_empty());
                 self.split_dns = domains.take(MAX_ENTRIES).map(ToString::to_string).collect();
             }
-            ConfigAttribute::UNITY_BACKUP_SERVERS => self.backup_servers = text(),
-            ConfigAttribute::UNITY_DDNS_HOSTNAME => self.host_name = text(),
+            ConfigAttribute::UNITY_BACKUP_SERVERS => self.backup_servers = line(),
+            ConfigAttribute::UNITY_DDNS_HOSTNAME => self.host_name = line(),
             ConfigAttribute::UNITY_FW_TYPE => self.firewall = Some(octets.iter().copied().take(1_024).collect()),
             ConfigAttribute::UNITY_SAVE_PASSWD => match attribute.to_u16() {
                 Ok(number) => self.save_password = Some(number != 0),

@@ -352,9 +352,12 @@ fn kind(attribute: &Attribute<&[u8]>) -> Result<XauthKind, Bad> {
     XauthKind::ALL.into_iter().find(|kind| kind.number().0 == number).ok_or(Bad::Kind)
 }
 
-/// Returns a text that can be shown: control characters, which could forge a display, are left out.
+/// Returns a text that can be shown: what could forge a display, control characters and those that turn the direction of
+/// writing, is left out.
 pub(super) fn text(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets).chars().filter(|c| !c.is_control() || *c == '\n').collect()
+    let turns = |c: &char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let can_be_shown = |c: &char| (!c.is_control() || *c == '\n') && !turns(c);
+    String::from_utf8_lossy(octets).chars().filter(can_be_shown).collect()
 }
 
 /// Refuses lists in which an attribute of XAUTH stands twice: which of them counts would be a guess.
@@ -460,6 +463,7 @@ mod tests {
     #[test]
     fn a_message_cannot_move_the_cursor() {
         assert_eq!(text(b"hi\x1b[2Jthere\nyou"), "hi[2Jthere\nyou");
+        assert_eq!(text("gro.\u{202e}elpmaxe\u{2028}".as_bytes()), "gro.elpmaxe");
     }
 
     proptest! {

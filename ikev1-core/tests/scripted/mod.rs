@@ -14,6 +14,7 @@ use ikev1_core::{DropReason, Plan};
 use ipsec_wire::isakmp::payload::{Configuration, Emit, Nonce, OwnedConfiguration};
 use ipsec_wire::isakmp::{Body, Chain, ChainBuilder, Cookie, Flags, Header, Message, MessageId, Payloads};
 use ipsec_wire::registry::{ExchangeType, PayloadType};
+use nat_t::Version;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
@@ -71,14 +72,39 @@ impl Scripted {
 
     /// Goes as far with another method of authentication in the offer.
     pub fn keyed_as(plan: Plan, authentication: AuthenticationMethod) -> Self {
-        let mut end = End::new(endpoint(plan, 2));
-        let now = Instant::from_secs(1);
+        let end = End::new(endpoint(plan, 2));
+        Self::keyed_at(end, Instant::from_secs(1), Cookie([0xc1; 8]), (authentication, false))
+    }
+
+    /// Goes through main mode, with NATs before both ends as far as the NAT-D payloads tell.
+    pub fn natted(plan: Plan) -> Self {
+        let end = End::new(endpoint(plan, 2));
+        let psk = AuthenticationMethod::PreSharedKey;
+        Self::keyed_at(end, Instant::from_secs(1), Cookie([0xc1; 8]), (psk, true)).proven()
+    }
+
+    /// Forgets everything, as one does that fell down, and goes through main mode with the same responder again.
+    pub fn rebooted(self) -> Self {
+        self.rebooted_to_message_4().proven()
+    }
+
+    /// As [`rebooted`](Self::rebooted), up to message 4.
+    pub fn rebooted_to_message_4(self) -> Self {
+        let cookie = Cookie(self.cookies[0].0.map(|octet| octet + 1));
+        Self::keyed_at(self.end, self.now, cookie, (AuthenticationMethod::PreSharedKey, false))
+    }
+
+    fn keyed_at(
+        mut end: End,
+        now: Instant,
+        cookie: Cookie,
+        (authentication, natted): (AuthenticationMethod, bool),
+    ) -> Self {
         let path = Path::new((B, 500).into(), (A, 500).into());
         let suite = transform(DhGroup::Modp768);
         let suite =
             ikev1_core::proposal::Phase1Transform { lifetime: Lifetime::seconds(3_600), authentication, ..suite };
         let sai_b = offer_phase1(&[suite]).to_body().unwrap();
-        let cookie = Cookie([0xc1; 8]);
         let mut exchange = |cookies: [Cookie; 2], chain: Chain| -> Vec<u8> {
             let header = Header::new(cookies[0], cookies[1], ExchangeType::MAIN, MessageId::ZERO);
             let octets = header.enclose(chain.first(), chain.octets()).unwrap();
@@ -86,13 +112,22 @@ impl Scripted {
             assert_eq!(verdict, Verdict::Accepted);
             end.drain(now).pop().unwrap().payload.to_vec()
         };
-        let message_2 = exchange([cookie, Cookie::ZERO], chain(|chain| chain.push_body(PayloadType::SA, &sai_b)));
+        let message_1 = chain(|chain| {
+            chain.push_body(PayloadType::SA, &sai_b);
+            if natted {
+                chain.push_body(PayloadType::VENDOR_ID, Version::Rfc3947.vendor_id());
+            }
+        });
+        let message_2 = exchange([cookie, Cookie::ZERO], message_1);
         let cookies = [cookie, Header::parse(&message_2).unwrap().responder_cookie];
         let mut rng = ChaCha8Rng::seed_from_u64(77);
         let pair = DhKeyPair::generate(DhGroup::Modp768, 160, &mut rng);
         let message_3 = chain(|chain| {
             chain.push_body(PayloadType::KEY_EXCHANGE, pair.public());
             chain.push(&Nonce { data: &OUR_NONCE[..] });
+            for end in 0..if natted { 2 } else { 0 } {
+                chain.push_body(PayloadType::NAT_D, &[end; 20]);
+            }
         });
         let message_4 = exchange(cookies, message_3);
         let message_4 = Message::parse(&message_4).unwrap();

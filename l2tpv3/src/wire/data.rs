@@ -115,8 +115,8 @@ pub(crate) const fn sequenced(number: u32) -> [u8; 4] {
     (SEQUENCE_BIT | (number % SEQUENCE_MODULUS)).to_be_bytes()
 }
 
-/// Returns the number in a sublayer, `None` if the S bit is clear.
-pub(crate) const fn sequence_in(sublayer: [u8; 4]) -> Option<u32> {
+/// Returns the number in a default sublayer, `None` if the S bit is clear (RFC 3931 §4.6).
+pub const fn sequence_in(sublayer: [u8; 4]) -> Option<u32> {
     let word = u32::from_be_bytes(sublayer);
     if word & SEQUENCE_BIT == 0 { None } else { Some(word % SEQUENCE_MODULUS) }
 }

@@ -1,4 +1,5 @@
-use super::entry::{Address, Entry, Flat};
+use super::address::Address;
+use super::entry::{Entry, Flat};
 use alloc::vec::Vec;
 
 /// Entries in list order, in blocks of up to 512, each with rows of bits: for a nibble of the key and each
@@ -8,7 +9,7 @@ use alloc::vec::Vec;
 /// that are left, in order. Nothing makes it worse than linear in the number of blocks: it takes what
 /// tables cannot.
 #[derive(Clone, Debug)]
-pub(crate) struct Blocks<A> {
+pub(crate) struct Blocks<A: Address> {
     blocks: Vec<Block<A>>,
     len: usize,
 }
@@ -45,7 +46,7 @@ enum Field {
 }
 
 #[derive(Clone, Debug)]
-struct Block<A> {
+struct Block<A: Address> {
     entries: Vec<Entry<A>>,
     nibbles: Vec<Nibble>,
     /// For each nibble sixteen rows of `words` words each.
@@ -169,10 +170,10 @@ impl<A: Address> Block<A> {
         self.entries.last().map_or(0, |entry| entry.label)
     }
 
-    #[inline]
+    #[inline(never)]
     fn find(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
         match self.words {
-            0 => self.entries.iter().find(|entry| entry.matches(key) && (entry.exact || ask(entry.slot))),
+            0 => self.entries.iter().find(|entry| entry.matches(key) && (entry.exact || ask(entry.policy.slot))),
             2 => self.find_in_rows::<2>(key, ask),
             4 => self.find_in_rows::<4>(key, ask),
             _ => self.find_in_rows::<8>(key, ask),
@@ -182,10 +183,11 @@ impl<A: Address> Block<A> {
     #[inline]
     fn find_in_rows<const W: usize>(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
         let (rows, _) = self.rows.as_chunks::<W>();
+        let words = key.words();
         let mut left = [u64::MAX; W];
         for (nibbles, rows) in self.nibbles.chunks(STRIDE).zip(rows.chunks(STRIDE * 16)) {
             for (nibble, values) in nibbles.iter().zip(rows.chunks_exact(16)) {
-                if let Some(row) = values.get(nibble.of(key)) {
+                if let Some(row) = values.get(nibble.of(&words)) {
                     for (left, row) in left.iter_mut().zip(row) {
                         *left &= row;
                     }
@@ -200,7 +202,7 @@ impl<A: Address> Block<A> {
             let mut bits = bits;
             while bits != 0 {
                 let entry = self.entries.get(word * 64 + bits.trailing_zeros() as usize)?;
-                if entry.matches(key) && (entry.exact || ask(entry.slot)) {
+                if entry.matches(key) && (entry.exact || ask(entry.policy.slot)) {
                     return Some(entry);
                 }
                 bits &= bits - 1;
@@ -293,16 +295,17 @@ impl Nibble {
     }
 
     #[inline(always)]
-    fn of<A: Address>(self, key: &Flat<A>) -> usize {
-        let word = key.words.get(usize::from(self.word & 7)).copied().unwrap_or(0);
+    fn of(self, words: &[u64; 8]) -> usize {
+        let word = words.get(usize::from(self.word & 7)).copied().unwrap_or(0);
         (word >> (self.word_shift & 63)) as usize & 15
     }
 
     /// Which of the sixteen values a key can have that matches `entry`: one bit each.
     fn values<A: Address>(self, entry: &Entry<A>) -> u16 {
+        let bits = |(first, last): (A, A)| (first.bits(), last.bits());
         let (low, high): (u128, u128) = match self.field {
-            Field::Local => (entry.local.0.bits(), entry.local.1.bits()),
-            Field::Remote => (entry.remote.0.bits(), entry.remote.1.bits()),
+            Field::Local => bits(entry.local()),
+            Field::Remote => bits(entry.remote()),
             Field::LocalPort => (entry.local_port.0.into(), entry.local_port.1.into()),
             Field::RemotePort => (entry.remote_port.0.into(), entry.remote_port.1.into()),
             Field::Protocol => (entry.protocol.0.into(), entry.protocol.1.into()),
@@ -378,18 +381,11 @@ mod tests {
         #[test]
         fn a_nibble_has_the_values_that_some_number_of_the_range_has(low in any::<u16>(), length in 0u16..2000, shift in 0u8..4) {
             let high = low.saturating_add(length);
-            let entry = Entry::<u32> {
-                label: 0,
-                local: (0, 0),
-                remote: (0, 0),
-                local_port: (low, high),
-                remote_port: (0, 0),
-                slot: 0,
-                next: 0,
-                kinds: 0,
-                protocol: (0, 0),
-                exact: true,
-            };
+            let local_port = crate::PortSet::range(low, high).unwrap();
+            let selector = crate::Selector { local_port, ..crate::Selector::default() };
+            let policy = crate::Policy::new("ports", selector, crate::Action::Discard).unwrap();
+            let id = crate::PolicyId { slot: 0, generation: 0 };
+            let entry = super::super::entries::<u32>(&policy, 0, id)[0];
             let expected = (low..=high).fold(0u16, |all, number| all | 1 << (number >> (4 * shift) & 15));
             let nibble = Nibble { word: 4, word_shift: 0, field: Field::LocalPort, shift: 4 * shift };
             prop_assert_eq!(nibble.values(&entry), expected);

@@ -2,8 +2,8 @@
 
 use super::Sizes;
 use crate::{
-    Action, AddressSelector, AddressSet, Applies, Database, Direction, InterfaceId, MessageSelector, PacketKey, Policy,
-    PolicyId, PortSet, Position, ProtocolSelector, Selector, Upper, WhenEmpty,
+    Action, AddressSelector, AddressSet, Applies, Database, Decision, Direction, InterfaceId, MessageSelector,
+    PacketKey, Policy, PolicyId, PortSet, Position, ProtocolSelector, Selector, Upper, WhenEmpty,
 };
 use alloc::format;
 use alloc::vec::Vec;
@@ -147,15 +147,24 @@ impl Dice {
     }
 }
 
-/// Checks packets near policies and elsewhere, in both directions.
+/// Checks packets near policies and elsewhere, in both directions, each alone and all as a batch.
 fn check(database: &mut Database, dice: &mut Dice, ids: &[PolicyId], packets: usize) {
+    let mut keys = Vec::new();
     for _ in 0..packets {
         let near = (!ids.is_empty() && dice.chance(85)).then(|| ids[dice.below(ids.len() as u32) as usize]);
-        let key = dice.key(near.and_then(|id| database.policy(id)));
-        for direction in [Direction::Outbound, Direction::Inbound] {
-            let expected = database.explain(WAN, direction, &key).decision;
-            assert_eq!(database.decide(WAN, direction, &key), expected, "{direction:?} {key:?}");
+        keys.push(dice.key(near.and_then(|id| database.policy(id))));
+        if dice.chance(3) {
+            // Nobody's packet, but of one batch with others.
+            keys.push(PacketKey { local: dice.address(false), remote: dice.address(true), ..dice.key(None) });
         }
+    }
+    for direction in [Direction::Outbound, Direction::Inbound] {
+        let expected: Vec<_> = keys.iter().map(|key| database.explain(WAN, direction, key).decision).collect();
+        let single: Vec<_> = keys.iter().map(|key| database.decide(WAN, direction, key)).collect();
+        assert_eq!(single, expected, "{direction:?} {keys:?}");
+        let mut batch = alloc::vec![Decision::Discard { policy: None }; keys.len()];
+        database.decide_batch(WAN, direction, &keys, &mut batch);
+        assert_eq!(batch, expected, "{direction:?} {keys:?}");
     }
 }
 

@@ -1,129 +1,6 @@
-use crate::selector::address::{family, right_aligned};
-use crate::{Applies, Direction, Family, PacketKey, Policy, PortSet, ProtocolSelector, Shape, Upper};
+use super::address::Address;
+use crate::{Action, Applies, Direction, PacketKey, Policy, PolicyId, PortSet, ProtocolSelector, Shape, Upper};
 use alloc::vec::Vec;
-use core::fmt::Debug;
-
-/// An address of one family as a number.
-pub(crate) trait Address: Copy + Ord + Debug {
-    /// Bits of an address.
-    const BITS: u32;
-    /// Which family the addresses are of.
-    const FAMILY: Family;
-    /// The bits left out at the end when an address picks its cell of the table index: for IPv4 the first
-    /// twelve bits pick, for IPv6 the twelve after the first 32, which a site's addresses share.
-    const CELL_SHIFT: u32;
-    /// The prefix lengths that tables are made for before they are made for more.
-    const COARSE: &'static [u32];
-    /// The bits of both addresses together that make a table tell enough apart without ports.
-    const ENOUGH: u32;
-
-    fn from_bits(bits: u128) -> Self;
-    fn bits(self) -> u128;
-    /// Both addresses as the first words of a flat key, the local one first, its first bit the highest.
-    fn words(local: Self, remote: Self) -> [u64; 4];
-    /// The mask of the first `length` bits.
-    fn prefix(length: u32) -> Self;
-    fn and(self, mask: Self) -> Self;
-    /// Both addresses as one number, to be hashed.
-    fn join(local: Self, remote: Self) -> u64;
-    fn cell(self) -> usize;
-    fn common_prefix(first: Self, last: Self) -> u32;
-}
-
-impl Address for u32 {
-    const BITS: u32 = 32;
-    const FAMILY: Family = Family::V4;
-    const CELL_SHIFT: u32 = 20;
-    const COARSE: &'static [u32] = &[24, 16, 8];
-    const ENOUGH: u32 = 24;
-
-    fn from_bits(bits: u128) -> Self {
-        bits as u32
-    }
-
-    fn bits(self) -> u128 {
-        self.into()
-    }
-
-    #[inline(always)]
-    fn words(local: Self, remote: Self) -> [u64; 4] {
-        [Self::join(local, remote), 0, 0, 0]
-    }
-
-    fn prefix(length: u32) -> Self {
-        u32::MAX.checked_shl(32 - length.min(32)).unwrap_or(0)
-    }
-
-    #[inline(always)]
-    fn and(self, mask: Self) -> Self {
-        self & mask
-    }
-
-    #[inline(always)]
-    fn join(local: Self, remote: Self) -> u64 {
-        u64::from(local) << 32 | u64::from(remote)
-    }
-
-    #[inline(always)]
-    fn cell(self) -> usize {
-        (self >> Self::CELL_SHIFT) as usize
-    }
-
-    fn common_prefix(first: Self, last: Self) -> u32 {
-        (first ^ last).leading_zeros()
-    }
-}
-
-impl Address for u128 {
-    const BITS: u32 = 128;
-    const FAMILY: Family = Family::V6;
-    const CELL_SHIFT: u32 = 84;
-    const COARSE: &'static [u32] = &[64, 56, 48, 40, 32, 16];
-    const ENOUGH: u32 = 64;
-
-    fn from_bits(bits: u128) -> Self {
-        bits
-    }
-
-    fn bits(self) -> u128 {
-        self
-    }
-
-    #[inline(always)]
-    fn words(local: Self, remote: Self) -> [u64; 4] {
-        [(local >> 64) as u64, local as u64, (remote >> 64) as u64, remote as u64]
-    }
-
-    fn prefix(length: u32) -> Self {
-        u128::MAX.checked_shl(128 - length.min(128)).unwrap_or(0)
-    }
-
-    #[inline(always)]
-    fn and(self, mask: Self) -> Self {
-        self & mask
-    }
-
-    #[inline(always)]
-    fn join(local: Self, remote: Self) -> u64 {
-        mix((local >> 64) as u64, local as u64) ^ mix(remote as u64, (remote >> 64) as u64)
-    }
-
-    #[inline(always)]
-    fn cell(self) -> usize {
-        (self >> Self::CELL_SHIFT) as usize & 0xfff
-    }
-
-    fn common_prefix(first: Self, last: Self) -> u32 {
-        (first ^ last).leading_zeros()
-    }
-}
-
-/// Mixes two numbers into one: a wide product, folded.
-#[inline(always)]
-pub(crate) fn mix(a: u64, b: u64) -> u64 {
-    let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b ^ 0xd1b5_4a32_d192_ed03);
-    (product as u64) ^ (product >> 64) as u64
-}
 
 /// What a packet shows above IP, one of five, in each direction.
 mod kind {
@@ -143,29 +20,34 @@ pub(crate) struct Flat<A> {
     pub remote: A,
     /// Local port, remote port, protocol, 4 zero bits, kind: from the highest bit down.
     pub rest: u64,
-    /// The same again, to take nibbles from: the words of the addresses, then the rest.
-    pub words: [u64; 8],
 }
 
 impl<A: Address> Flat<A> {
     /// The word of [`words`](Self::words) that is the rest.
     pub const REST: usize = 4;
+    /// A packet of no meaning.
+    pub const NONE: Self = Self { local: A::ZERO, remote: A::ZERO, rest: 0 };
 
-    pub fn new(direction: Direction, key: &PacketKey) -> Self {
-        let (kind, local, remote) = match (key.protocol, key.upper) {
-            (None, _) => (kind::PROTOCOL_HIDDEN, 0, 0),
-            (Some(_), Upper::Ports { local, remote }) => (kind::PORTS, local, remote),
-            (Some(_), Upper::Message(message)) => (kind::MESSAGE, message, 0),
-            (Some(_), Upper::Absent) => (kind::ABSENT, 0, 0),
-            (Some(_), Upper::Hidden) => (kind::HIDDEN, 0, 0),
+    /// Flattens a key, whose addresses come apart.
+    #[inline]
+    pub fn new(direction: Direction, local: A, remote: A, key: &PacketKey) -> Self {
+        let (kind, ports) = match (key.protocol, key.upper) {
+            (None, _) => (kind::PROTOCOL_HIDDEN, 0),
+            (Some(_), Upper::Ports { local, remote }) => (kind::PORTS, u64::from(local) << 16 | u64::from(remote)),
+            (Some(_), Upper::Message(message)) => (kind::MESSAGE, u64::from(message) << 16),
+            (Some(_), Upper::Absent) => (kind::ABSENT, 0),
+            (Some(_), Upper::Hidden) => (kind::HIDDEN, 0),
         };
         let kind = kind + if direction == Direction::Inbound { kind::COUNT } else { 0 };
-        let [ports, protocol] = [u64::from(local) << 16 | u64::from(remote), u64::from(key.protocol.unwrap_or(0))];
-        let local = A::from_bits(right_aligned(key.local));
-        let remote = A::from_bits(right_aligned(key.remote));
-        let rest = ports << 32 | protocol << 8 | u64::from(kind);
-        let [a, b, c, d] = A::words(local, remote);
-        Self { local, remote, rest, words: [a, b, c, d, rest, 0, 0, 0] }
+        let protocol = u64::from(key.protocol.unwrap_or(0));
+        Self { local, remote, rest: ports << 32 | protocol << 8 | u64::from(kind) }
+    }
+
+    /// The same as words, to take nibbles from: the addresses, then the rest.
+    #[inline(always)]
+    pub fn words(&self) -> [u64; 8] {
+        let [a, b, c, d] = A::words(self.local, self.remote);
+        [a, b, c, d, self.rest, 0, 0, 0]
     }
 
     #[inline(always)]
@@ -189,33 +71,47 @@ impl<A: Address> Flat<A> {
     }
 }
 
-/// One combination of a policy's ranges; all bounds are included.
+/// One combination of a policy's ranges; all bounds are included. With IPv4 it fills a line of the cache.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry<A> {
+pub(crate) struct Entry<A: Address> {
     /// The place of the policy in its list; a lower label comes first.
     pub label: u64,
-    pub local: (A, A),
-    pub remote: (A, A),
+    local: A,
+    remote: A,
+    local_end: A::End,
+    remote_end: A::End,
     pub local_port: (u16, u16),
     pub remote_port: (u16, u16),
-    /// The slot of the policy.
-    pub slot: u32,
+    /// The policy, and what it says: a look-up need not ask for them elsewhere.
+    pub policy: PolicyId,
+    pub action: Action,
     /// The next entry of a chain, in a table.
     pub next: u32,
     /// The kinds of packet that match, and in which directions.
     pub kinds: u16,
     pub protocol: (u8, u8),
-    /// Whether the ranges say all; a mask with holes is asked of the policy itself.
+    /// Whether the ranges say all; else the policy itself is asked: a mask with holes, a range of IPv6.
     pub exact: bool,
+    _alignment: [A::Alignment; 0],
 }
 
+const _: () = assert!(size_of::<Entry<u32>>() == 64 && size_of::<Entry<u128>>() == 80);
+
 impl<A: Address> Entry<A> {
+    /// The first and last address on this side.
+    pub fn local(&self) -> (A, A) {
+        (self.local, A::last(self.local, self.local_end))
+    }
+
+    /// The first and last address on the far side.
+    pub fn remote(&self) -> (A, A) {
+        (self.remote, A::last(self.remote, self.remote_end))
+    }
+
     #[inline(always)]
     pub fn matches(&self, key: &Flat<A>) -> bool {
-        let addresses = (self.local.0 <= key.local)
-            & (key.local <= self.local.1)
-            & (self.remote.0 <= key.remote)
-            & (key.remote <= self.remote.1);
+        let addresses =
+            key.local.lies_in(self.local, self.local_end) & key.remote.lies_in(self.remote, self.remote_end);
         let (local, remote, protocol) = (key.local_port(), key.remote_port(), key.protocol());
         let above = (self.local_port.0 <= local)
             & (local <= self.local_port.1)
@@ -226,11 +122,20 @@ impl<A: Address> Entry<A> {
             & (self.kinds >> key.kind() & 1 != 0);
         addresses & above
     }
+
+    /// Whether this is the same combination of the same policy.
+    pub fn same(&self, other: &Self) -> bool {
+        (self.policy, self.label) == (other.policy, other.label)
+            && (self.local, self.local_end) == (other.local, other.local_end)
+            && (self.remote, self.remote_end) == (other.remote, other.remote_end)
+            && self.local_port == other.local_port
+            && self.remote_port == other.remote_port
+    }
 }
 
 /// Returns the combinations of a policy's ranges in one family; at most
 /// [`Selector::MAX_COMBINATIONS`](crate::Selector::MAX_COMBINATIONS).
-pub(crate) fn entries<A: Address>(policy: &Policy, label: u64, slot: u32) -> Vec<Entry<A>> {
+pub(crate) fn entries<A: Address>(policy: &Policy, label: u64, id: PolicyId) -> Vec<Entry<A>> {
     let selector = policy.selector();
     let (kinds, protocol) = kinds(policy);
     if kinds == 0 {
@@ -239,7 +144,9 @@ pub(crate) fn entries<A: Address>(policy: &Policy, label: u64, slot: u32) -> Vec
     let bounds = |set: &crate::AddressSet| -> Vec<_> {
         let wildcard = |selector: &crate::AddressSelector| matches!(selector.shape(), Shape::Wildcard { .. });
         let bounds = |s: &crate::AddressSelector| {
-            s.bounds(A::FAMILY).map(|(low, high)| (A::from_bits(low), A::from_bits(high), !wildcard(s)))
+            let (low, high) = s.bounds(A::FAMILY)?;
+            let (first, end, exact) = A::keep(A::from_bits(low), A::from_bits(high));
+            Some((first, end, exact && !wildcard(s)))
         };
         set.selectors().iter().filter_map(bounds).collect()
     };
@@ -253,21 +160,25 @@ pub(crate) fn entries<A: Address>(policy: &Policy, label: u64, slot: u32) -> Vec
     let remote_ports = ports(&selector.remote_port);
     let remotes = bounds(&selector.remote);
     let mut entries = Vec::new();
-    for (low, high, local_exact) in bounds(&selector.local) {
-        for (remote_low, remote_high, remote_exact) in &remotes {
+    for (local, local_end, local_exact) in bounds(&selector.local) {
+        for (remote, remote_end, remote_exact) in &remotes {
             for local_port in &local_ports {
                 for remote_port in &remote_ports {
                     entries.push(Entry {
                         label,
-                        local: (low, high),
-                        remote: (*remote_low, *remote_high),
+                        local,
+                        remote: *remote,
+                        local_end,
+                        remote_end: *remote_end,
                         local_port: *local_port,
                         remote_port: *remote_port,
-                        slot,
+                        policy: id,
+                        action: policy.action(),
                         next: u32::MAX,
                         kinds,
                         protocol,
                         exact: local_exact && *remote_exact,
+                        _alignment: [],
                     });
                 }
             }
@@ -304,10 +215,4 @@ fn kinds(policy: &Policy) -> (u16, (u8, u8)) {
         Applies::Inbound => kinds << kind::COUNT,
     };
     (directions, range)
-}
-
-/// Returns the family of a key whose two addresses are of one family.
-pub(crate) fn family_of(key: &PacketKey) -> Option<Family> {
-    let of_local = family(key.local);
-    (of_local == family(key.remote)).then_some(of_local)
 }

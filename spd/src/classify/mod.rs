@@ -6,14 +6,19 @@
 //! long. The linear scan of [`Database::explain`](crate::Database::explain) is
 //! the oracle.
 
+mod address;
 mod blocks;
 mod entry;
+mod index;
 mod tables;
 
-pub(crate) use entry::{Flat, entries, family_of};
+pub(crate) use address::Address;
+pub(crate) use entry::Flat;
+pub(crate) use tables::LANES;
 
+use crate::{Action, Policy, PolicyId};
 use blocks::Blocks;
-use entry::{Address, Entry};
+use entry::{Entry, entries};
 use tables::Tables;
 
 #[cfg(test)]
@@ -28,12 +33,18 @@ pub(crate) struct Sizes {
     pub small: usize,
 }
 
+/// What blocks cost, where asking a table costs 1: at all, and for each block.
+const BLOCKS_AT_ALL: usize = 6;
+const BLOCK: usize = 5;
+/// How many entries a block holds on average.
+const BLOCK_ENTRIES: usize = 384;
+
 impl Sizes {
-    const USUAL: Self = Self { large: 1024, small: 512 };
+    const USUAL: Self = Self { large: 64, small: 40 };
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Classifier<A> {
+pub(crate) struct Classifier<A: Address> {
     /// Empty while the list is short.
     tables: Tables<A>,
     /// The whole list while it is short, else what the tables refused.
@@ -41,6 +52,8 @@ pub(crate) struct Classifier<A> {
     large: bool,
     /// From how many entries on tables are tried: later, if they proved useless before.
     large_at: usize,
+    /// At how many entries it is weighed next whether the tables are of use.
+    weigh_at: usize,
     sizes: Sizes,
 }
 
@@ -51,14 +64,15 @@ impl<A: Address> Default for Classifier<A> {
             blocks: Blocks::default(),
             large: false,
             large_at: Sizes::USUAL.large,
+            weigh_at: 0,
             sizes: Sizes::USUAL,
         }
     }
 }
 
 impl<A: Address> Classifier<A> {
-    pub fn insert(&mut self, policy: &crate::Policy, label: u64, slot: u32) {
-        for entry in entries::<A>(policy, label, slot) {
+    pub fn insert(&mut self, policy: &Policy, label: u64, id: PolicyId) {
+        for entry in entries::<A>(policy, label, id) {
             if !self.large && self.blocks.len() >= self.large_at {
                 self.enlarge();
             }
@@ -66,9 +80,9 @@ impl<A: Address> Classifier<A> {
         }
     }
 
-    pub fn remove(&mut self, policy: &crate::Policy, label: u64, slot: u32) {
+    pub fn remove(&mut self, policy: &Policy, label: u64, id: PolicyId) {
         if self.large {
-            for entry in entries::<A>(policy, label, slot) {
+            for entry in entries::<A>(policy, label, id) {
                 self.tables.remove(&entry);
             }
         }
@@ -82,24 +96,50 @@ impl<A: Address> Classifier<A> {
     }
 
     /// Takes over new labels, in list order. They do not change the order of the list.
-    pub fn relabel(&mut self, policy: &crate::Policy, old: u64, new: u64, slot: u32) {
+    pub fn relabel(&mut self, policy: &Policy, old: u64, new: u64, id: PolicyId) {
         if self.large {
-            for entry in entries::<A>(policy, old, slot) {
+            for entry in entries::<A>(policy, old, id) {
                 self.tables.relabel(&entry, new);
             }
         }
         self.blocks.relabel(old, new);
     }
 
-    /// Returns the slot of the first policy that matches; `ask` says whether a policy whose masks have holes does.
+    /// Returns the first policy that matches and what it says; `ask` says of a slot whether its policy matches, where
+    /// the index cannot.
     #[inline]
-    pub fn find(&self, key: &Flat<A>, ask: impl Fn(u32) -> bool) -> Option<u32> {
-        if !self.large {
-            return self.blocks.find(key, u64::MAX, &ask).map(|entry| entry.slot);
+    pub fn find(&self, key: &Flat<A>, ask: impl Fn(u32) -> bool) -> Option<(PolicyId, Action)> {
+        let mut found = if self.large { self.tables.find(key, &ask) } else { None };
+        if self.blocks.len() > 0 {
+            let bound = found.map_or(u64::MAX, |entry| entry.label);
+            found = self.blocks.find(key, bound, &ask).or(found);
         }
-        let found = self.tables.find(key, &ask);
-        let bound = found.map_or(u64::MAX, |entry| entry.label);
-        self.blocks.find(key, bound, &ask).or(found).map(|entry| entry.slot)
+        found.map(|entry| (entry.policy, entry.action))
+    }
+
+    /// Tells `found` for each of up to [`LANES`] packets what [`find`](Self::find) returns. Both `ask` and `found` get
+    /// the packet's number first.
+    #[inline]
+    pub fn find_batch(
+        &self,
+        keys: &[Flat<A>],
+        ask: impl Fn(usize, u32) -> bool,
+        mut found: impl FnMut(usize, Option<(PolicyId, Action)>),
+    ) {
+        if !self.large {
+            for (number, key) in keys.iter().enumerate() {
+                found(number, self.find(key, |slot| ask(number, slot)));
+            }
+            return;
+        }
+        let blocks = self.blocks.len() > 0;
+        self.tables.find_batch(keys, &ask, |number, mut entry| {
+            if let (true, Some(key)) = (blocks, keys.get(number)) {
+                let bound = entry.map_or(u64::MAX, |entry| entry.label);
+                entry = self.blocks.find(key, bound, &|slot| ask(number, slot)).or(entry);
+            }
+            found(number, entry.map(|entry| (entry.policy, entry.action)));
+        });
     }
 
     /// Returns the number of entries.
@@ -123,19 +163,30 @@ impl<A: Address> Classifier<A> {
         if let Err(entry) = refused {
             self.blocks.insert(entry);
         }
-        if self.large && self.tables.is_scattered() {
-            self.large_at = self.len() * 2;
-            self.shrink();
+        if self.large && self.len() >= self.weigh_at {
+            self.weigh_at = self.len() * 2;
+            if self.are_tables_useless() {
+                self.large_at = self.len() * 2;
+                self.shrink();
+            }
         }
+    }
+
+    /// Whether a look-up would cost less if the whole list stood in blocks, in the time that asking a table takes:
+    /// about the same for each entry asked, and six times it for a block.
+    fn are_tables_useless(&self) -> bool {
+        let (steps, depth) = self.tables.weigh();
+        let blocks = |entries: usize| BLOCKS_AT_ALL + BLOCK * (1 + entries * depth / 256 / BLOCK_ENTRIES);
+        let beside = if self.blocks.len() > 0 { blocks(self.blocks.len()) } else { 0 };
+        steps + beside > blocks(self.len())
     }
 
     fn enlarge(&mut self) {
         self.large = true;
+        // Weighed when all are in their places.
+        self.weigh_at = self.blocks.len().max(1);
         for entry in core::mem::take(&mut self.blocks).iter() {
             self.place(*entry);
-        }
-        if !self.large {
-            self.large_at = self.len() * 2;
         }
     }
 

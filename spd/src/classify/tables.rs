@@ -1,5 +1,6 @@
-use super::entry::{Address, Entry, Flat, mix};
-use alloc::boxed::Box;
+use super::address::{Address, mix};
+use super::entry::{Entry, Flat};
+use super::index::Index;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -9,11 +10,11 @@ use alloc::vec::Vec;
 /// Tables are made from policies and never from packets, so no traffic makes more of them. What would
 /// make a chain or the number of tables too long is refused, and goes elsewhere.
 #[derive(Clone, Debug)]
-pub(crate) struct Tables<A> {
+pub(crate) struct Tables<A: Address> {
     tables: Vec<Table<A>>,
     entries: Vec<Entry<A>>,
     free: Vec<u32>,
-    index: Box<Index>,
+    index: Index,
     /// Entries removed since the index was built: their bits are still in it.
     removed: usize,
 }
@@ -21,8 +22,10 @@ pub(crate) struct Tables<A> {
 const NIL: u32 = u32::MAX;
 /// One bit of a word each.
 const MAX_TABLES: usize = 64;
-/// A table of fewer entries costs a look-up as much as a block of bits with them does.
-const SCATTERED: usize = 256;
+/// How many entries are looked up to weigh what look-ups cost.
+const WEIGHED: usize = 64;
+/// How many packets a batch takes through the tables side by side.
+pub(crate) const LANES: usize = 32;
 /// The longest chain: what a look-up asks of one table at most.
 const MAX_CHAIN: usize = 16;
 
@@ -51,6 +54,17 @@ struct Table<A> {
     used: usize,
     /// No entry has a lower label.
     best: u64,
+    /// No entry of this or a later table has.
+    best_from_here: u64,
+}
+
+/// A search that has looked into its first chain.
+#[derive(Clone, Copy)]
+struct Begun {
+    /// The tables to ask, a bit each.
+    tables: u64,
+    /// The first entry of the chain of the first of them.
+    at: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,26 +78,9 @@ impl Chain {
     const EMPTY: Self = Self { tag: 0, head: NIL };
 }
 
-/// For a coarse cut of each field, which tables hold an entry that can match; a wildcard counts apart.
-#[derive(Clone, Debug)]
-struct Index {
-    local: Cells<4096>,
-    remote: Cells<4096>,
-    local_port: Cells<1024>,
-    remote_port: Cells<1024>,
-    protocol: Cells<256>,
-}
-
-#[derive(Clone, Debug)]
-struct Cells<const N: usize> {
-    tables: [u64; N],
-    /// The tables with an entry that matches every cell.
-    all: u64,
-}
-
 impl<A: Address> Default for Tables<A> {
     fn default() -> Self {
-        Self { tables: Vec::new(), entries: Vec::new(), free: Vec::new(), index: Box::default(), removed: 0 }
+        Self { tables: Vec::new(), entries: Vec::new(), free: Vec::new(), index: Index::default(), removed: 0 }
     }
 }
 
@@ -91,12 +88,6 @@ impl<A: Address> Tables<A> {
     /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.entries.len() - self.free.len()
-    }
-
-    /// Returns whether there are as many tables as there may be, with so few entries each that asking
-    /// blocks of them all is quicker.
-    pub fn is_scattered(&self) -> bool {
-        self.tables.len() == MAX_TABLES && self.len() < MAX_TABLES * SCATTERED
     }
 
     /// Takes an entry in, unless its chains are full.
@@ -139,33 +130,100 @@ impl<A: Address> Tables<A> {
         if let Some(entry) = self.entries.get_mut(at as usize) {
             entry.label = new;
         }
-        if let Some(table) = self.tables.get_mut(table) {
-            table.best = table.best.min(new);
-        }
+        self.lower_best(table, new);
         true
     }
 
     /// Returns the matching entry with the lowest label.
     #[inline]
     pub fn find(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
+        self.search(key, self.begin(key), ask, || {})
+    }
+
+    /// Tells `found` for each of up to [`LANES`] packets the matching entry with the lowest label. Both `ask` and
+    /// `found` get the packet's number first.
+    ///
+    /// All look into their first chain, then all look at its first entry, then each goes on alone: so they wait for
+    /// memory together and not one after another.
+    #[inline(always)]
+    pub fn find_batch<'a>(
+        &'a self,
+        keys: &[Flat<A>],
+        ask: &impl Fn(usize, u32) -> bool,
+        mut found: impl FnMut(usize, Option<&'a Entry<A>>),
+    ) {
+        let mut begun = [Begun { tables: 0, at: NIL }; LANES];
+        for (begun, key) in begun.iter_mut().zip(keys) {
+            *begun = self.begin(key);
+        }
+        // The label is of no interest yet; that its line is on the way is.
+        core::hint::black_box(begun.map(|begun| self.entries.get(begun.at as usize).map_or(0, |entry| entry.label)));
+        for (number, (key, begun)) in keys.iter().zip(begun).enumerate() {
+            found(number, self.search(key, begun, &|slot| ask(number, slot), || {}));
+        }
+    }
+
+    /// Returns what a look-up of packets like these entries costs: how many tables and entries it asks on average,
+    /// and how far down the list the answer stands, as a part of 256.
+    pub fn weigh(&self) -> (usize, usize) {
+        let step = (self.entries.len() / WEIGHED).max(1);
+        let sample = || self.entries.iter().step_by(step).filter(|entry| entry.kinds != 0);
+        let (mut steps, mut before, mut count) = (0, 0, 0);
+        for entry in sample() {
+            let key = entry.corner();
+            let found = self.search(&key, self.begin(&key), &|_| true, || steps += 1);
+            let label = found.map_or(u64::MAX, |found| found.label);
+            before += sample().filter(|entry| entry.label < label).count();
+            count += 1;
+        }
+        let count = count.max(1);
+        (steps / count, before * 256 / (count * count))
+    }
+
+    /// Looks into the chain of the first table that can hold a match.
+    #[inline(always)]
+    fn begin(&self, key: &Flat<A>) -> Begun {
+        let tables = self.index.tables(key);
+        let first = self.tables.get(tables.trailing_zeros() as usize);
+        Begun { tables, at: first.map_or(NIL, |table| table.chain(table.hash_key(key))) }
+    }
+
+    /// Searches table by table, and calls `step` for each and for each entry asked.
+    #[inline(always)]
+    fn search(
+        &self,
+        key: &Flat<A>,
+        begun: Begun,
+        ask: &impl Fn(u32) -> bool,
+        mut step: impl FnMut(),
+    ) -> Option<&Entry<A>> {
+        let Begun { mut tables, mut at } = begun;
         let mut found = None;
         let mut best = u64::MAX;
-        let mut tables = self.index.tables(key);
         while tables != 0 {
-            let number = tables.trailing_zeros() as usize;
-            tables &= tables - 1;
-            let Some(table) = self.tables.get(number).filter(|table| table.best < best) else { continue };
-            let mut at = table.chain(table.hash_key(key));
+            step();
             while let Some(entry) = self.entries.get(at as usize) {
                 if entry.label >= best {
                     break;
                 }
-                if entry.matches(key) && (entry.exact || ask(entry.slot)) {
+                step();
+                if entry.matches(key) && (entry.exact || ask(entry.policy.slot)) {
                     best = entry.label;
                     found = Some(entry);
                     break;
                 }
                 at = entry.next;
+            }
+            loop {
+                tables &= tables - 1;
+                let Some(table) = self.tables.get(tables.trailing_zeros() as usize) else { return found };
+                if table.best_from_here >= best {
+                    return found;
+                }
+                if table.best < best {
+                    at = table.chain(table.hash_key(key));
+                    break;
+                }
             }
         }
         found
@@ -182,7 +240,7 @@ impl<A: Address> Tables<A> {
         self.entries.capacity() * size_of::<Entry<A>>()
             + self.free.capacity() * size_of::<u32>()
             + self.tables.capacity() * size_of::<Table<A>>()
-            + size_of::<Index>()
+            + self.index.octets()
             + chains
     }
 
@@ -226,6 +284,10 @@ impl<A: Address> Tables<A> {
                 place
             }
             None => {
+                if self.entries.len() == self.entries.capacity() {
+                    // By a quarter and not by twice: entries are most of what a list takes.
+                    self.entries.reserve_exact(self.entries.len() / 4 + 8);
+                }
                 self.entries.push(entry);
                 (self.entries.len() - 1) as u32
             }
@@ -234,9 +296,22 @@ impl<A: Address> Tables<A> {
             Some(before) => before.next = place,
             None => chain.head = place,
         }
-        table.best = table.best.min(entry.label);
+        self.lower_best(number, entry.label);
         self.index.add(number, &entry);
+        if self.index.is_outgrown(self.len()) {
+            self.rebuild_index();
+        }
         true
+    }
+
+    /// Notes that a table holds an entry of this label.
+    fn lower_best(&mut self, number: usize, label: u64) {
+        if let Some(table) = self.tables.get_mut(number) {
+            table.best = table.best.min(label);
+        }
+        for table in self.tables.iter_mut().take(number + 1) {
+            table.best_from_here = table.best_from_here.min(label);
+        }
     }
 
     /// Finds the table, chain, entry before and entry that equals `wanted`.
@@ -258,9 +333,11 @@ impl<A: Address> Tables<A> {
         None
     }
 
+    /// Builds the index for what is there, and puts the tables of the first policies first.
     fn rebuild_index(&mut self) {
         self.removed = 0;
-        let mut index = Box::<Index>::default();
+        self.tables.sort_by_key(|table| table.best);
+        let mut index = Index::shaped(&self.entries);
         for (number, table) in self.tables.iter_mut().enumerate() {
             table.best = u64::MAX;
             for chain in &table.chains {
@@ -273,16 +350,19 @@ impl<A: Address> Tables<A> {
             }
         }
         self.index = index;
+        let mut best = u64::MAX;
+        for table in self.tables.iter_mut().rev() {
+            best = best.min(table.best);
+            table.best_from_here = best;
+        }
     }
 }
 
 impl<A: Address> Entry<A> {
-    fn same(&self, other: &Self) -> bool {
-        self.slot == other.slot
-            && self.local == other.local
-            && self.remote == other.remote
-            && self.local_port == other.local_port
-            && self.remote_port == other.remote_port
+    /// A key that lies in this entry.
+    fn corner(&self) -> Flat<A> {
+        let rest = self.rest() | u64::from(self.kinds.trailing_zeros());
+        Flat { local: self.local().0, remote: self.remote().0, rest }
     }
 
     /// The rest of a key that lies in this entry.
@@ -294,10 +374,11 @@ impl<A: Address> Entry<A> {
 impl Tuple {
     /// The finest tuple of an entry.
     fn of<A: Address>(entry: &Entry<A>) -> Self {
+        let common_prefix = |(first, last): (A, A)| A::common_prefix(first, last) as u8;
         let exact = |range: bool, bit| if range { bit } else { 0 };
         Self {
-            local: A::common_prefix(entry.local.0, entry.local.1) as u8,
-            remote: A::common_prefix(entry.remote.0, entry.remote.1) as u8,
+            local: common_prefix(entry.local()),
+            remote: common_prefix(entry.remote()),
             exact: exact(entry.protocol.0 == entry.protocol.1, PROTOCOL)
                 | exact(entry.local_port.0 == entry.local_port.1, LOCAL_PORT)
                 | exact(entry.remote_port.0 == entry.remote_port.1, REMOTE_PORT),
@@ -321,7 +402,16 @@ impl<A: Address> Table<A> {
         let field = |bit, mask| if tuple.exact & bit != 0 { mask } else { 0 };
         let rest = field(LOCAL_PORT, 0xffff << 48) | field(REMOTE_PORT, 0xffff << 32) | field(PROTOCOL, 0xff << 8);
         let (local, remote) = (A::prefix(tuple.local.into()), A::prefix(tuple.remote.into()));
-        Self { tuple, local, remote, rest, chains: vec![Chain::EMPTY; 8], used: 0, best: u64::MAX }
+        Self {
+            tuple,
+            local,
+            remote,
+            rest,
+            chains: vec![Chain::EMPTY; 8],
+            used: 0,
+            best: u64::MAX,
+            best_from_here: u64::MAX,
+        }
     }
 
     #[inline(always)]
@@ -330,7 +420,7 @@ impl<A: Address> Table<A> {
     }
 
     fn hash_entry(&self, entry: &Entry<A>) -> u64 {
-        self.hash(entry.local.0, entry.remote.0, entry.rest())
+        self.hash(entry.local().0, entry.remote().0, entry.rest())
     }
 
     #[inline(always)]
@@ -395,65 +485,4 @@ impl<A: Address> Table<A> {
 #[inline(always)]
 fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
-}
-
-impl Default for Index {
-    fn default() -> Self {
-        Self {
-            local: Cells::NONE,
-            remote: Cells::NONE,
-            local_port: Cells::NONE,
-            remote_port: Cells::NONE,
-            protocol: Cells::NONE,
-        }
-    }
-}
-
-impl Index {
-    #[inline(always)]
-    fn tables<A: Address>(&self, key: &Flat<A>) -> u64 {
-        self.local.at(key.local.cell())
-            & self.remote.at(key.remote.cell())
-            & self.remote_port.at(usize::from(key.remote_port() >> 6))
-            & self.local_port.at(usize::from(key.local_port() >> 6))
-            & self.protocol.at(usize::from(key.protocol()))
-    }
-
-    fn add<A: Address>(&mut self, table: usize, entry: &Entry<A>) {
-        let bit = 1 << table;
-        let port = |range: (u16, u16)| (usize::from(range.0 >> 6), usize::from(range.1 >> 6));
-        self.local.add(bit, cells(entry.local));
-        self.remote.add(bit, cells(entry.remote));
-        self.local_port.add(bit, Some(port(entry.local_port)));
-        self.remote_port.add(bit, Some(port(entry.remote_port)));
-        self.protocol.add(bit, Some((entry.protocol.0.into(), entry.protocol.1.into())));
-    }
-}
-
-/// The cells of a range, or none if they are all of them.
-fn cells<A: Address>(range: (A, A)) -> Option<(usize, usize)> {
-    // Addresses that differ above the bits of the cell can have any cell.
-    let above = A::BITS - A::CELL_SHIFT - 12;
-    (A::common_prefix(range.0, range.1) >= above).then(|| (range.0.cell(), range.1.cell()))
-}
-
-impl<const N: usize> Cells<N> {
-    const NONE: Self = Self { tables: [0; N], all: 0 };
-
-    #[inline(always)]
-    fn at(&self, cell: usize) -> u64 {
-        self.tables.get(cell).copied().unwrap_or(0) | self.all
-    }
-
-    fn add(&mut self, bit: u64, range: Option<(usize, usize)>) {
-        match range {
-            _ if self.all & bit != 0 => {}
-            Some((first, last)) if (first, last) != (0, N - 1) => {
-                for tables in self.tables.get_mut(first..=last).unwrap_or_default() {
-                    *tables |= bit;
-                }
-            }
-            Some(_) | None => self.all |= bit,
-        }
-    }
 }

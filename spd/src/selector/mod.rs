@@ -172,6 +172,16 @@ impl Selector {
         None
     }
 
+    /// Returns whether these ask for ports or a message type: a non-trivial value, RFC 4301 §7.
+    pub fn selects_ports(&self) -> bool {
+        self.local_port.is_specific() || self.remote_port.is_specific() || self.message.is_specific()
+    }
+
+    /// Returns whether these ask for fragments that show no ports or message type, RFC 4301 §7.2.
+    pub fn asks_for_fragments(&self) -> bool {
+        self.local_port.is_opaque() || self.remote_port.is_opaque() || self.message == MessageSelector::Opaque
+    }
+
     /// Returns the one family these selectors can match, or `None` if both.
     pub fn family(&self) -> Option<Family> {
         let fixed = match self.protocol {

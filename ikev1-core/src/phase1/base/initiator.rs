@@ -1,21 +1,22 @@
 use crate::crypto::DhKeyPair;
-use crate::error::{DropReason, Failure};
+use crate::error::Failure;
 use crate::identity::Identity;
 use crate::ids::{Cookies, Role};
 use crate::keys::{BaseProof, IvChain, Phase1Keys};
 use crate::message::built;
-use crate::negotiate::{check_phase1_answer, offer_phase1};
+use crate::negotiate::offer_phase1;
 use crate::phase1::base::proof_key;
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -40,6 +41,7 @@ pub(crate) struct Answer {
     pub(crate) peer: Identity,
     nr_b: Vec<u8>,
     idir_b: Vec<u8>,
+    asked: Asked,
 }
 
 impl SaSent {
@@ -60,16 +62,13 @@ impl SaSent {
 
     /// Checks message 2.
     pub(crate) fn check(&self, connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Answer, Refused> {
-        let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
-        let answer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-        let index = check_phase1_answer(&self.offered, &answer)
-            .map_err(|error| Refused::because(Failure::AnswerNotOffered(error)))?;
-        let transform = *self.offered.get(index).ok_or(DropReason::Malformed)?;
+        let (transform, number) = phase1::answered(&self.offered, payloads)?;
         let nr_b = phase1::peer_nonce(payloads, &self.ni_b)?.to_vec();
         let idir_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?.to_vec();
         let peer = phase1::peer_identity(payloads)?;
         let capabilities = vendor::absorb_answer(connection, Phase1Mode::Base, payloads);
-        Ok(Answer { transform, number: index.saturating_add(1), capabilities, peer, nr_b, idir_b })
+        let asked = Asked::read(payloads);
+        Ok(Answer { transform, number, capabilities, peer, nr_b, idir_b, asked })
     }
 
     /// Builds message 3: `HDR, KE, HASH_I, [NAT-D..]`, or with `[CERT..], SIG_I, [CERTREQ..]` in place of the
@@ -85,14 +84,14 @@ impl SaSent {
         path: Path,
         rng: &mut dyn CryptoRng,
     ) -> Result<(KeAuthSent, Chain), Refused> {
-        let Answer { transform, capabilities, peer, nr_b, idir_b, .. } = answer;
+        let Answer { transform, capabilities, peer, nr_b, idir_b, asked, .. } = answer;
         let Self { sai_b, ni_b, idii_b, .. } = self;
         let pair = DhKeyPair::generate(transform.group, connection.exponent_bits(transform.group), rng);
         let key = proof_key(&transform, connection.authentication.pre_shared_key(), ni_b, &nr_b);
         let hash_i = key.hash_i(pair.public(), &cookies.initiator.0, &cookies.responder.0, sai_b, idii_b);
         let mut chain = ChainBuilder::new();
         chain.push(&KeyExchange { data: pair.public() });
-        proof::contribute(&connection.authentication, &hash_i, rng, &mut chain)?;
+        proof::contribute(connection, &asked, &hash_i, rng, &mut chain)?;
         certificate::request(&connection.authentication, &mut chain);
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;

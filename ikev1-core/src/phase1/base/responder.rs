@@ -1,22 +1,23 @@
 use crate::auth::{Authentication, PreSharedKey};
 use crate::crypto::{DhKeyPair, DhShared};
-use crate::error::{DropReason, Failure};
+use crate::error::Failure;
 use crate::identity::Identity;
-use crate::ids::{Cookies, Role};
+use crate::ids::Cookies;
 use crate::keys::{BaseProof, IvChain, Phase1Keys};
 use crate::message::built;
-use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
+use crate::negotiate::Phase1Choice;
 use crate::phase1::base::proof_key;
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{KeyExchange, Nonce};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -30,22 +31,16 @@ pub(crate) struct Offer {
     sai_b: Vec<u8>,
     ni_b: Vec<u8>,
     idii_b: Vec<u8>,
+    asked: Asked,
 }
 
 /// Checks message 1 against a connection.
 pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Offer, Refused> {
-    let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
-    let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-    let policies: Vec<Phase1Policy> = (1u32..)
-        .zip(connection.phase1_offer(Role::Responder))
-        .map(|(number, transform)| Phase1Policy { number, transform })
-        .collect();
-    let choice = choose_phase1(&offer, &policies, &Rules::default())
-        .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
+    let (choice, sai_b) = phase1::choose(connection, payloads, |_| true)?;
     let ni_b = phase1::peer_nonce(payloads, &[])?.to_vec();
     let idii_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?.to_vec();
     let capabilities = vendor::absorb_offer(connection, Phase1Mode::Base, payloads);
-    Ok(Offer { choice, capabilities, sai_b: payload.body().to_vec(), ni_b, idii_b })
+    Ok(Offer { choice, capabilities, sai_b, ni_b, idii_b, asked: Asked::read(payloads) })
 }
 
 /// Message 2 is sent: the choice is made, and each end has said who it is.
@@ -61,12 +56,15 @@ pub(crate) struct SaRecv {
     idii_b: Vec<u8>,
     idir_b: Vec<u8>,
     key: BaseProof,
+    /// What message 1 asked for.
+    asked: Asked,
 }
 
 /// Message 3 is lawful in form; no power is computed yet.
 #[derive(Debug)]
 pub(crate) struct Received {
     g_xi: Vec<u8>,
+    asked: Asked,
     pub(crate) nat: Location,
 }
 
@@ -88,7 +86,7 @@ impl SaRecv {
         cookies: Cookies,
         rng: &mut dyn CryptoRng,
     ) -> (Self, Chain) {
-        let Offer { choice, capabilities, sai_b, ni_b, idii_b } = offer;
+        let Offer { choice, capabilities, sai_b, ni_b, idii_b, asked } = offer;
         let transform = choice.transform;
         let nr_b = phase1::draw_nonce(rng);
         let identification = phase1::identification(ours);
@@ -100,7 +98,7 @@ impl SaRecv {
         vendor::contribute_answer(connection, Phase1Mode::Base, capabilities, &mut chain);
         let key = proof_key(&transform, psk, &ni_b, &nr_b);
         let idir_b = phase1::identification_body(&identification);
-        (Self { cookies, transform, capabilities, peer, sai_b, ni_b, nr_b, idii_b, idir_b, key }, built(chain))
+        (Self { cookies, transform, capabilities, peer, sai_b, ni_b, nr_b, idii_b, idir_b, key, asked }, built(chain))
     }
 
     /// Checks message 3: HASH_I. A signature is left to be checked.
@@ -117,7 +115,7 @@ impl SaRecv {
         let nat = self.capabilities.nat_t.map_or(Location::Unknown, |version| {
             nat_detection::absorb(version, self.transform.hash, self.cookies, &[path.local], path.remote, payloads)
         });
-        Ok((Received { g_xi, nat }, proof))
+        Ok((Received { g_xi, asked: Asked::read(payloads), nat }, proof))
     }
 
     /// Draws the private exponent and computes g^xy.
@@ -137,7 +135,8 @@ impl SaRecv {
         Ok(Agreed { pair, shared })
     }
 
-    /// Builds message 4: `HDR, KE, HASH_R, [NAT-D..]`, or with `[CERT..], SIG_R` in place of the hash.
+    /// Builds message 4: `HDR, KE, HASH_R, [NAT-D..]`, or with `[CERT..], SIG_R` in place of the hash. The peer is
+    /// `known` to know as much after message 3.
     ///
     /// # Errors
     /// A key of this end that cannot sign.
@@ -146,7 +145,7 @@ impl SaRecv {
         received: Received,
         agreed: &Agreed,
         connection: &ConnectionPlan,
-        path: Path,
+        (path, known): (Path, Capabilities),
         rng: &mut dyn CryptoRng,
     ) -> Result<(Keyed, Chain), Refused> {
         let Self { cookies, transform, ni_b, nr_b, idii_b, idir_b, .. } = self;
@@ -159,7 +158,9 @@ impl SaRecv {
         let hash_r = self.key.hash_r(&said.transcript(), idii_b, idir_b);
         let mut chain = ChainBuilder::new();
         chain.push(&KeyExchange { data: pair.public() });
-        proof::contribute(&connection.authentication, &hash_r, rng, &mut chain)?;
+        let asked = received.asked.and(&self.asked);
+        proof::contribute(connection, &asked, &hash_r, rng, &mut chain)?;
+        vendor::contribute_late(connection, Phase1Mode::Base, (self.capabilities, known), &mut chain);
         if let Some(version) = self.capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, *cookies, path, force, &mut chain);

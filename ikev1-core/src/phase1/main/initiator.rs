@@ -1,20 +1,21 @@
+use super::Authenticated;
 use crate::crypto::{DhKeyPair, DhShared};
-use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
 use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
-use crate::negotiate::{check_phase1_answer, offer_phase1};
+use crate::negotiate::offer_phase1;
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -50,13 +51,9 @@ impl SaSent {
 
     /// Checks message 2.
     pub(crate) fn check(&self, connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Answer, Refused> {
-        let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
-        let answer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-        let index = check_phase1_answer(&self.offered, &answer)
-            .map_err(|error| Refused::because(Failure::AnswerNotOffered(error)))?;
-        let transform = *self.offered.get(index).ok_or(DropReason::Malformed)?;
+        let (transform, number) = phase1::answered(&self.offered, payloads)?;
         let capabilities = vendor::absorb_answer(connection, Phase1Mode::Main, payloads);
-        Ok(Answer { transform, number: index.saturating_add(1), capabilities })
+        Ok(Answer { transform, number, capabilities })
     }
 
     /// Builds message 3: `HDR, KE, Ni, [NAT-D..]`. Draws the private exponent, then the nonce.
@@ -100,6 +97,7 @@ pub(crate) struct Exchanged {
     shared: DhShared,
     g_xr: Vec<u8>,
     nr_b: Vec<u8>,
+    asked: Asked,
     pub(crate) nat: Location,
 }
 
@@ -111,7 +109,7 @@ impl KeSent {
         let nat = self.capabilities.nat_t.map_or(Location::Unknown, |version| {
             nat_detection::absorb(version, self.transform.hash, self.cookies, &[path.local], path.remote, payloads)
         });
-        Ok(Exchanged { shared, g_xr: g_xr.to_vec(), nr_b, nat })
+        Ok(Exchanged { shared, g_xr: g_xr.to_vec(), nr_b, asked: Asked::read(payloads), nat })
     }
 
     /// Builds message 5: `HDR*, IDii, HASH_I, [INITIAL-CONTACT]`, or with a signature
@@ -129,7 +127,7 @@ impl KeSent {
     ) -> Result<(AuthSent, Chain), Refused> {
         let Self { cookies, transform, sai_b, pair, ni_b, .. } = self;
         let (cookies, transform) = (*cookies, *transform);
-        let Exchanged { shared, g_xr, nr_b, .. } = exchanged;
+        let Exchanged { shared, g_xr, nr_b, asked, .. } = exchanged;
         let said = Said { cookies, sai_b: sai_b.clone(), g_xi: pair.public().to_vec(), g_xr };
         let keys =
             phase1::keys(&transform, connection.authentication.pre_shared_key(), (ni_b, &nr_b), &shared, cookies);
@@ -138,7 +136,7 @@ impl KeSent {
         let hash_i = keys.hash_i(&said.transcript(), &phase1::identification_body(&identification));
         let mut chain = ChainBuilder::new();
         chain.push(&identification);
-        proof::contribute(&connection.authentication, &hash_i, rng, &mut chain)?;
+        proof::contribute(connection, &asked, &hash_i, rng, &mut chain)?;
         certificate::request(&connection.authentication, &mut chain);
         if first_contact {
             initial_contact::contribute(cookies, &mut chain);
@@ -157,13 +155,6 @@ pub(crate) struct AuthSent {
     pub(crate) iv: IvChain,
 }
 
-/// Message 6 is lawful.
-#[derive(Debug)]
-pub(crate) struct Authenticated {
-    pub(crate) peer: Identity,
-    initial_contact: bool,
-}
-
 impl AuthSent {
     /// Checks message 6, decrypted: first HASH_R, then whether the identity can be read. A signature is
     /// left to be checked.
@@ -174,20 +165,11 @@ impl AuthSent {
     ) -> Result<(Authenticated, Proof), Refused> {
         let idir_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?;
         let hash_r = self.keys.hash_r(&self.said.transcript(), idir_b);
-        let proof = proof::read(&connection.authentication, hash_r, payloads)?;
-        let peer = phase1::peer_identity(payloads)?;
-        let initial_contact = initial_contact::absorb(self.said.cookies, payloads);
-        Ok((Authenticated { peer, initial_contact }, proof))
+        Authenticated::read(connection, hash_r, self.said.cookies, payloads)
     }
 
     /// Ends phase 1; the IV chain must be past message 6.
     pub(crate) fn commit(self, authenticated: Authenticated) -> Proven {
-        Proven {
-            keys: self.keys.authenticated(),
-            iv: self.iv,
-            transform: self.transform,
-            peer: authenticated.peer,
-            initial_contact: authenticated.initial_contact,
-        }
+        authenticated.proven(self.keys, self.iv, self.transform)
     }
 }

@@ -1,20 +1,22 @@
+use super::Authenticated;
 use crate::crypto::{DhKeyPair, DhShared};
-use crate::error::{DropReason, Failure};
+use crate::error::Failure;
 use crate::identity::Identity;
-use crate::ids::{Cookies, Role};
+use crate::ids::Cookies;
 use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
-use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
+use crate::negotiate::Phase1Choice;
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
+use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
-use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
+use crate::ride_along::{certificate, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{KeyExchange, Nonce};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -30,19 +32,8 @@ pub(crate) struct Offer {
 
 /// Checks message 1 against a connection.
 pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Offer, Refused> {
-    let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
-    let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-    let policies: Vec<Phase1Policy> = (1u32..)
-        .zip(connection.phase1_offer(Role::Responder))
-        .map(|(number, transform)| Phase1Policy { number, transform })
-        .collect();
-    let choice = choose_phase1(&offer, &policies, &Rules::default())
-        .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
-    Ok(Offer {
-        choice,
-        capabilities: vendor::absorb_offer(connection, Phase1Mode::Main, payloads),
-        sai_b: payload.body().to_vec(),
-    })
+    let (choice, sai_b) = phase1::choose(connection, payloads, |_| true)?;
+    Ok(Offer { choice, capabilities: vendor::absorb_offer(connection, Phase1Mode::Main, payloads), sai_b })
 }
 
 /// Message 2 is sent: the choice is made.
@@ -71,7 +62,7 @@ impl SaRecv {
         let nat = self.capabilities.nat_t.map_or(Location::Unknown, |version| {
             nat_detection::absorb(version, self.transform.hash, self.cookies, &[path.local], path.remote, payloads)
         });
-        Ok(Received { ni_b, g_xi, nat })
+        Ok(Received { ni_b, g_xi, asked: Asked::read(payloads), nat })
     }
 
     /// Draws the private exponent, then the nonce, and computes g^xy.
@@ -92,21 +83,23 @@ impl SaRecv {
         Ok(Agreed { pair, nr_b, shared })
     }
 
-    /// Builds message 4: `HDR, KE, Nr, [CERTREQ..], [NAT-D..]`.
+    /// Builds message 4: `HDR, KE, Nr, [CERTREQ..], [NAT-D..]`. The peer is `known` to know as much after message 3.
     pub(crate) fn commit(
         self,
         received: Received,
         agreed: Agreed,
         connection: &ConnectionPlan,
         path: Path,
+        known: Capabilities,
     ) -> (KeRecv, Chain) {
         let Self { cookies, transform, sai_b, capabilities } = self;
-        let Received { ni_b, g_xi, .. } = received;
+        let Received { ni_b, g_xi, asked, .. } = received;
         let Agreed { pair, nr_b, shared } = agreed;
         let mut chain = ChainBuilder::new();
         chain.push(&KeyExchange { data: pair.public() });
         chain.push(&Nonce { data: &nr_b });
         certificate::request(&connection.authentication, &mut chain);
+        vendor::contribute_late(connection, Phase1Mode::Main, (capabilities, known), &mut chain);
         if let Some(version) = capabilities.nat_t {
             let force = connection.force_encapsulation;
             nat_detection::contribute(version, transform.hash, cookies, path, force, &mut chain);
@@ -115,7 +108,7 @@ impl SaRecv {
         let keys =
             phase1::keys(&transform, connection.authentication.pre_shared_key(), (&ni_b, &nr_b), &shared, cookies);
         let iv = IvChain::phase_1(transform.hash, transform.cipher, &said.g_xi, &said.g_xr);
-        (KeRecv { said, transform, keys, iv }, built(chain))
+        (KeRecv { said, asked, transform, keys, iv }, built(chain))
     }
 }
 
@@ -124,6 +117,7 @@ impl SaRecv {
 pub(crate) struct Received {
     ni_b: Vec<u8>,
     g_xi: Vec<u8>,
+    asked: Asked,
     pub(crate) nat: Location,
 }
 
@@ -139,17 +133,12 @@ pub(crate) struct Agreed {
 #[derive(Debug)]
 pub(crate) struct KeRecv {
     said: Said,
+    /// What message 3 asked for.
+    asked: Asked,
     pub(crate) transform: Phase1Transform,
     pub(crate) keys: Phase1Keys,
     /// The IV chain of phase 1, before message 5.
     pub(crate) iv: IvChain,
-}
-
-/// Message 5 is lawful.
-#[derive(Debug)]
-pub(crate) struct Authenticated {
-    pub(crate) peer: Identity,
-    initial_contact: bool,
 }
 
 impl KeRecv {
@@ -162,10 +151,7 @@ impl KeRecv {
     ) -> Result<(Authenticated, Proof), Refused> {
         let idii_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?;
         let hash_i = self.keys.hash_i(&self.said.transcript(), idii_b);
-        let proof = proof::read(&connection.authentication, hash_i, payloads)?;
-        let peer = phase1::peer_identity(payloads)?;
-        let initial_contact = initial_contact::absorb(self.said.cookies, payloads);
-        Ok((Authenticated { peer, initial_contact }, proof))
+        Authenticated::read(connection, hash_i, self.said.cookies, payloads)
     }
 
     /// Builds message 6: `HDR*, IDir, HASH_R`, or `HDR*, IDir, [CERT..], SIG_R`, to be encrypted with the
@@ -175,6 +161,7 @@ impl KeRecv {
     /// A key of this end that cannot sign.
     pub(crate) fn answer(
         &self,
+        authenticated: &Authenticated,
         connection: &ConnectionPlan,
         identity: &Identity,
         rng: &mut dyn CryptoRng,
@@ -183,18 +170,13 @@ impl KeRecv {
         let hash_r = self.keys.hash_r(&self.said.transcript(), &phase1::identification_body(&identification));
         let mut chain = ChainBuilder::new();
         chain.push(&identification);
-        proof::contribute(&connection.authentication, &hash_r, rng, &mut chain)?;
+        let asked = authenticated.asked.clone().and(&self.asked);
+        proof::contribute(connection, &asked, &hash_r, rng, &mut chain)?;
         Ok(built(chain))
     }
 
     /// Ends phase 1; the IV chain must be past message 6.
     pub(crate) fn commit(self, authenticated: Authenticated) -> Proven {
-        Proven {
-            keys: self.keys.authenticated(),
-            iv: self.iv,
-            transform: self.transform,
-            peer: authenticated.peer,
-            initial_contact: authenticated.initial_contact,
-        }
+        authenticated.proven(self.keys, self.iv, self.transform)
     }
 }

@@ -1,0 +1,146 @@
+//! Peers that cannot be told apart by address: several behind one NAT, in transport mode, RFC 3948 §5.2.
+//!
+//! To this machine and its programs they are one, the NAT. Who of them began to use a protocol with a pair of ports
+//! keeps it: answers go to it alone, and what another sends with the same is dropped, until the first is gone or has
+//! been silent for a while. What nobody used yet goes to the peer that is here longest.
+
+use crate::counters::count;
+use crate::defaults::{FLOW_AGE, MAX_FLOWS};
+use crate::inbound::DropReason;
+use crate::pair::Pair;
+use crate::pump::Gateway;
+use crate::route::ports;
+use crate::session::SessionId;
+use alloc::collections::BTreeMap;
+use core::net::IpAddr;
+use drive::Instant;
+use ikev1_core::ChildId;
+use ikev1_core::proposal::Mode;
+use spd::{PacketKey, TemplateId};
+
+/// What programs tell each other apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Flow {
+    local: IpAddr,
+    remote: IpAddr,
+    protocol: Option<u8>,
+    ports: Option<(u16, u16)>,
+}
+
+impl Flow {
+    fn of(key: &PacketKey) -> Self {
+        Self { local: key.local, remote: key.remote, protocol: key.protocol, ports: ports(key.upper) }
+    }
+}
+
+/// Which session uses which flow. What was not used for [`FLOW_AGE`] to twice that is forgotten.
+#[derive(Debug, Default)]
+pub(crate) struct Flows {
+    young: BTreeMap<Flow, SessionId>,
+    old: BTreeMap<Flow, SessionId>,
+    turned: Instant,
+}
+
+impl Flows {
+    fn owner(&mut self, now: Instant, flow: Flow) -> Option<SessionId> {
+        if now - self.turned >= FLOW_AGE {
+            let idle = now - self.turned >= FLOW_AGE * 2;
+            self.old = core::mem::take(&mut self.young);
+            if idle {
+                self.old.clear();
+            }
+            self.turned = now;
+        }
+        self.young.get(&flow).or_else(|| self.old.get(&flow)).copied()
+    }
+
+    /// Notes that a session uses a flow; `false` if there is no room.
+    fn note(&mut self, flow: Flow, session: SessionId) -> bool {
+        let room = self.young.len() < MAX_FLOWS || self.young.contains_key(&flow);
+        if room {
+            self.young.insert(flow, session);
+        }
+        room
+    }
+}
+
+/// Returns whether the peer of a pair may look like others.
+fn may_be_shared(pair: &Pair) -> bool {
+    pair.mode == Mode::Transport && pair.ends.translated && pair.session.is_some()
+}
+
+impl Gateway {
+    /// Returns the pair that carries a packet: the newest that may, of the peer that uses the flow.
+    pub(crate) fn carrier(&mut self, now: Instant, template: TemplateId, key: &PacketKey) -> Option<ChildId> {
+        let route = self.routes.of(template)?;
+        let newest = route.carriers(key).next()?;
+        if !may_be_shared(self.pairs.get(&newest)?) {
+            return Some(newest);
+        }
+        let flow = Flow::of(key);
+        let owner = self.flows.owner(now, flow);
+        let of = |child: ChildId| self.pairs.get(&child).and_then(|pair| pair.session).map(|session| (session, child));
+        let longest_here =
+            route.carriers(key).filter_map(of).reduce(|best, next| if next.0 < best.0 { next } else { best });
+        let owned = owner.and_then(|owner| route.carriers(key).filter_map(of).find(|(session, _)| *session == owner));
+        let (session, child) = owned.or(longest_here)?;
+        // Without room the flow belongs to nobody, and takes this way again.
+        let _ = self.flows.note(flow, session);
+        Some(child)
+    }
+
+    /// Checks that what came from a peer is not of a flow that another uses, and notes that it is used.
+    pub(crate) fn claim(&mut self, now: Instant, child: ChildId, key: &PacketKey) -> Result<(), DropReason> {
+        let pair = self.pairs.get(&child).filter(|pair| may_be_shared(pair));
+        let Some(session) = pair.and_then(|pair| pair.session) else { return Ok(()) };
+        let flow = Flow::of(key);
+        let owner = self.flows.owner(now, flow).filter(|owner| self.sessions.is_up(*owner));
+        if owner.is_none_or(|owner| owner == session) && self.flows.note(flow, session) {
+            return Ok(());
+        }
+        count(&mut self.counters.in_flow_taken);
+        Err(DropReason::FlowTaken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::SessionId;
+
+    fn flow(port: u16) -> Flow {
+        Flow {
+            local: [192, 0, 2, 1].into(),
+            remote: [192, 0, 2, 2].into(),
+            protocol: Some(17),
+            ports: Some((1701, port)),
+        }
+    }
+
+    #[test]
+    fn a_flow_is_kept_while_it_is_used_and_forgotten_when_it_was_not() {
+        let mut flows = Flows::default();
+        let mut now = Instant::from_secs(1_000);
+        assert_eq!(flows.owner(now, flow(1)), None);
+        assert!(flows.note(flow(1), SessionId::of_test(1)) && flows.note(flow(2), SessionId::of_test(2)));
+        for _ in 0..10 {
+            now += FLOW_AGE / 2;
+            assert_eq!(flows.owner(now, flow(1)), Some(SessionId::of_test(1)));
+            assert!(flows.note(flow(1), SessionId::of_test(1)));
+        }
+        assert_eq!(flows.owner(now, flow(2)), None);
+        assert_eq!(flows.owner(now + FLOW_AGE * 3, flow(1)), None);
+    }
+
+    #[test]
+    fn flows_beyond_the_limit_are_not_noted_and_those_that_are_stay() {
+        let mut flows = Flows::default();
+        let many = (0..u16::MAX).map(flow);
+        assert_eq!(many.filter(|flow| flows.note(*flow, SessionId::of_test(1))).count(), MAX_FLOWS.min(65_535));
+        let mut other = flow(7);
+        other.protocol = Some(6);
+        let room = flows.young.len() < MAX_FLOWS;
+        assert_eq!(flows.note(other, SessionId::of_test(2)), room);
+        assert!(flows.note(flow(3), SessionId::of_test(1)));
+    }
+}

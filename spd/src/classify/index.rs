@@ -1,0 +1,249 @@
+use super::address::Address;
+use super::entry::{Entry, Flat};
+use alloc::boxed::Box;
+use alloc::vec;
+
+/// For a coarse cut of each field, which tables hold an entry that can match: a bit for each of 64 tables.
+///
+/// A look-up joins five words and asks only the tables that are left. Bits of entries that went stay until
+/// the index is built again: they cost a vain look into a table, never a wrong answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Index {
+    local: AddressCells,
+    remote: AddressCells,
+    local_port: Cells,
+    remote_port: Cells,
+    protocol: Cells,
+    /// For coarser cuts of both addresses together: entries that share a table share either more often than both.
+    pairs: Pairs,
+    /// For how many entries its size is.
+    sized_for: usize,
+}
+
+/// The bits of an address that pick a cell: few for a short list, so that the index is no larger than it.
+const SIZES: [(usize, u32); 3] = [(512, 8), (4096, 10), (usize::MAX, 12)];
+/// Entries that are looked at to choose which bits pick the cell.
+const SAMPLE: usize = 256;
+
+#[derive(Clone, Debug)]
+struct AddressCells {
+    cut: Cut,
+    cells: Cells,
+}
+
+#[derive(Clone, Debug)]
+struct Pairs {
+    local: Cut,
+    remote: Cut,
+    cells: Cells,
+}
+
+/// Which bits of an address pick its cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cut {
+    /// How many come after those that do.
+    shift: u32,
+    /// How many do.
+    bits: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Cells {
+    tables: Box<[u64]>,
+    /// The tables with an entry that matches every cell.
+    all: u64,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::shaped::<u32>(&[])
+    }
+}
+
+impl Index {
+    /// Returns an index of no entries, shaped for these.
+    pub fn shaped<A: Address>(entries: &[Entry<A>]) -> Self {
+        let bits = SIZES.iter().find(|(most, _)| entries.len() <= *most).map_or(12, |(_, bits)| *bits);
+        let step = (entries.len() / SAMPLE).max(1);
+        let sample = || entries.iter().step_by(step).filter(|entry| entry.kinds != 0);
+        let cut = |bits| (Cut::new(sample().map(Entry::local), bits), Cut::new(sample().map(Entry::remote), bits));
+        let ((local, remote), pairs) = (cut(bits), cut(bits / 2));
+        Self {
+            local: AddressCells { cut: local, cells: Cells::new(1 << bits) },
+            remote: AddressCells { cut: remote, cells: Cells::new(1 << bits) },
+            pairs: Pairs { local: pairs.0, remote: pairs.1, cells: Cells::new(1 << bits) },
+            local_port: Cells::new(PORT_CELLS),
+            remote_port: Cells::new(PORT_CELLS),
+            protocol: Cells::new(PROTOCOL_CELLS),
+            sized_for: entries.len().max(32),
+        }
+    }
+
+    /// Returns whether so many entries want another shape.
+    pub fn is_outgrown(&self, entries: usize) -> bool {
+        entries > 2 * self.sized_for
+    }
+
+    /// Returns the tables that can hold a match, a bit each.
+    #[inline(always)]
+    pub fn tables<A: Address>(&self, key: &Flat<A>) -> u64 {
+        self.local.cells.at(self.local.cut.cell(key.local))
+            & self.remote.cells.at(self.remote.cut.cell(key.remote))
+            & self.pairs.at(key.local, key.remote)
+            & self.remote_port.at(port_cell(key.remote_port()))
+            & self.local_port.at(port_cell(key.local_port()))
+            & self.protocol.at(protocol_cell(key.protocol()))
+    }
+
+    /// Notes that an entry stands in a table.
+    pub fn add<A: Address>(&mut self, table: usize, entry: &Entry<A>) {
+        let bit = 1 << table;
+        let ports = |range: (u16, u16)| (port_cell(range.0), port_cell(range.1));
+        let (first, last) = entry.protocol;
+        self.local.add(bit, entry.local());
+        self.remote.add(bit, entry.remote());
+        self.pairs.add(bit, entry.local(), entry.remote());
+        self.local_port.add(bit, Some(ports(entry.local_port)));
+        self.remote_port.add(bit, Some(ports(entry.remote_port)));
+        // A range of protocols is one or all.
+        self.protocol.add(bit, (first == last).then(|| (protocol_cell(first), protocol_cell(last))));
+    }
+
+    /// Returns the octets this takes.
+    pub fn octets(&self) -> usize {
+        let cells = [
+            &self.local.cells,
+            &self.remote.cells,
+            &self.local_port,
+            &self.remote_port,
+            &self.protocol,
+            &self.pairs.cells,
+        ];
+        size_of::<Self>() + cells.into_iter().map(|cells| size_of_val(&*cells.tables)).sum::<usize>()
+    }
+}
+
+const PORT_CELLS: usize = 508;
+const PROTOCOL_CELLS: usize = 64;
+
+/// The cell of a port: four ports each below 1024, where services are, and 256 each above.
+#[inline(always)]
+fn port_cell(port: u16) -> usize {
+    usize::from(if port < 1024 { port >> 2 } else { 252 + (port >> 8) })
+}
+
+#[inline(always)]
+fn protocol_cell(protocol: u8) -> usize {
+    usize::from(protocol) % PROTOCOL_CELLS
+}
+
+impl AddressCells {
+    fn add<A: Address>(&mut self, bit: u64, range: (A, A)) {
+        self.cells.add(bit, self.cut.cells(range));
+    }
+}
+
+impl Pairs {
+    #[inline(always)]
+    fn at<A: Address>(&self, local: A, remote: A) -> u64 {
+        self.cells.at(self.local.cell(local) << self.remote.bits | self.remote.cell(remote))
+    }
+
+    fn add<A: Address>(&mut self, bit: u64, local: (A, A), remote: (A, A)) {
+        let all = |cut: Cut| (0, (1 << cut.bits) - 1);
+        match (self.local.cells(local), self.remote.cells(remote)) {
+            (None, None) => self.cells.add(bit, None),
+            (local, remote) => {
+                let (first, last) = local.unwrap_or(all(self.local));
+                let remote = remote.unwrap_or(all(self.remote));
+                for local in first..=last {
+                    let row = local << self.remote.bits;
+                    self.cells.add(bit, Some((row | remote.0, row | remote.1)));
+                }
+            }
+        }
+    }
+}
+
+impl Cut {
+    /// Takes the bits that tell most of these ranges apart, as near the front as that allows.
+    fn new<A: Address>(ranges: impl Iterator<Item = (A, A)> + Clone, bits: u32) -> Self {
+        let shifts = || (0..=A::BITS - bits).rev().step_by(4);
+        let told_apart = |shift: u32| {
+            let cut = Self { shift, bits };
+            let mut seen = [0u64; 64];
+            for (first, last) in ranges.clone() {
+                // Those that differ before the bits, or in the first four of them, are of every cell or of many.
+                if A::common_prefix(first, last) + shift + bits >= A::BITS + 4 {
+                    let cell = cut.cell(first);
+                    if let Some(word) = seen.get_mut(cell / 64) {
+                        *word |= 1 << (cell % 64);
+                    }
+                }
+            }
+            seen.iter().map(|word| word.count_ones()).sum::<u32>()
+        };
+        let most = shifts().map(told_apart).max().unwrap_or(0);
+        let shift = shifts().find(|shift| told_apart(*shift) * 8 >= most * 7).unwrap_or(A::BITS - bits);
+        Self { shift, bits }
+    }
+
+    #[inline(always)]
+    fn cell<A: Address>(self, address: A) -> usize {
+        address.shifted(self.shift) & ((1 << self.bits) - 1)
+    }
+
+    /// The first and last cell of a range, or none if it may have any.
+    fn cells<A: Address>(self, (first, last): (A, A)) -> Option<(usize, usize)> {
+        // Addresses that differ before the bits of the cell can have any cell.
+        let before = A::BITS - self.shift - self.bits;
+        (A::common_prefix(first, last) >= before).then(|| (self.cell(first), self.cell(last)))
+    }
+}
+
+impl Cells {
+    fn new(cells: usize) -> Self {
+        Self { tables: vec![0; cells].into(), all: 0 }
+    }
+
+    #[inline(always)]
+    fn at(&self, cell: usize) -> u64 {
+        self.tables.get(cell).copied().unwrap_or(0) | self.all
+    }
+
+    /// Notes a table for a range of cells, or for all of them.
+    fn add(&mut self, bit: u64, range: Option<(usize, usize)>) {
+        match range {
+            _ if self.all & bit != 0 => {}
+            Some((first, last)) if (first, last) != (0, self.tables.len() - 1) => {
+                for tables in self.tables.get_mut(first..=last).unwrap_or_default() {
+                    *tables |= bit;
+                }
+            }
+            Some(_) | None => self.all |= bit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cells_of_ports_ascend_and_are_all_there() {
+        let cells = || (0..=u16::MAX).map(port_cell);
+        assert!(cells().zip(cells().skip(1)).all(|(a, b)| a == b || a + 1 == b));
+        assert_eq!((cells().next(), cells().next_back()), (Some(0), Some(PORT_CELLS - 1)));
+    }
+
+    #[test]
+    fn cells_are_picked_by_the_bits_that_tell_addresses_apart() {
+        // 2001:db8:0:x::/64: the first 48 bits are all the same.
+        let sites =
+            (0..200u128).map(|site| (0x2001_0db8_0000_0000 + site) << 64).map(|low| (low, low | u64::MAX as u128));
+        assert_eq!(Cut::new(sites, 8), Cut { shift: 64, bits: 8 });
+        let hosts = (0..200u32).map(|host| (host << 24, host << 24));
+        assert_eq!(Cut::new(hosts, 8).shift, 24);
+        assert_eq!(Cut::new([(0u32, u32::MAX)].into_iter(), 12).shift, 20);
+    }
+}
