@@ -22,7 +22,7 @@ pub mod mode;
 mod packet;
 pub mod suite;
 
-pub use esp::open::{OpenError, OpenJob, OpenSlot, Opened, decrypt_batch, open_batch, verify_batch};
+pub use esp::open::{OpenError, OpenJob, OpenSlot, Opened, open_batch, open_batch_if};
 pub use esp::seal::{Iv, MAX_ESP_LEN, SealError, SealJob, SealSlot, seal_batch};
 pub use keys::{KeyError, OpenKey, SealKey, SequenceBits};
 pub use packet::{BufferTooSmall, Packet, Room};

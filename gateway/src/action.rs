@@ -9,6 +9,7 @@ use ikev1_core::{
     AllocateAddress, AskUser, ChildId, ConnectionId, KeyLogLine, PolicyId, RemoveReason, TrafficSelector,
     VerifyCertificate, VerifyUser,
 };
+use spd::FragmentRefusal;
 
 /// Work for the caller.
 #[derive(Debug)]
@@ -108,6 +109,20 @@ pub enum Event {
         /// Why.
         reason: Lost,
     },
+    /// Fragments were dropped because they do not show what policies ask for, and their first fragment does not tell
+    /// either. Given at once for the first, then at most once in [`FRAGMENT_NEWS`](crate::defaults::FRAGMENT_NEWS).
+    FragmentsRefused {
+        /// Whether they were to be sent.
+        outbound: bool,
+        /// Why the last of them was refused.
+        reason: FragmentRefusal,
+        /// Its end on this side.
+        local: IpAddr,
+        /// Its other end.
+        remote: IpAddr,
+        /// How many there were since the last event.
+        count: u64,
+    },
     /// A router reported that the path of a pair carries shorter packets than was known.
     PathMtuLowered {
         /// The pair.
@@ -146,6 +161,12 @@ pub enum InstallRefusal {
     /// The peer chose an SPI that is reserved.
     #[error("the peer chose a reserved SPI")]
     ReservedSpi,
+    /// Another peer carries this traffic, and did not prove to be the same.
+    #[error("the peer at {by} carries this traffic")]
+    Contested {
+        /// Where that peer is.
+        by: SocketAddr,
+    },
     /// The keys were refused.
     #[error(transparent)]
     Keys(#[from] esp_ah::KeyError),

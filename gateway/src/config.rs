@@ -22,6 +22,7 @@ pub struct Config {
     waiting: Limits,
     replay_window: u32,
     path_mtu: Option<usize>,
+    take_over: bool,
     manual: Vec<Manual>,
     outer: Vec<(String, OuterRules)>,
 }
@@ -90,6 +91,7 @@ impl Config {
             waiting: defaults::WAITING,
             replay_window: defaults::REPLAY_WINDOW,
             path_mtu: None,
+            take_over: false,
             manual: Vec::new(),
             outer: Vec::new(),
         }
@@ -121,6 +123,17 @@ impl Config {
     #[must_use]
     pub fn path_mtu(mut self, octets: usize) -> Self {
         self.path_mtu = Some(octets);
+        self
+    }
+
+    /// Sets whether a peer takes over the traffic that another one carries under the same policy, as where two
+    /// gateways stand in for each other.
+    ///
+    /// Without it, the pair of the second is refused while the first is there, unless both have proven to be the
+    /// same.
+    #[must_use]
+    pub fn newest_takes_over(mut self, newest: bool) -> Self {
+        self.take_over = newest;
         self
     }
 
@@ -194,7 +207,16 @@ impl Config {
         if let Some((name, _)) = outer.pop_first() {
             return Err(ConfigError::Outer(name));
         }
-        Ok(Plan { ike, policies, routes, waiting: self.waiting, replay_window, path_mtu: self.path_mtu, manual })
+        Ok(Plan {
+            ike,
+            policies,
+            routes,
+            waiting: self.waiting,
+            replay_window,
+            path_mtu: self.path_mtu,
+            take_over: self.take_over,
+            manual,
+        })
     }
 }
 

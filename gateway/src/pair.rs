@@ -131,10 +131,11 @@ impl Gateway {
             Some(pair) => pair,
             None => Pair::new(template, policy, path, install.mode, ends, traffic),
         };
-        let installed = match install.direction {
+        let contested = if pair.session.is_none() { self.check_contest(install, &pair) } else { Ok(()) };
+        let installed = contested.and_then(|()| match install.direction {
             ikev1_core::Direction::Inbound => self.install_inbound(now, install, &transforms, &mut pair),
             ikev1_core::Direction::Outbound => self.install_outbound(now, install, &transforms, &mut pair),
-        };
+        });
         let (local, remote) = (pair.local, pair.remote);
         // What was installed of a pair that is refused goes when the exchanges remove it.
         self.pairs.insert(install.child, pair);

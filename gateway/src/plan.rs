@@ -15,6 +15,7 @@ pub struct Plan {
     pub(crate) waiting: Limits,
     pub(crate) replay_window: WindowSize,
     pub(crate) path_mtu: Option<usize>,
+    pub(crate) take_over: bool,
     pub(crate) manual: Vec<ManualPlan>,
 }
 

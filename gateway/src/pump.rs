@@ -5,9 +5,11 @@ use crate::action::{Action, Event};
 use crate::algorithms::Algorithms;
 use crate::command::Command;
 use crate::compression::CompressionCounters;
+use crate::contest::Peers;
 use crate::counters::{Counters, count};
 use crate::defaults;
 use crate::demux::Ports;
+use crate::fragments::RefusedFragments;
 use crate::inbound::{DropReason, InPacket, Inbound};
 use crate::outbound::ROOM;
 use crate::pair::Pair;
@@ -31,7 +33,7 @@ use ikev1_core::{ChildId, CommandError, ConnectionId, Endpoint, Handle, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng as _};
 use sad::{Sad, WindowSize};
-use spd::TemplateId;
+use spd::{FragmentTracker, TemplateId};
 
 /// A VPN endpoint: exchanges, policies and associations behind one loop.
 ///
@@ -53,8 +55,14 @@ pub struct Gateway {
     /// Pairs whose set-up is under way, each with its policy.
     pub(crate) making: BTreeMap<ChildId, Option<spd::PolicyId>>,
     pub(crate) sessions: Sessions,
+    pub(crate) peers: Peers,
+    /// Whether the newest peer takes traffic over from another.
+    pub(crate) take_over: bool,
     /// Which session uses what, where peers look alike.
     pub(crate) flows: Flows,
+    /// What first fragments showed.
+    pub(crate) fragments: FragmentTracker,
+    pub(crate) refused_fragments: RefusedFragments,
     /// What the compression of pairs that are gone did.
     pub(crate) compression: CompressionCounters,
     /// What the algorithms of pairs that are gone did.
@@ -102,7 +110,11 @@ impl Gateway {
             setups,
             making: BTreeMap::new(),
             sessions: Sessions::default(),
+            peers: Peers::default(),
+            take_over: plan.take_over,
             flows: Flows::default(),
+            fragments: FragmentTracker::default(),
+            refused_fragments: RefusedFragments::default(),
             compression: CompressionCounters::default(),
             algorithms: Algorithms::default(),
             clock: MonotonicClock::new(),
@@ -165,6 +177,7 @@ impl Gateway {
         let now = self.clock.observe(now);
         self.ike.handle_timeout(now);
         self.sad.handle_timeout(now);
+        self.fragments.handle_timeout(now);
         while let Some(child) = self.switches.pop_due(now) {
             self.switch(child);
         }
@@ -258,6 +271,7 @@ impl Gateway {
                 self.push(Action::ReleaseAddress { connection, address });
             }
             Ike::Event(event) => {
+                self.peers.learn(&event);
                 self.learn(now, &event);
                 self.news(Event::Ike(event));
             }

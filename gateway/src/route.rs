@@ -117,6 +117,11 @@ impl Routes {
 }
 
 impl Route {
+    /// Returns the pairs that may send, newest first.
+    pub(crate) fn children(&self) -> impl Iterator<Item = ChildId> {
+        self.carriers.iter().map(|carrier| carrier.child)
+    }
+
     /// Returns the pairs whose selectors name the packet, newest first.
     pub(crate) fn carriers(&self, key: &PacketKey) -> impl Iterator<Item = ChildId> {
         self.carriers

@@ -3,6 +3,7 @@
 //! Pairs that renew each other, and those to the same peer under the same policy, are one session.
 
 use crate::action::Event;
+use crate::contest::Who;
 use crate::pair::Pair;
 use crate::pump::Gateway;
 use alloc::collections::BTreeMap;
@@ -75,12 +76,19 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 struct Session {
     template: TemplateId,
+    who: Option<Who>,
     status: SessionStatus,
 }
 
 impl Sessions {
     /// Adds a pair to the session of its peer, or of the pair it renews; tells whether the session is new.
-    fn join(&mut self, template: TemplateId, renews: Option<SessionId>, begins: SessionStatus) -> (SessionId, bool) {
+    fn join(
+        &mut self,
+        template: TemplateId,
+        renews: Option<SessionId>,
+        who: Option<&Who>,
+        begins: SessionStatus,
+    ) -> (SessionId, bool) {
         let key = (template, begins.peer);
         let known = renews.or_else(|| self.by_peer.get(&key).copied());
         if let Some((id, session)) = known.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) {
@@ -89,7 +97,7 @@ impl Sessions {
         }
         self.begun = self.begun.saturating_add(1);
         let id = SessionId(self.begun);
-        self.sessions.insert(id, Session { template, status: begins });
+        self.sessions.insert(id, Session { template, who: who.cloned(), status: begins });
         self.by_peer.insert(key, id);
         (id, true)
     }
@@ -102,9 +110,14 @@ impl Sessions {
         if session.status.pairs > 0 {
             return None;
         }
-        let Session { template, status } = self.sessions.remove(&id)?;
+        let Session { template, status, .. } = self.sessions.remove(&id)?;
         self.forget((template, status.peer), id);
         Some(status)
+    }
+
+    /// Returns who the peer of a session is.
+    pub(crate) fn who(&self, id: SessionId) -> Option<&Who> {
+        self.sessions.get(&id)?.who.as_ref()
     }
 
     /// Returns whether a session is still up.
@@ -135,7 +148,7 @@ impl Gateway {
         let Some(pair) = self.pairs.get_mut(&install.child) else { return };
         let (connection, policy, peer) = (install.connection, install.policy, pair.path.remote);
         let begins = SessionStatus { connection, policy, peer, since: now, pairs: 1, traffic: Traffic::default() };
-        let (id, new) = self.sessions.join(pair.template, renews, begins);
+        let (id, new) = self.sessions.join(pair.template, renews, self.peers.of(install.ike_sa), begins);
         pair.session = Some(id);
         if new {
             let (local, remote) = (pair.local, pair.remote);
@@ -199,34 +212,38 @@ mod tests {
     #[test]
     fn pairs_to_one_peer_are_one_session_and_those_behind_its_nat_are_others() {
         let mut sessions = Sessions::default();
-        let (first, new) = sessions.join(TemplateId(0), None, begins(4500));
+        let (first, new) = sessions.join(TemplateId(0), None, None, begins(4500));
         assert!(new);
-        assert_eq!(sessions.join(TemplateId(0), None, begins(4500)), (first, false));
-        let (other, new) = sessions.join(TemplateId(0), None, begins(4501));
+        assert_eq!(sessions.join(TemplateId(0), None, None, begins(4500)), (first, false));
+        let (other, new) = sessions.join(TemplateId(0), None, None, begins(4501));
         assert!(new && other != first);
-        assert!(sessions.join(TemplateId(1), None, begins(4500)).1, "another policy");
+        assert!(sessions.join(TemplateId(1), None, None, begins(4500)).1, "another policy");
         let once = Traffic { in_packets: 1, in_octets: 2, out_packets: 3, out_octets: 4 };
         assert_eq!(sessions.leave(first, once), None);
         let twice = Traffic { in_packets: 2, in_octets: 4, out_packets: 6, out_octets: 8 };
         assert_eq!(sessions.leave(first, once).unwrap().traffic, twice);
         assert_eq!(sessions.leave(first, once), None, "it is gone");
-        assert!(sessions.join(TemplateId(0), None, begins(4500)).1);
+        assert!(sessions.join(TemplateId(0), None, None, begins(4500)).1);
     }
 
     #[test]
     fn a_peer_that_moves_keeps_its_session_and_leaves_its_place_to_others() {
         let mut sessions = Sessions::default();
-        let (first, _) = sessions.join(TemplateId(0), None, begins(1));
+        let (first, _) = sessions.join(TemplateId(0), None, None, begins(1));
         sessions.move_to(first, begins(2).peer);
-        assert_eq!(sessions.join(TemplateId(0), None, begins(2)), (first, false));
-        assert_eq!(sessions.join(TemplateId(0), Some(first), begins(9)), (first, false), "renewed from elsewhere");
-        let (second, new) = sessions.join(TemplateId(0), None, begins(1));
+        assert_eq!(sessions.join(TemplateId(0), None, None, begins(2)), (first, false));
+        assert_eq!(
+            sessions.join(TemplateId(0), Some(first), None, begins(9)),
+            (first, false),
+            "renewed from elsewhere"
+        );
+        let (second, new) = sessions.join(TemplateId(0), None, None, begins(1));
         assert!(new);
         // The second now moves to where the first is believed to be, and the first ends.
         sessions.move_to(second, begins(2).peer);
         for _ in 0..3 {
             let _ = sessions.leave(first, Traffic::default());
         }
-        assert_eq!(sessions.join(TemplateId(0), None, begins(2)), (second, false));
+        assert_eq!(sessions.join(TemplateId(0), None, None, begins(2)), (second, false));
     }
 }

@@ -177,6 +177,7 @@ impl Gateway {
             InstallRefusal::Order | InstallRefusal::AhInUdp => count(&mut bundle.bundle_spec_get_failed),
             InstallRefusal::SpiGone
             | InstallRefusal::ReservedSpi
+            | InstallRefusal::Contested { .. }
             | InstallRefusal::Keys(_)
             | InstallRefusal::Database(_) => {}
         }
@@ -193,6 +194,7 @@ impl Gateway {
                 | InstallRefusal::Order
                 | InstallRefusal::AhInUdp
                 | InstallRefusal::ReservedSpi
+                | InstallRefusal::Contested { .. }
                 | InstallRefusal::Database(_) => {}
             }
         }

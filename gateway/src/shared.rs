@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(flows.owner(now, flow(1)), None);
         assert!(flows.note(flow(1), SessionId::of_test(1)) && flows.note(flow(2), SessionId::of_test(2)));
         for _ in 0..10 {
-            now = now + FLOW_AGE / 2;
+            now += FLOW_AGE / 2;
             assert_eq!(flows.owner(now, flow(1)), Some(SessionId::of_test(1)));
             assert!(flows.note(flow(1), SessionId::of_test(1)));
         }

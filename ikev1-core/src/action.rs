@@ -249,7 +249,7 @@ impl fmt::Display for SpiPair {
     }
 }
 
-/// Why a pair of IPsec SAs is removed.
+/// Why an SA is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RemoveReason {
@@ -265,10 +265,28 @@ pub enum RemoveReason {
     InitialContact,
     /// The peer is dead.
     PeerDead,
+    /// It carried the one quick mode that it was for.
+    Spent,
     /// Its ISAKMP SA ended.
     IkeSaGone,
     /// The exchange that made it failed after its inbound half was installed.
     Failed(Failure),
+}
+
+impl fmt::Display for RemoveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "its time was up",
+            Self::Replaced => "replaced by a newer one",
+            Self::DeletedByPeer => "deleted by the peer",
+            Self::DeletedLocally => "deleted here",
+            Self::InitialContact => "the peer started afresh",
+            Self::PeerDead => "the peer is dead",
+            Self::Spent => "it carried the one quick mode that it was for",
+            Self::IkeSaGone => "its ISAKMP SA ended",
+            Self::Failed(failure) => return failure.fmt(f),
+        })
+    }
 }
 
 /// The removal of a pair of IPsec SAs.

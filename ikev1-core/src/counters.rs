@@ -232,6 +232,12 @@ pub struct OwnCounters {
     pub events_dropped: u64,
     /// Pairs that went into force without the CONNECTED that the peer's commit bit had promised.
     pub connected_missing: u64,
+    /// Heartbeats sent.
+    pub heartbeats_sent: u64,
+    /// Heartbeats received that count.
+    pub heartbeats_received: u64,
+    /// Heartbeats received whose number was not new.
+    pub heartbeats_stale: u64,
     /// Requests for a group of the peer's making, refused.
     pub new_groups_refused: u64,
     /// Exchanges that failed, phase 2 and informational.

@@ -73,6 +73,13 @@ pub const SOFT_JITTER_PER_MILLE: u32 = 10;
 
 /// How long a peer is silent before it is asked whether it lives, RFC 3706 §5.5.
 pub const DPD_IDLE: Duration = Duration::from_secs(20);
+/// How often heartbeats are sent, as routers have it.
+pub const HEARTBEAT_PERIOD: Duration = Duration::from_secs(20);
+/// How many heartbeats in a row are missed when the peer is dead, as routers have it.
+pub const HEARTBEATS_MISSED: u32 = 3;
+/// The number of the notification that is a heartbeat: one of those for private use (RFC 2408 §3.14.1) that no
+/// maker is known to use.
+pub const HEARTBEAT_NOTIFY: u16 = 38_020;
 /// How often a NAT mapping is kept open, RFC 3948 §4.
 pub const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
 

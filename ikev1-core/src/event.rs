@@ -279,6 +279,13 @@ pub enum Event {
         /// How often it was asked before without an answer.
         retries: u32,
     },
+    /// So many heartbeats of the peer in a row did not come: it is dead.
+    HeartbeatsMissed {
+        /// The SA.
+        ike_sa: IkeSaId,
+        /// How many.
+        missed: u32,
+    },
     /// The peer is dead: its SAs are gone.
     PeerDead {
         /// The SA.

@@ -2,4 +2,5 @@
 
 pub(crate) mod delete;
 pub(crate) mod dpd;
+pub(crate) mod heartbeat;
 pub(crate) mod notify;

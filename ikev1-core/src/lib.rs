@@ -67,8 +67,8 @@ pub use identity::{Identity, IdentityError, MAX_IDENTITY};
 pub use ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 pub use machine::Endpoint;
 pub use plan::{
-    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, Plan, PolicyPlan, RemoteIdentity,
-    RetryAttempts, SendCertificates, SpiSource,
+    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, HeartbeatMode, Peer, Phase1Mode, Plan, PolicyPlan,
+    RemoteIdentity, RetryAttempts, SendCertificates, SpiSource,
 };
 pub use selector::{SelectorError, TrafficSelector};
 pub use state_name::{DpdState, IkeSaState, StateName};

@@ -9,13 +9,15 @@ use crate::auth::PreSharedKey;
 use crate::crypto::{DhGroup, DhKeyPair, DhShared};
 use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
-use crate::ids::Cookies;
+use crate::ids::{Cookies, Role};
 use crate::keys::{IsakmpKeys, IvChain, Phase1Keys, Phase1Seed, Transcript};
+use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, check_phase1_answer, choose_phase1};
+use crate::plan::ConnectionPlan;
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use alloc::vec::Vec;
 use ipsec_wire::isakmp::Payloads;
-use ipsec_wire::isakmp::payload::{Emit, Identification};
+use ipsec_wire::isakmp::payload::{Emit, Identification, SecurityAssociation};
 use ipsec_wire::registry::{IdType, PayloadType};
 use rand_core::CryptoRng;
 
@@ -70,6 +72,39 @@ pub(crate) fn keys(
         None => Phase1Seed::from_signature(transform.hash, ni_b, nr_b, g_xy),
     };
     seed.expand(g_xy, &cookies.initiator.0, &cookies.responder.0, transform.cipher)
+}
+
+/// Chooses from the offer of message 1, and returns SAi_b too. Of the transforms of the plan only those that fit
+/// may be chosen, if any does.
+pub(crate) fn choose(
+    connection: &ConnectionPlan,
+    payloads: &Payloads<'_>,
+    fits: impl Fn(&Phase1Transform) -> bool,
+) -> Result<(Phase1Choice, Vec<u8>), Refused> {
+    let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
+    let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
+    let ours = connection.phase1_offer(Role::Responder);
+    let any = ours.iter().any(&fits);
+    let policies: Vec<Phase1Policy> = (1u32..)
+        .zip(ours)
+        .filter(|(_, transform)| !any || fits(transform))
+        .map(|(number, transform)| Phase1Policy { number, transform })
+        .collect();
+    let choice = choose_phase1(&offer, &policies, &Rules::default())
+        .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
+    Ok((choice, payload.body().to_vec()))
+}
+
+/// Returns which of the transforms offered message 2 answers with, and its number, from 1.
+pub(crate) fn answered(
+    offered: &[Phase1Transform],
+    payloads: &Payloads<'_>,
+) -> Result<(Phase1Transform, usize), Refused> {
+    let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
+    let answer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
+    let index =
+        check_phase1_answer(offered, &answer).map_err(|error| Refused::because(Failure::AnswerNotOffered(error)))?;
+    Ok((*offered.get(index).ok_or(DropReason::Malformed)?, index.saturating_add(1)))
 }
 
 /// Returns the body of the payload of a type, which the transition table says is there.

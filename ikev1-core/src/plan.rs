@@ -17,6 +17,11 @@ use drive::Backoff;
 use ipsec_wire::registry::ExchangeType;
 use nat_t::Support;
 
+mod liveness;
+
+pub(crate) use liveness::HeartbeatPlan;
+pub use liveness::{DeadPeerAction, DpdMode, HeartbeatMode};
+
 /// Who may be at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -86,17 +91,6 @@ pub enum RemoteIdentity {
     Anyone,
 }
 
-/// How far this end takes part in liveness checks, RFC 3706.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DpdMode {
-    /// Neither asks nor answers, and does not announce that it could.
-    Off,
-    /// Answers, does not ask.
-    Receive,
-    /// Asks a peer that is silent, and answers.
-    Both,
-}
-
 /// When this end sends its certificates with its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendCertificates {
@@ -106,15 +100,6 @@ pub enum SendCertificates {
     IfAsked,
     /// Never: the peer has them already.
     Never,
-}
-
-/// What happens to a connection whose peer is dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadPeerAction {
-    /// Its SAs are removed; traffic or the peer starts it again.
-    Clear,
-    /// Its SAs are removed and it is started again at once.
-    Restart,
 }
 
 /// How often an exchange that this end started, and that failed, is tried again.
@@ -227,6 +212,7 @@ pub struct ConnectionPlan {
     pub(crate) dpd: DpdMode,
     pub(crate) dpd_idle: Duration,
     pub(crate) dead_peer: DeadPeerAction,
+    pub(crate) heartbeats: HeartbeatPlan,
     pub(crate) nat_t: Support,
     pub(crate) force_encapsulation: bool,
     pub(crate) fragmentation: Fragmentation,
@@ -239,6 +225,8 @@ pub struct ConnectionPlan {
     pub(crate) trust_unprotected_errors: bool,
     pub(crate) children_end_with_ike: bool,
     pub(crate) phase2_limit: Option<u32>,
+    /// Whether each ISAKMP SA carries one quick mode and ends.
+    pub(crate) pfs_identities: bool,
     pub(crate) retry_attempts: RetryAttempts,
     pub(crate) extend_while_used: bool,
     pub(crate) soft_per_mille: (u32, u32),

@@ -2,6 +2,7 @@ use crate::action::{Encapsulation, Lifetimes, SpiPair};
 use crate::counters::{Counters, OwnCounters};
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role};
+use crate::plan::HeartbeatMode;
 use crate::proposal::{Mode, Phase1Transform};
 use crate::selector::TrafficSelector;
 use crate::state_name::{DpdState, IkeSaState, StateName};
@@ -69,6 +70,12 @@ pub struct IkeSaStatus {
     pub dpd_last_rx: u32,
     /// R-U-THERE without an answer.
     pub dpd_retries: u32,
+    /// How far this end takes part in heartbeats: `Heartbeat Mode`.
+    pub heartbeats: HeartbeatMode,
+    /// The number of the next heartbeat.
+    pub heartbeat_next_tx: u32,
+    /// The number of the last heartbeat of the peer, 0 before the first.
+    pub heartbeat_last_rx: u32,
     /// When phase 1 began.
     pub created: Instant,
     /// When both ends had proven who they are.

@@ -3,6 +3,15 @@
 //! Every handler is gated by [`admit`]: a message that its row does not allow is dropped and
 //! counted before any of its payloads is looked at. The negative tests are generated from the same
 //! rows.
+//!
+//! A line a row: the exchange, which end receives, its state, and the message, by its number in the exchange; the
+//! payloads that must be there once, and in brackets those that may, with the most that may; the message that is
+//! sent in answer; the state that follows, with the timer that then runs; and where that is written. What has no
+//! row is dropped.
+//!
+//! Three ways lead elsewhere than the line says: while the caller looks for an SPI a quick mode waits in `STARTING` or
+//! `SENDING_HASH_SA_NONCE`; with the commit bit it waits in `SENDING_HASH` for message 4; and a SET of a transaction
+//! is answered by an ACK, which leads to `ACKSENT`.
 
 #![doc = include_str!("transition.txt")]
 
@@ -133,6 +142,15 @@ pub fn admit(
     Ok(())
 }
 
+/// Returns what a payload is in this table: two numbers have another name elsewhere.
+fn name(payload: PayloadType) -> &'static str {
+    match payload {
+        PayloadType::SA_KEK => "NAT-D (drafts 04-08)",
+        PayloadType::SA_TEK => "NAT-OA (drafts 04-08)",
+        other => other.name().unwrap_or("unknown"),
+    }
+}
+
 /// One line per row, as a person reads a table.
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,10 +168,10 @@ impl fmt::Display for Row {
             }
         )?;
         for payload in self.required {
-            write!(f, " {}", payload.name().unwrap_or("unknown"))?;
+            write!(f, " {}", name(*payload))?;
         }
         for (payload, most) in self.permitted {
-            write!(f, " [{} x{most}]", payload.name().unwrap_or("unknown"))?;
+            write!(f, " [{} x{most}]", name(*payload))?;
         }
         if self.answer != 0 {
             write!(f, " -> message {}", self.answer)?;
@@ -179,7 +197,8 @@ mod tests {
         assert_eq!(
             text[11],
             "Aggressive responder SAKEAUTHSENT message 3 clear or encrypted: Hash [Certificate x8] \
-             [Certificate Request x64] [Notification x8] [Vendor ID x64] [NAT-D (RFC 3947) x32] [NAT-D (drafts 00-03) x32] [SA KEK x32] -> UP (soft) RFC 2409 §5.4, RFC 3947 §3.2"
+             [Certificate Request x64] [Notification x8] [Vendor ID x64] [NAT-D (RFC 3947) x32] [NAT-D (drafts 00-03) x32] \
+             [NAT-D (drafts 04-08) x32] -> UP (soft) RFC 2409 §5.4, RFC 3947 §3.2"
         );
         assert_eq!(text.len(), 30);
     }

@@ -143,7 +143,7 @@ fn the_key_with_a_certificate_of_an_authority_that_was_asked_for_signs() {
     ] {
         let local = signer("left", core::slice::from_ref(&first));
         let local = local.or(signer("big-left", core::slice::from_ref(&second)));
-        assert_eq!(seen(local, None, asks(authorities)), [wanted.clone()], "{authorities:?}");
+        assert_eq!(seen(local, None, asks(authorities)), core::slice::from_ref(wanted), "{authorities:?}");
     }
 }
 

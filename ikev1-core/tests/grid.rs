@@ -14,6 +14,7 @@ use ikev1_core::{
     ModeConfig, ModeConfigClient, ModeConfigServer, Phase1Mode, Plan, PolicyConfig, PolicyId, RemoteIdentity, Status,
     Users, Xauth, XauthClient, XauthServer,
 };
+use nat_t::{Support, Version};
 use simnet::{Chance, Harness, Link, NodeId, World};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -76,6 +77,24 @@ fn in_parts(connection: ConnectionConfig, _: bool) -> ConnectionConfig {
     connection.fragment_size(128)
 }
 
+/// All that drafts 00 and 01 of NAT traversal have: everything on port 500.
+fn draft_00(connection: ConnectionConfig, _: bool) -> ConnectionConfig {
+    connection.nat_t_versions(Support::NONE.with(Version::Draft00)).force_encapsulation(true)
+}
+
+fn initiator_commits(connection: ConnectionConfig, starts: bool) -> ConnectionConfig {
+    connection.commit_bit(starts)
+}
+
+fn both_commit(connection: ConnectionConfig, _: bool) -> ConnectionConfig {
+    connection.commit_bit(true)
+}
+
+/// Each ISAKMP SA carries one quick mode, so that a renewal begins with main mode.
+fn one_each(connection: ConnectionConfig, _: bool) -> ConnectionConfig {
+    connection.pfs_identities(true)
+}
+
 /// Each knows the key of the other, so that nobody has to be asked.
 fn rsa(connection: ConnectionConfig, starts: bool) -> ConnectionConfig {
     let (ours, theirs) = if starts { ("left", "right") } else { ("right", "left") };
@@ -127,6 +146,7 @@ const POOL: &str = "clients";
 const CASES: &[Case] = &[
     case("main mode, pre-shared key", Exchange::Tunnel, as_it_is),
     case("main mode, in parts of 128", Exchange::Tunnel, in_parts),
+    case("main mode, NAT-T of draft 00", Exchange::Tunnel, draft_00),
     case("aggressive mode, pre-shared key", Exchange::Tunnel, aggressive),
     case("base mode, pre-shared key", Exchange::Tunnel, base),
     case("base mode, RSA signatures", Exchange::Tunnel, base_rsa),
@@ -138,7 +158,10 @@ const CASES: &[Case] = &[
     case("the same, then mode-config pushed", Exchange::Tunnel, pushed),
     case("quick mode", Exchange::Quick, as_it_is),
     case("quick mode with PFS", Exchange::Quick, as_it_is),
+    case("quick mode, initiator's commit bit", Exchange::Quick, initiator_commits),
+    case("quick mode, commit bit of both", Exchange::Quick, both_commit),
     case("renewal of IPsec SAs", Exchange::RekeyChild, as_it_is),
+    case("renewal, PFS for identities", Exchange::RekeyChild, one_each),
     case("renewal in main mode", Exchange::RekeyIke, as_it_is),
     case("renewal in aggressive mode", Exchange::RekeyIke, aggressive),
     case("dead peer detection", Exchange::Dpd, as_it_is),

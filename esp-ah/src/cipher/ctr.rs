@@ -57,7 +57,13 @@ impl BlockCipherEncClosure for KeyStream<'_> {
             *block = xor(block, key);
         }
         if let Some(key) = keys.next() {
-            tail.iter_mut().zip(key).for_each(|(octet, key)| *octet ^= key);
+            // Texts of ESP are a multiple of four octets.
+            let ((words, octets), (word_keys, _)) = (tail.as_chunks_mut::<4>(), key.as_chunks::<4>());
+            let whole = words.as_flattened().len();
+            for (word, key) in words.iter_mut().zip(word_keys) {
+                *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(*key)).to_ne_bytes();
+            }
+            octets.iter_mut().zip(key.iter().skip(whole)).for_each(|(octet, key)| *octet ^= key);
         }
     }
 }

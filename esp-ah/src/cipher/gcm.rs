@@ -45,12 +45,7 @@ impl Gcm {
 
     /// Returns the tag over associated data and ciphertext (SP 800-38D §7.1).
     pub(crate) fn tag(&self, iv: [u8; 8], associated: &[u8], ciphertext: &[u8]) -> [u8; 16] {
-        let mut hash = self.hash.clone();
-        let mut feed = Feed::new(&mut hash);
-        feed.octets(associated);
-        feed.octets(ciphertext);
-        feed.lengths(associated.len(), ciphertext.len());
-        self.masked(hash, iv)
+        self.masked(iv, [associated, ciphertext], lengths(associated.len(), ciphertext.len()))
     }
 
     /// Returns the tag of GMAC over `head` and then `octets`, as if they followed each other.
@@ -61,25 +56,34 @@ impl Gcm {
         for (to, from) in first.iter_mut().zip(head.iter().chain(octets)) {
             *to = *from;
         }
-        let mut hash = self.hash.clone();
-        let mut feed = Feed::new(&mut hash);
-        feed.octets(&first);
-        feed.octets(octets.get(4..).unwrap_or_default());
-        feed.lengths(head.len().saturating_add(octets.len()), 0);
-        self.masked(hash, iv)
+        let rest = octets.get(4..).unwrap_or_default();
+        self.masked(iv, [&first, rest], lengths(head.len().saturating_add(octets.len()), 0))
     }
 
-    /// Returns the hash under the first key stream block.
-    fn masked(&self, hash: Polyval, iv: [u8; 8]) -> [u8; 16] {
+    /// Returns the hash of both parts, each filled up with zeros to whole blocks, and of the block of their lengths,
+    /// under the first key stream block.
+    fn masked(&self, iv: [u8; 8], parts: [&[u8]; 2], lengths: u128) -> [u8; 16] {
+        // It waits for nothing, so it goes side by side with the start of the hash.
         let mut mask = ctr::counter_block(self.salt, iv);
         self.aes.encrypt_block(&mut mask);
+        let mut hash = self.hash.clone();
+        let mut feed = Feed::new(&mut hash, parts.iter().map(|part| part.len().div_ceil(16)).sum::<usize>());
+        parts.into_iter().for_each(|part| feed.octets(part));
+        feed.finish(lengths);
         (u128::from_le_bytes(hash.finalize().into()) ^ u128::from_be_bytes(mask.0)).to_be_bytes()
     }
 }
 
-/// Blocks turned round before POLYVAL takes them, which is fastest in fours and when it does not read what was
-/// written just before.
+/// Returns the block that says how long everything was. Packets are far below 2^61 octets.
+fn lengths(associated: usize, ciphertext: usize) -> u128 {
+    let bits = |octets: usize| (octets as u128).wrapping_mul(8);
+    (bits(associated) << 64) | bits(ciphertext)
+}
+
+/// Blocks turned round before POLYVAL takes them: it is fastest when it does not read what was written just before.
 const RUN: usize = 32;
+/// Blocks that POLYVAL takes with one reduction.
+const ABREAST: usize = 4;
 
 /// GHASH over blocks as they come.
 struct Feed<'a> {
@@ -89,11 +93,15 @@ struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    fn new(hash: &'a mut Polyval) -> Self {
-        Self { hash, waiting: [polyval::Block::default(); RUN], count: 0 }
+    /// Starts with as many blocks of zeros as make `blocks` and the block of lengths whole rows: before everything
+    /// else they change nothing, and each block outside of a row would cost as much as a row.
+    fn new(hash: &'a mut Polyval, blocks: usize) -> Self {
+        let count = blocks.wrapping_add(1).wrapping_neg() % ABREAST;
+        Self { hash, waiting: [polyval::Block::default(); RUN], count }
     }
 
     /// Takes octets, with zeros after the last ones up to a whole block.
+    #[inline]
     fn octets(&mut self, octets: &[u8]) {
         let (mut blocks, tail) = octets.as_chunks::<16>();
         while !blocks.is_empty() {
@@ -107,15 +115,12 @@ impl<'a> Feed<'a> {
             blocks = later;
         }
         if !tail.is_empty() {
-            let mut last = [0; 16];
-            if let Some(to) = last.get_mut(..tail.len()) {
-                to.copy_from_slice(tail);
-            }
-            self.block(u128::from_be_bytes(last));
+            self.block(filled_up(tail));
         }
     }
 
     /// Takes one block, as a number.
+    #[inline]
     fn block(&mut self, block: u128) {
         if let Some(to) = self.waiting.get_mut(self.count) {
             *to = block.to_le_bytes().into();
@@ -124,6 +129,7 @@ impl<'a> Feed<'a> {
         self.flush_full();
     }
 
+    #[inline]
     fn flush_full(&mut self) {
         if self.count >= RUN {
             self.hash.update(&self.waiting);
@@ -131,13 +137,22 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Takes the last block, which says how long everything was, and hands over what waits.
-    fn lengths(mut self, associated: usize, ciphertext: usize) {
-        // Lengths of packets: far below 2^61 octets.
-        let bits = |octets: usize| (octets as u128).wrapping_mul(8);
-        self.block((bits(associated) << 64) | bits(ciphertext));
+    /// Takes the last block and hands over what waits.
+    #[inline]
+    fn finish(mut self, last: u128) {
+        self.block(last);
         self.hash.update(self.waiting.get(..self.count).unwrap_or_default());
     }
+}
+
+/// Returns a block of fewer than 16 octets, and zeros after them. Those of ESP are a multiple of four.
+#[inline]
+fn filled_up(tail: &[u8]) -> u128 {
+    let (words, octets) = tail.as_chunks::<4>();
+    let block = words.iter().fold(0, |block, word| (block << 32) | u128::from(u32::from_be_bytes(*word)));
+    let block = octets.iter().fold(block, |block, octet| (block << 8) | u128::from(*octet));
+    let missing = 16usize.saturating_sub(tail.len()) as u32;
+    block.checked_shl(missing.saturating_mul(8)).unwrap_or(0)
 }
 
 /// Multiplies by X in POLYVAL's field, in constant time (RFC 8452, appendix A).

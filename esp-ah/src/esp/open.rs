@@ -1,4 +1,4 @@
-use super::associated;
+use super::{PADDING, associated};
 use crate::cipher::{OpenCipher, cbc};
 use crate::keys::OpenKey;
 use crate::packet::Packet;
@@ -72,16 +72,6 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         Self { key, packet, sequence_high: (sequence >> 32) as u32, stage: Stage::Waiting }
     }
 
-    /// Returns whether the ICV was found right, and nothing was decided against the packet since.
-    pub const fn is_verified(&self) -> bool {
-        matches!(self.stage, Stage::Verified | Stage::Opened(_))
-    }
-
-    /// Decides against a packet whose ICV is right: the replay window has seen it meanwhile.
-    pub const fn reject(&mut self) {
-        self.stage = Stage::Failed(OpenError::Rejected);
-    }
-
     /// Returns the packet: the payload once opened, the ESP packet before.
     pub const fn packet(&self) -> &Packet<'b> {
         &self.packet
@@ -107,14 +97,24 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         self.outcome().map(|next_header| Opened { packet: self.packet, next_header })
     }
 
-    fn verify(&mut self) {
-        self.stage = match self.try_verify() {
+    /// Checks lengths and ICV, and decrypts the packet that was verified before this one, if it was accepted.
+    ///
+    /// The hash of the one and the cipher of the other do not wait for each other, so they share the processor.
+    fn verify(&mut self, mut previous: Option<&mut Self>) {
+        let mut decrypt = |beside: &mut dyn FnMut() -> bool| {
+            if let Some(previous) = previous.take() {
+                previous.decrypt(beside);
+            }
+        };
+        self.stage = match self.try_verify(&mut decrypt) {
             Ok(()) => Stage::Verified,
             Err(error) => Stage::Failed(error),
         };
+        // If there was no hash to do it beside of.
+        decrypt(&mut || false);
     }
 
-    fn try_verify(&mut self) -> Result<(), OpenError> {
+    fn try_verify(&mut self, work: &mut dyn FnMut(&mut dyn FnMut() -> bool)) -> Result<(), OpenError> {
         let key = self.key;
         let frame = key.frame;
         let overhead = frame.header().saturating_add(frame.icv());
@@ -166,7 +166,11 @@ impl<'k, 'b> OpenJob<'k, 'b> {
                 match self.packet.octets().split_at_checked(at) {
                     // Only a suite made with the dangerous name has no integrity.
                     Some(_) if key.suite().integrity() == IntegrityAlgorithm::None => true,
-                    Some((covered, icv)) => same(icv, &key.integrity.icv(covered, suffix)),
+                    Some((covered, icv)) => {
+                        let mut mac = key.integrity.start();
+                        work(&mut || mac.take(covered, 1));
+                        same(icv, &mac.finish(covered, suffix))
+                    }
                     None => false,
                 }
             }
@@ -174,19 +178,19 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         if right { Ok(()) } else { Err(OpenError::Icv) }
     }
 
-    fn decrypt(&mut self) {
-        self.stage = match self.try_decrypt() {
+    fn decrypt(&mut self, beside: &mut dyn FnMut() -> bool) {
+        self.stage = match self.try_decrypt(beside) {
             Ok(next_header) => Stage::Opened(next_header),
             Err(error) => Stage::Failed(error),
         };
     }
 
-    fn try_decrypt(&mut self) -> Result<u8, OpenError> {
+    fn try_decrypt(&mut self, beside: &mut dyn FnMut() -> bool) -> Result<u8, OpenError> {
         let frame = self.key.frame;
         match &self.key.cipher {
-            OpenCipher::Aes(aes) => self.decrypt_cbc(aes),
-            OpenCipher::Des(des) => self.decrypt_cbc(&**des),
-            OpenCipher::TripleDes(des) => self.decrypt_cbc(&**des),
+            OpenCipher::Aes(aes) => self.decrypt_cbc(aes, beside),
+            OpenCipher::Des(des) => self.decrypt_cbc(&**des, beside),
+            OpenCipher::TripleDes(des) => self.decrypt_cbc(&**des, beside),
             OpenCipher::Ctr(ctr) => {
                 let (iv, text, _) = self.parts();
                 ctr.apply(iv, text);
@@ -198,12 +202,12 @@ impl<'k, 'b> OpenJob<'k, 'b> {
             // Nothing to decrypt, or decrypted already, the ICV being inseparable.
             OpenCipher::Null | OpenCipher::Gmac(_) | OpenCipher::Ccm(_) | OpenCipher::ChaCha(_) => {}
         }
-        let (_, text, _) = self.parts();
-        let (payload, &mut [pad_length, next_header]) = text.split_last_chunk_mut().ok_or(OpenError::TooShort)?;
+        let end = self.packet.len().saturating_sub(frame.icv());
+        let text = self.packet.octets().get(frame.header()..end).unwrap_or_default();
+        let (payload, &[pad_length, next_header]) = text.split_last_chunk().ok_or(OpenError::TooShort)?;
         let pad_length = usize::from(pad_length);
         let start = payload.len().checked_sub(pad_length).ok_or(OpenError::PadLength)?;
-        let padding = payload.get(start..).unwrap_or_default();
-        if !padding.iter().zip(1..=u8::MAX).all(|(&octet, count)| octet == count) {
+        if payload.get(start..) != PADDING.get(..pad_length) {
             return Err(OpenError::PadOctets);
         }
         let tail = pad_length.saturating_add(TRAILER_LEN).saturating_add(frame.icv());
@@ -212,12 +216,12 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         Ok(next_header)
     }
 
-    fn decrypt_cbc<C: BlockCipherDecrypt>(&mut self, cipher: &C) {
+    fn decrypt_cbc<C: BlockCipherDecrypt>(&mut self, cipher: &C, beside: &mut dyn FnMut() -> bool) {
         let frame = self.key.frame;
         let end = self.packet.len().saturating_sub(frame.icv());
         let body = self.packet.octets_mut().get_mut(HEADER_LEN..end).unwrap_or_default();
         let (iv, text) = body.split_at_mut_checked(frame.iv()).unwrap_or_default();
-        cbc::decrypt(cipher, &Array::try_from(&*iv).unwrap_or_default(), text);
+        cbc::decrypt(cipher, &Array::try_from(&*iv).unwrap_or_default(), text, beside);
     }
 
     /// Returns the IV of a counter mode, the text and the ICV.
@@ -262,29 +266,34 @@ impl<'k, 'b> OpenSlot<'k, 'b> for Option<OpenJob<'k, 'b>> {
     }
 }
 
-/// Checks lengths and ICV of every packet not yet verified.
+/// Opens every packet, in this order for each: lengths and ICV, `accept`, decryption, padding.
 ///
-/// The replay window is checked before and moved after this, packet by packet, and before [`decrypt_batch`]:
-/// two copies of one packet in a batch are both right, and the window tells them apart.
-pub fn verify_batch<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S]) {
-    for job in slots.iter_mut().filter_map(OpenSlot::job) {
-        if job.stage == Stage::Waiting {
-            job.verify();
+/// `accept` is given the place of a packet whose ICV is right, and says whether the packet is to be opened; the
+/// packets come to it in their order. This is where the replay window moves: two copies of one packet in a batch
+/// are both right, and the window tells them apart. A packet that is not accepted is
+/// [`OpenError::Rejected`].
+pub fn open_batch_if<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S], mut accept: impl FnMut(usize) -> bool) {
+    // Where the packet stands that is verified and accepted, and not yet decrypted.
+    let mut accepted = None;
+    for index in 0..slots.len() {
+        let Some((before, [slot, ..])) = slots.split_at_mut_checked(index) else { return };
+        let Some(job) = slot.job().filter(|job| job.stage == Stage::Waiting) else { continue };
+        job.verify(accepted.take().and_then(|at: usize| before.get_mut(at)).and_then(OpenSlot::job));
+        if job.stage != Stage::Verified {
+            continue;
+        }
+        if accept(index) {
+            accepted = Some(index);
+        } else {
+            job.stage = Stage::Failed(OpenError::Rejected);
         }
     }
-}
-
-/// Decrypts every verified packet and takes header, IV, padding and ICV off.
-pub fn decrypt_batch<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S]) {
-    for job in slots.iter_mut().filter_map(OpenSlot::job) {
-        if job.stage == Stage::Verified {
-            job.decrypt();
-        }
+    if let Some(last) = accepted.and_then(|at| slots.get_mut(at)).and_then(OpenSlot::job) {
+        last.decrypt(&mut || false);
     }
 }
 
 /// Verifies and decrypts, for callers without a replay window between the two.
 pub fn open_batch<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S]) {
-    verify_batch(slots);
-    decrypt_batch(slots);
+    open_batch_if(slots, |_| true);
 }

@@ -1,8 +1,10 @@
-use super::associated;
+use super::{PADDING, associated};
 use crate::cipher::{CbcSeal, SealCipher, cbc};
+use crate::integrity::{Integrity, Running};
 use crate::keys::SealKey;
 use crate::packet::{BufferTooSmall, Packet, Room};
-use crate::suite::MAX_IV_LEN;
+use crate::suite::{MAX_ICV_LEN, MAX_IV_LEN};
+use arrayvec::ArrayVec;
 use cipher::BlockCipherEncrypt;
 use cipher::array::Array;
 use ipsec_wire::esp::{HEADER_LEN, TRAILER_LEN, emit_header};
@@ -10,11 +12,11 @@ use ipsec_wire::esp::{HEADER_LEN, TRAILER_LEN, emit_header};
 /// Octets of the longest ESP packet we make: the longest payload of an IP packet.
 pub const MAX_ESP_LEN: usize = 65535;
 
-/// Packets of one association looked for and sealed together; the rest of a batch follows.
+/// Packets looked through for those of one association; the rest of a batch follows.
 const GROUP: usize = 64;
 
-/// The padding octets of the longest padding that alignment asks for (RFC 4303 §2.4).
-const PADDING: [u8; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+/// Packets of one association encrypted together, beside the hashing of those before.
+const TOGETHER: usize = 16;
 
 /// Where the explicit IV comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -219,6 +221,23 @@ impl<'k, 'b> SealJob<'k, 'b> {
         }
     }
 
+    /// Encrypts the only packet of its key, the hash following close behind.
+    fn seal_alone<C: BlockCipherEncrypt>(&mut self, cipher: &C) {
+        let key = self.key;
+        let start = match self.iv {
+            Iv::Sequence => HEADER_LEN,
+            Iv::Given(_) => key.frame.header(),
+        };
+        let mut mac = key.integrity.start();
+        let (covered, _) = self.covered();
+        // Our own IV is the first block of the chain, which starts with nothing then.
+        let chain = covered.get(HEADER_LEN..start).and_then(|iv| Array::try_from(iv).ok()).unwrap_or_default();
+        cbc::encrypt_alone(cipher, chain, covered, start, &mut |encrypted| {
+            mac.take(encrypted, usize::MAX);
+        });
+        self.write_icv(|_, covered, suffix| mac.finish(covered, suffix));
+    }
+
     /// Encrypts with a cipher that needs no company, and with a combined mode authenticates as well.
     fn encrypt_alone(&mut self) {
         let key = self.key;
@@ -249,23 +268,29 @@ impl<'k, 'b> SealJob<'k, 'b> {
             }
         };
         let (_, _, icv) = self.parts();
-        icv.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
+        if let Some(tag) = tag.get(..icv.len()) {
+            icv.copy_from_slice(tag);
+        }
         self.stage = Stage::Sealed;
     }
 
-    /// Writes the ICV of a separate integrity algorithm.
+    /// Returns what a separate integrity algorithm covers, and the ICV's place.
     #[inline]
-    fn authenticate(&mut self) {
-        let frame = self.key.frame;
+    fn covered(&mut self) -> (&mut [u8], &mut [u8]) {
+        let at = self.packet.len().saturating_sub(self.key.frame.icv());
+        self.packet.octets_mut().split_at_mut_checked(at).unwrap_or_default()
+    }
+
+    /// Writes the ICV of a separate integrity algorithm: what `make` gives for what is covered, and the suffix.
+    #[inline]
+    fn write_icv(&mut self, make: impl FnOnce(&Integrity, &[u8], &[u8]) -> [u8; MAX_ICV_LEN]) {
+        let key = self.key;
         let high = ((self.sequence >> 32) as u32).to_be_bytes();
-        let suffix: &[u8] = if frame.extended { &high } else { &[] };
-        let at = self.packet.len().saturating_sub(frame.icv());
-        let octets = self.packet.octets_mut();
-        if let Some((covered, icv)) = octets.split_at_mut_checked(at) {
-            let value = self.key.integrity.icv(covered, suffix);
-            if let Some(value) = value.get(..icv.len()) {
-                icv.copy_from_slice(value);
-            }
+        let suffix: &[u8] = if key.frame.extended { &high } else { &[] };
+        let (covered, icv) = self.covered();
+        let value = make(&key.integrity, covered, suffix);
+        if let Some(value) = value.get(..icv.len()) {
+            icv.copy_from_slice(value);
         }
         self.stage = Stage::Sealed;
     }
@@ -302,38 +327,101 @@ impl<'k, 'b> SealSlot<'k, 'b> for Option<SealJob<'k, 'b>> {
 /// or copied. Each job knows what became of it: a packet that fails does not hold up the others.
 pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
     for group in slots.chunks_mut(GROUP) {
-        for job in group.iter_mut().filter_map(SealSlot::job) {
+        // Filled where it stands: moved, it would be copied with all its room.
+        let mut framed: ArrayVec<Option<&mut SealJob<'k, 'b>>, GROUP> = ArrayVec::new();
+        framed.extend(group.iter_mut().filter_map(SealSlot::job).filter_map(|job| {
             if job.stage == Stage::Waiting {
                 job.frame();
             }
+            (job.stage == Stage::Framed).then_some(Some(job))
+        }));
+        if let [Some(job)] = framed.as_mut_slice()
+            && let SealCipher::Aes(aes) = &job.key.cipher
+        {
+            job.seal_alone(&aes.cipher);
+            continue;
         }
-        while let Some(key) = group.iter_mut().filter_map(SealSlot::job).find_map(framed_key) {
-            let jobs = group.iter_mut().filter_map(SealSlot::job);
-            encrypt(key, jobs.filter(|job| job.stage == Stage::Framed && core::ptr::eq(job.key, key)));
-        }
-        for job in group.iter_mut().filter_map(SealSlot::job) {
-            if job.stage == Stage::Encrypted {
-                job.authenticate();
+        // Those whose ICVs are still to come; they are hashed beside the encryption of the next ones.
+        let mut encrypted = Jobs::new();
+        for first in 0..framed.len() {
+            let rest = framed.get_mut(first..).unwrap_or_default();
+            while let Some(key) = rest.first().and_then(|job| job.as_ref()).map(|job| job.key) {
+                let same_key = |job: &&mut Option<&mut SealJob<'k, 'b>>| {
+                    job.as_ref().is_some_and(|job| core::ptr::eq(job.key, key))
+                };
+                let together = rest.iter_mut().filter(same_key).take(TOGETHER).filter_map(Option::take).collect();
+                encrypted = encrypt(key, together, encrypted);
             }
         }
+        Hashing::new(encrypted).finish();
     }
 }
 
-fn framed_key<'k>(job: &mut SealJob<'k, '_>) -> Option<&'k SealKey> {
-    (job.stage == Stage::Framed).then_some(job.key)
-}
+type Jobs<'a, 'k, 'b> = ArrayVec<&'a mut SealJob<'k, 'b>, TOGETHER>;
 
-/// Encrypts the packets of one key.
-fn encrypt<'a, 'k: 'a, 'b: 'a>(key: &SealKey, jobs: impl Iterator<Item = &'a mut SealJob<'k, 'b>>) {
+/// Encrypts packets of one key beside the hashing of those encrypted before; returns those to be hashed.
+fn encrypt<'a, 'k, 'b>(key: &SealKey, mut jobs: Jobs<'a, 'k, 'b>, before: Jobs<'a, 'k, 'b>) -> Jobs<'a, 'k, 'b> {
+    if let (SealCipher::Aes(aes), [job]) = (&key.cipher, jobs.as_mut_slice()) {
+        Hashing::new(before).finish();
+        job.seal_alone(&aes.cipher);
+        return Jobs::new();
+    }
+    let mut hashing = Hashing::new(before);
+    let lanes = jobs.iter_mut();
     match &key.cipher {
-        SealCipher::Aes(aes) => cbc::encrypt(&aes.cipher, jobs.map(SealJob::lane)),
-        SealCipher::Des(des) => cbc::encrypt(&des.cipher, jobs.map(SealJob::lane)),
-        SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, jobs.map(SealJob::lane)),
+        SealCipher::Aes(aes) => cbc::encrypt(&aes.cipher, lanes.map(|job| job.lane()), &mut || hashing.step()),
+        SealCipher::Des(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane()), &mut || false),
+        SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane()), &mut || false),
         SealCipher::Null
         | SealCipher::Ctr(_)
         | SealCipher::Gcm(_)
         | SealCipher::Gmac(_)
         | SealCipher::Ccm(_)
-        | SealCipher::ChaCha(_) => jobs.for_each(SealJob::encrypt_alone),
+        | SealCipher::ChaCha(_) => lanes.for_each(|job| job.encrypt_alone()),
+    }
+    hashing.finish();
+    jobs.into_iter().filter(|job| job.stage == Stage::Encrypted).collect()
+}
+
+/// Encrypted packets whose ICVs are made one after another, a block at a time.
+struct Hashing<'a, 'k, 'b> {
+    jobs: arrayvec::IntoIter<&'a mut SealJob<'k, 'b>, TOGETHER>,
+    current: Option<(&'a mut SealJob<'k, 'b>, Running<'k>)>,
+}
+
+impl<'a, 'k, 'b> Hashing<'a, 'k, 'b> {
+    fn new(jobs: Jobs<'a, 'k, 'b>) -> Self {
+        Self { jobs: jobs.into_iter(), current: None }
+    }
+
+    /// Hashes one block, or ends a packet; returns whether there was anything to do.
+    fn step(&mut self) -> bool {
+        if let Some((job, mac)) = &mut self.current {
+            if !mac.take(job.covered().0, 1) {
+                self.end();
+            }
+            return true;
+        }
+        self.current = self.jobs.next().map(|job| {
+            let mac = job.key.integrity.start();
+            (job, mac)
+        });
+        self.current.is_some()
+    }
+
+    /// Ends the packet that is being hashed, if there is one.
+    fn end(&mut self) {
+        if let Some((job, mac)) = &mut self.current {
+            job.write_icv(|_, covered, suffix| mac.finish(covered, suffix));
+        }
+        self.current = None;
+    }
+
+    /// Hashes all that is left.
+    fn finish(mut self) {
+        self.end();
+        for job in self.jobs {
+            job.write_icv(Integrity::icv);
+        }
     }
 }

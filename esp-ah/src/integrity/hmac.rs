@@ -52,17 +52,45 @@ impl<H: Hash> HmacKey<H> {
         Some(Self { inner: absorb(0x36)?, outer: absorb(0x5c)? })
     }
 
-    /// Writes the MAC over `octets` and then `suffix` into `out`, as far as `out` reaches.
+    /// Returns a MAC that has taken nothing.
+    pub(crate) fn start(&self) -> Mac<'_, H> {
+        Mac { key: self, state: self.inner, taken: 0 }
+    }
+}
+
+/// A MAC under way: other work can be done between its blocks, which a processor then does side by side with them.
+pub(crate) struct Mac<'k, H: Hash> {
+    key: &'k HmacKey<H>,
+    state: H::State,
+    /// Whole blocks taken.
+    taken: usize,
+}
+
+impl<H: Hash> Mac<'_, H> {
+    /// Takes at most `most` more whole blocks of `octets`, the message as far as it stands; returns whether there
+    /// was one.
+    pub(crate) fn take(&mut self, octets: &[u8], most: usize) -> bool {
+        let waiting = H::split(octets).0.get(self.taken..).unwrap_or_default();
+        let now = waiting.get(..most).unwrap_or(waiting);
+        if now.is_empty() {
+            return false;
+        }
+        H::compress(&mut self.state, now);
+        self.taken = self.taken.saturating_add(now.len());
+        true
+    }
+
+    /// Takes what is left of `octets`, the whole message, and then `suffix`, and writes the MAC into `out` as far as
+    /// `out` reaches.
     ///
     /// The suffix is short: what is left of `octets` after whole blocks, the suffix and the length fit two blocks.
-    pub(crate) fn mac(&self, octets: &[u8], suffix: &[u8], out: &mut [u8]) {
-        let (blocks, tail) = H::split(octets);
-        let mut state = self.inner;
-        H::compress(&mut state, blocks);
-        finish::<H>(&mut state, tail, suffix, octets.len().saturating_add(suffix.len()));
+    pub(crate) fn finish(&mut self, octets: &[u8], suffix: &[u8], out: &mut [u8]) {
+        self.take(octets, usize::MAX);
+        let (_, tail) = H::split(octets);
+        finish::<H>(&mut self.state, tail, suffix, octets.len().saturating_add(suffix.len()));
         let mut digest = [0; MAX_DIGEST_LEN];
-        let len = H::write_digest(&state, &mut digest);
-        state = self.outer;
+        let len = H::write_digest(&self.state, &mut digest);
+        let mut state = self.key.outer;
         finish::<H>(&mut state, digest.get(..len).unwrap_or_default(), &[], len);
         H::write_digest(&state, out);
     }
@@ -189,7 +217,14 @@ mod tests {
 
     fn mac<H: Hash>(key: &[u8], octets: &[u8], suffix: &[u8], len: usize) -> Option<Vec<u8>> {
         let mut out = std::vec![0; len];
-        HmacKey::<H>::new(key)?.mac(octets, suffix, &mut out);
+        let key = HmacKey::<H>::new(key)?;
+        let mut mac = key.start();
+        while mac.take(octets, 1) {}
+        mac.finish(octets, suffix, &mut out);
+        // In one go it is the same.
+        let mut at_once = std::vec![0; len];
+        key.start().finish(octets, suffix, &mut at_once);
+        assert_eq!(at_once, out);
         Some(out)
     }
 

@@ -5,8 +5,8 @@ use core::fmt::Display;
 use drive::{Instant, Path};
 use gateway::{Event, Plan};
 use ikev1_core::negotiate::Refusals;
-use ikev1_core::{ConnectionId, Event as Ike, Failure, MessageTrace, PolicyId};
-use ipsec_wire::registry::NotifyType;
+use ikev1_core::{ClientSettings, ConnectionId, Event as Ike, Failure, MessageTrace, PolicyId};
+use ipsec_wire::registry::{NotifyType, ProtocolId};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -66,7 +66,7 @@ impl Log {
             ),
             Event::SessionUp { connection, policy, peer, local, remote, .. } => (
                 LogLevel::Info,
-                format!("{}: up with {}, {local} === {remote}", self.policy(*connection, *policy), peer.ip()),
+                format!("{}: up with {}, {local} to {remote}", self.policy(*connection, *policy), peer.ip()),
             ),
             Event::SessionDown { connection, policy, peer, reason, lasted, traffic, .. } => (
                 LogLevel::Info,
@@ -81,6 +81,10 @@ impl Log {
                     traffic.out_octets
                 ),
             ),
+            Event::FragmentsRefused { outbound, reason, local, remote, count } => {
+                let way = if *outbound { "to send" } else { "received" };
+                (LogLevel::Warn, format!("{count} fragments {way} dropped, the last of {local} and {remote}: {reason}"))
+            }
             Event::PathMtuLowered { child, mtu } => (LogLevel::Info, format!("{child}: its path carries {mtu} octets")),
             Event::InstallRefused { child, reason } => (LogLevel::Warn, format!("{child}: not installed: {reason}")),
             other => (LogLevel::Info, format!("{other:?}")),
@@ -114,7 +118,7 @@ impl Log {
                 (Info, format!("{ike_sa}: transform {number} chosen: {chosen}{}", reasons(passed_over)))
             }
             Ike::NatDetected { ike_sa, nat, version, path } => {
-                (Info, format!("{ike_sa}: NAT discovered: {nat} by {version}, now {path}"))
+                (Info, format!("{ike_sa}: NAT discovered: {nat} ({version}), path {path}"))
             }
             Ike::KeyHashExposed { ike_sa, connection, path, peer } => (
                 Warn,
@@ -152,7 +156,7 @@ impl Log {
                 )
             }
             Ike::IkeSaEnded { ike_sa, connection, reason } => {
-                (Info, format!("{}: {ike_sa} ended: {reason:?}", self.connection(*connection)))
+                (Info, format!("{}: {ike_sa} ended: {reason}", self.connection(*connection)))
             }
             Ike::Phase2Started { child, ike_sa, role, message_id, .. } => {
                 (Info, format!("{child}: phase 2 as {role} under {ike_sa}, message id {message_id:#010x}"))
@@ -182,7 +186,7 @@ impl Log {
                 (Info, format!("{child} came to its {} limit", if *hard { "hard" } else { "soft" }))
             }
             Ike::SaEnded { child, connection, policy, reason } => {
-                (Info, format!("{}: {child} ended: {reason:?}", self.policy(*connection, *policy)))
+                (Info, format!("{}: {child} ended: {reason}", self.policy(*connection, *policy)))
             }
             Ike::SasAdopted { from, to, count } => (Info, format!("{to} took {count} IPsec SAs over from {from}")),
             Ike::PeerProbed { ike_sa, sequence, retries } => {
@@ -193,8 +197,15 @@ impl Log {
                 format!("{}: peer is dead, {ike_sa} and {} IPsec SAs go", self.connection(*connection), children.len()),
             ),
             Ike::DeleteReceived { ike_sa, protocol, spis } => {
+                let protocol = match ProtocolId(*protocol) {
+                    ProtocolId::ISAKMP => "ISAKMP SA".to_owned(),
+                    ProtocolId::AH => "AH".to_owned(),
+                    ProtocolId::ESP => "ESP".to_owned(),
+                    ProtocolId::IPCOMP => "IPComp".to_owned(),
+                    other => other.to_string(),
+                };
                 let spis = spis.iter().map(|spi| format!(" {spi:#010x}")).collect::<String>();
-                (Info, format!("{ike_sa}: delete received for protocol {protocol}{spis}"))
+                (Info, format!("{ike_sa}: delete received: {protocol}{spis}"))
             }
             Ike::NotifyReceived { ike_sa, notify, protected, .. } => {
                 (Info, format!("{ike_sa}: notify received, {}: {notify}", protection(*protected)))
@@ -203,7 +214,7 @@ impl Log {
                 (Info, format!("notify sent to {}, {}: {notify}", path.remote, protection(*protected)))
             }
             Ike::InitialContact { ike_sa, ike_sas, children } => {
-                (Info, format!("{ike_sa}: peer starts afresh: {ike_sas} ISAKMP SAs and {children} IPsec SAs go"))
+                (Info, format!("{ike_sa}: the peer knows no older SA: {ike_sas} ISAKMP SAs and {children} pairs go"))
             }
             Ike::PathChanged { ike_sa, from, to } => (Info, format!("{ike_sa}: path {from} is now {to}")),
             Ike::AcquireQueued { connection, policy, merged } => {
@@ -236,13 +247,7 @@ impl Log {
                 (Info, format!("{}: {address} is free again", self.connection(*connection)))
             }
             Ike::Configured { ike_sa, connection, settings } => {
-                let address = settings.address.map_or_else(|| "no address".to_owned(), |address| address.to_string());
-                let text = format!(
-                    "{}: {ike_sa}: given {address}, names from {:?}",
-                    self.connection(*connection),
-                    settings.dns
-                );
-                (Info, text)
+                (Info, format!("{}: {ike_sa}: given {}", self.connection(*connection), given(settings)))
             }
             Ike::AttributeNotSupported { ike_sa, attribute } => (Info, format!("{ike_sa}: not supported: {attribute}")),
             Ike::Closed => (Info, "closed".to_owned()),
@@ -273,6 +278,26 @@ fn why(failure: &Failure) -> String {
         Failure::RefusedByPeer(notify) => format!("the peer refused: {}", NotifyType(*notify)),
         other => other.to_string(),
     }
+}
+
+/// What a client is given, its texts in quotes and escaped.
+fn given(settings: &ClientSettings) -> String {
+    let mut text = settings.address.map_or_else(|| "no address".to_owned(), |address| address.to_string());
+    let mut more = |what: &str, list: Vec<String>| {
+        if !list.is_empty() {
+            _ = write!(text, ", {what} {}", list.join(" "));
+        }
+    };
+    let unity = &settings.unity;
+    more("mask", settings.netmask.iter().map(ToString::to_string).collect());
+    more("DNS", settings.dns.iter().map(ToString::to_string).collect());
+    more("NBNS", settings.nbns.iter().map(ToString::to_string).collect());
+    more("domain", unity.default_domain.iter().map(|domain| format!("{domain:?}")).collect());
+    more("networks", settings.subnets.iter().chain(&unity.split_include).map(ToString::to_string).collect());
+    more("but not", unity.split_exclude.iter().map(ToString::to_string).collect());
+    more("seconds", settings.expiry.iter().map(ToString::to_string).collect());
+    more("banner", unity.banner.iter().map(|banner| format!("{banner:?}")).collect());
+    text
 }
 
 fn reasons(refusals: &Refusals) -> String {

@@ -2,6 +2,7 @@
 //!
 //! Here, and nowhere below, sockets are opened, the clock is read and lines are printed.
 
+mod check;
 pub mod clients;
 pub mod clock;
 pub mod control;
@@ -13,6 +14,7 @@ pub mod locate;
 pub mod log;
 pub mod manual;
 pub mod outer;
+mod packets;
 pub mod plan;
 pub mod run;
 pub mod signals;

@@ -2,42 +2,31 @@
 
 use super::clock::Clock;
 use super::control::{Control, Request, Which};
-use super::datagrams::{Arrived, Inbox};
+use super::datagrams::Inbox;
 use super::file::{File, FileError, Start};
 use super::keylog::KeyLog;
 use super::log::Log;
+use super::packets;
 use super::signals::Signals;
-use super::sockets::{PLAIN, Received, Sockets};
+use super::sockets::{PLAIN, Sockets};
 use super::status;
 use super::trust::Trust;
-use super::tun::{CUTS, Device};
+use super::tun::Device;
 use core::net::IpAddr;
 use core::time::Duration;
-use drive::{Datagram, Instant, Path, Verdict};
-use gateway::{Action, Command, ConnectionId, Gateway, Header, InPacket, Inbound, OutPacket, Outbound, Packet, Plan};
+use drive::{Instant, Path};
+use gateway::{Action, Command, ConnectionId, Gateway, Header, Plan};
 use ikev1_core::{UserVerdict, Users, VerifyCertificate};
 use mio::{Events, Poll, Token};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-/// Packets that are sealed or opened in one call.
-const BATCH: usize = CUTS;
-/// Batches read from one source before the others get their turn.
-const ROUNDS: usize = 4;
-/// Octets before a clear packet: ESP header and IV go there.
-const HEADROOM: usize = 128;
-/// Octets after a clear packet: padding and ICV go there.
-const TAILROOM: usize = 128;
-/// Octets before a received datagram: the IP header of what comes out of transport mode goes there.
-const _: () = assert!(HEADROOM >= gateway::ROOM);
-/// The longest datagram or packet.
-const LONGEST: usize = 65_535;
 /// How long peers are given to hear of the end: the deletes are sent at once, this only drains them.
 const GOODBYE: Duration = Duration::from_millis(200);
 
-const TUN: Token = Token(0);
+pub(super) const TUN: Token = Token(0);
 const SIGNALS: Token = Token(1);
-const SOCKETS: usize = 16;
+pub(super) const SOCKETS: usize = 16;
 const CONTROL: usize = 4_096;
 
 /// Why the daemon ended without being asked.
@@ -53,13 +42,13 @@ pub enum DaemonError {
 
 /// The daemon: the engine and everything it touches.
 pub struct Daemon {
-    engine: Gateway,
+    pub(super) engine: Gateway,
     trust: Trust,
-    clock: Clock,
-    log: Log,
+    pub(super) clock: Clock,
+    pub(super) log: Log,
     poll: Poll,
-    sockets: Sockets,
-    device: Device,
+    pub(super) sockets: Sockets,
+    pub(super) device: Device,
     signals: Signals,
     control: Option<Control>,
     keylog: Option<KeyLog>,
@@ -68,9 +57,9 @@ pub struct Daemon {
     /// The addresses that mode-config gave to this end, as they are on the device.
     addresses: BTreeMap<ConnectionId, IpAddr>,
     /// Sources that may hold more than was read: the poll reports each arrival only once.
-    ready: BTreeSet<Token>,
-    inbox: Inbox,
-    buffers: Vec<Vec<u8>>,
+    pub(super) ready: BTreeSet<Token>,
+    pub(super) inbox: Inbox,
+    pub(super) buffers: Vec<Vec<u8>>,
     /// When to end, once asked to.
     end: Option<Instant>,
 }
@@ -115,7 +104,7 @@ impl Daemon {
             addresses: BTreeMap::new(),
             ready: BTreeSet::new(),
             inbox: Inbox::new(),
-            buffers: (0..BATCH).map(|_| vec![0; HEADROOM + LONGEST + TAILROOM]).collect(),
+            buffers: packets::buffers(),
             end: None,
         })
     }
@@ -182,138 +171,8 @@ impl Daemon {
         Ok(())
     }
 
-    fn read_device(&mut self) -> io::Result<()> {
-        let mut buffers = core::mem::take(&mut self.buffers);
-        let mut dry = false;
-        let mut lengths = [0; BATCH];
-        for _ in 0..ROUNDS {
-            let read = match self.device.receive(&mut buffers, &mut lengths, HEADROOM) {
-                Ok(read) => read,
-                Err(error) if is_transient(&error) => {
-                    dry = error.kind() == io::ErrorKind::WouldBlock;
-                    break;
-                }
-                // The device is gone, says the system; else one read could not be cut, and more may follow.
-                Err(error) if error.raw_os_error().is_some() => return Err(error),
-                Err(error) => {
-                    self.complain(&error, "TUN device");
-                    continue;
-                }
-            };
-            self.seal(&mut buffers, lengths.get(..read).unwrap_or_default());
-        }
-        if !dry {
-            self.ready.insert(TUN);
-        }
-        self.buffers = buffers;
-        Ok(())
-    }
-
-    fn seal(&mut self, buffers: &mut [Vec<u8>], lengths: &[usize]) {
-        let now = self.clock.now();
-        let mut batch: Vec<OutPacket<'_>> = buffers
-            .iter_mut()
-            .zip(lengths)
-            .filter_map(|(buffer, length)| Packet::new(buffer, HEADROOM..HEADROOM + length))
-            .map(OutPacket::new)
-            .collect();
-        self.engine.seal_batch(now, &mut batch);
-        let mut run: Vec<&[u8]> = Vec::with_capacity(batch.len());
-        let mut towards = None;
-        for sealed in &batch {
-            let Outbound::Send(path) = sealed.outcome else { continue };
-            if let Some((path, header)) = towards.replace((path, sealed.header)).filter(|old| Some(*old) != towards) {
-                self.send(now, path, header, &run);
-                run.clear();
-            }
-            run.push(sealed.packet.octets());
-        }
-        if let Some((path, header)) = towards {
-            self.send(now, path, header, &run);
-        }
-        self.perform();
-    }
-
-    fn read_socket(&mut self, index: usize) {
-        let mut inbox = core::mem::take(&mut self.inbox);
-        let mut more = true;
-        for _ in 0..ROUNDS {
-            match self.sockets.receive(index, &mut inbox) {
-                Ok(rest) => more = rest,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => more = false,
-                // It concerns one datagram, and more may follow.
-                Err(error) => self.complain(&error, "socket"),
-            }
-            self.take_in(index, &inbox);
-            if !more {
-                break;
-            }
-        }
-        if more {
-            self.ready.insert(Token(SOCKETS + index));
-        }
-        self.inbox = inbox;
-    }
-
-    fn take_in(&mut self, index: usize, inbox: &Inbox) {
-        let now = self.clock.now();
-        let mut buffers = core::mem::take(&mut self.buffers);
-        let mut arrived = inbox.datagrams().peekable();
-        while arrived.peek().is_some() {
-            let mut batch: Vec<InPacket<'_>> = Vec::with_capacity(BATCH);
-            for (buffer, arrived) in buffers.iter_mut().zip(&mut arrived) {
-                batch.extend(self.place(now, index, &arrived, buffer));
-            }
-            self.unseal(now, &mut batch);
-        }
-        drop(arrived);
-        self.buffers = buffers;
-    }
-
-    /// Puts what is for the associations or the exchanges into a buffer with room around it.
-    fn place<'b>(
-        &mut self,
-        now: Instant,
-        index: usize,
-        arrived: &Arrived<'_>,
-        buffer: &'b mut [u8],
-    ) -> Option<InPacket<'b>> {
-        match self.sockets.read(index, arrived)? {
-            Received::Datagram { path, payload, traffic_class } => {
-                let range = HEADROOM..HEADROOM + payload.len();
-                buffer.get_mut(range.clone())?.copy_from_slice(payload);
-                let packet = InPacket::new(path, Packet::new(buffer, range)?);
-                Some(InPacket { traffic_class, ..packet })
-            }
-            Received::Report { v6, message } => {
-                // Most are not about us; those that are become news.
-                let _ = self.engine.handle_icmp(now, v6, message);
-                None
-            }
-        }
-    }
-
-    fn unseal(&mut self, now: Instant, batch: &mut [InPacket<'_>]) {
-        self.engine.open_batch(now, batch);
-        for opened in batch {
-            match opened.outcome {
-                Inbound::Deliver { .. } => self.device.put(opened.packet.octets()),
-                Inbound::Control => {
-                    let datagram = Datagram { path: opened.path, payload: opened.packet.octets() };
-                    if let Verdict::Ignored(reason) = self.engine.handle_datagram(now, datagram) {
-                        self.log.dropped(now, opened.path, &reason);
-                    }
-                    self.perform();
-                }
-                Inbound::Dropped(reason) => self.log.dropped(now, opened.path, &reason),
-                Inbound::Unprocessed => {}
-            }
-        }
-        self.perform();
-    }
-
     /// Drains the engine's actions and performs each.
-    fn perform(&mut self) {
+    pub(super) fn perform(&mut self) {
         let now = self.clock.now();
         while let Some(action) = self.engine.poll_action() {
             match action {
@@ -375,7 +234,7 @@ impl Daemon {
         self.log.line(now, &format!("{address} is on the device"));
     }
 
-    fn send(&mut self, now: Instant, path: Path, header: Header, payloads: &[&[u8]]) {
+    pub(super) fn send(&mut self, now: Instant, path: Path, header: Header, payloads: &[&[u8]]) {
         if let Err(error) = self.sockets.send(path, header, payloads)
             && !is_transient(&error)
         {
@@ -383,7 +242,7 @@ impl Daemon {
         }
     }
 
-    fn complain(&self, error: &io::Error, what: &str) {
+    pub(super) fn complain(&self, error: &io::Error, what: &str) {
         if !is_transient(error) {
             self.log.warning(self.clock.now(), &format!("{what}: {error}"));
         }
@@ -451,6 +310,6 @@ impl Daemon {
 }
 
 /// Returns whether an error only says that there is nothing to read or no room to write just now.
-fn is_transient(error: &io::Error) -> bool {
+pub(super) fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -51,6 +51,10 @@ impl Outline {
     /// Returns what a field says: a name of a registry alone, anything else with what it is.
     fn written(&mut self, field: &Field<'_>) -> Option<String> {
         let value = text(&field.value);
+        if is_setting(field.name) {
+            let is_empty = matches!(field.value, Value::Octets([]) | Value::Readable([]) | Value::Hidden(0));
+            return Some(if is_empty { field.name.to_owned() } else { format!("{} {value}", field.name) });
+        }
         Some(match (field.name, field.value) {
             // The numbers of nodes stand in their heads, counts are seen, and every SA has this situation.
             ("#" | "#Trans" | "DOI", _) | ("Situation", Value::Bits(1, _)) | (_, Value::Octets([])) => return None,
@@ -90,6 +94,12 @@ impl Sink for Outline {
         self.open.pop();
         Ok(())
     }
+}
+
+/// Returns whether a field is an attribute of XAUTH or mode-config: an empty one asks for its value, or confirms it.
+fn is_setting(name: &str) -> bool {
+    let capital = |letter: u8| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == b'_';
+    name.contains('_') && name.bytes().all(capital)
 }
 
 fn text(value: &Value<'_>) -> String {

@@ -1,7 +1,7 @@
 //! The script: what happens, and in which order.
 
 use super::lan::Host;
-use super::scenario::{Rekey, Scenario, Side};
+use super::scenario::{Ending, Rekey, Scenario, Side};
 use super::sites::{self, Network};
 use super::story::{End, Story};
 use super::tables;
@@ -10,7 +10,7 @@ use crate::gatewayd::log::Log;
 use core::time::Duration;
 use gateway::{Command, Gateway, Snapshot};
 use ikev1_core::KeyLogLine;
-use simnet::{Capture, Harness, Incident, NodeId, RunError, Tap};
+use simnet::{Capture, Harness, Incident, Link, NodeId, RunError, Tap};
 use std::io::{self, Write};
 
 /// How long a negotiation, or the end, may take before it counts as failed: longer than the resends of a
@@ -40,7 +40,7 @@ pub struct Outcome {
     pub capture: Option<Capture>,
     /// The keys of all associations, if they were asked for.
     pub keys: Vec<KeyLogLine>,
-    /// Whether there was a tunnel, pings came back both ways, and the rekey worked.
+    /// Whether there was a tunnel, pings came back both ways, and rekey and end went as the script has them.
     pub is_success: bool,
 }
 
@@ -67,27 +67,42 @@ pub fn run(scenario: &Scenario, seed: u64, keep: Keep, out: &mut dyn Write) -> R
     stage.pings(Side::Left)?;
     if !stage.is_up() {
         stage.status("Status without a tunnel")?;
-        return stage.finish(false);
+        return stage.finish(false, None);
     }
     stage.heading("Pings from the right")?;
     stage.pings(Side::Right)?;
-    stage.heading(match script.rekey {
-        Rekey::Child => "The left renews the IPsec SAs",
-        Rekey::Ike => "The left renews the ISAKMP SA",
-    })?;
-    let is_renewed = stage.rekey()?;
-    stage.heading("Pings both ways after the rekey")?;
-    stage.pings(Side::Left)?;
-    stage.pings(Side::Right)?;
+    let title = match script.rekey {
+        Rekey::Child => Some("The left renews the IPsec SAs"),
+        Rekey::Ike => Some("The left renews the ISAKMP SA"),
+        Rekey::Nothing => None,
+    };
+    let mut renewed = None;
+    if let Some(title) = title {
+        stage.heading(title)?;
+        renewed = Some(stage.rekey()?);
+        stage.heading("Pings both ways after the rekey")?;
+        stage.pings(Side::Left)?;
+        stage.pings(Side::Right)?;
+    }
     if script.idle_seconds > 0 {
         stage.heading("Silence")?;
         stage.pass(Duration::from_secs(script.idle_seconds.into()))?;
     }
     stage.status("Status before the end")?;
-    stage.heading("The left closes")?;
-    stage.close()?;
+    let is_over = match script.end {
+        Ending::Close => {
+            stage.heading("The left closes")?;
+            stage.close()?;
+            // Nothing answers a Delete: where it is lost, the other site goes on until its own time is up.
+            true
+        }
+        Ending::Cut => {
+            stage.heading("The wire is cut")?;
+            stage.cut()?
+        }
+    };
     stage.status("Status after the end")?;
-    stage.finish(is_renewed)
+    stage.finish(is_over, renewed)
 }
 
 /// The harness on which the script runs, and where its text goes.
@@ -190,6 +205,7 @@ impl<'a> Stage<'a> {
         let command = match self.scenario.script.rekey {
             Rekey::Child => snapshot.ipsec.first().map(|pair| Command::RekeyChild { child: pair.status.child }),
             Rekey::Ike => snapshot.isakmp.first().map(|sa| Command::RekeyIke { ike_sa: sa.ike_sa }),
+            Rekey::Nothing => None,
         };
         let Some(command) = command else {
             self.net.handler.page.line(now, "left", "rekey", "there is nothing to renew");
@@ -207,6 +223,12 @@ impl<'a> Stage<'a> {
         self.command(Side::Left, Command::CloseAll, "close")?;
         self.pass(Duration::from_secs(1))?;
         self.wait(PATIENCE, Self::is_empty).map(|_| ())
+    }
+
+    /// Cuts the wire, and says whether both ends find out.
+    fn cut(&mut self) -> Result<bool, RunFailure> {
+        self.net.world.set_links(Link::cut());
+        self.wait(PATIENCE, Self::is_empty)
     }
 
     fn command(&mut self, side: Side, command: Command, word: &str) -> Result<(), RunFailure> {
@@ -261,8 +283,8 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn finish(mut self, is_renewed: bool) -> Result<Outcome, RunFailure> {
-        let mut is_success = is_renewed;
+    fn finish(mut self, is_over: bool, renewed: Option<bool>) -> Result<Outcome, RunFailure> {
+        let mut is_success = is_over && renewed != Some(false);
         let now = self.net.now();
         let story = &mut self.net.handler;
         story.page.heading("In short");
@@ -279,7 +301,11 @@ impl<'a> Stage<'a> {
             counters.delivered,
             counters.of(Incident::Lost)
         ));
-        story.page.text(format_args!("rekey    {}", if is_renewed { "done" } else { "FAILED" }));
+        story.page.text(match renewed {
+            None => "rekey    none",
+            Some(true) => "rekey    done",
+            Some(false) => "rekey    FAILED",
+        });
         story.page.text(format_args!("clock    {} virtual seconds", now));
         self.flush()?;
         let keys = core::mem::take(&mut self.net.handler.keys);

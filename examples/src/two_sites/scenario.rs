@@ -1,14 +1,12 @@
 //! The shape of the scenario file.
 
+use super::site::{Site, overlap};
 use crate::gatewayd::file::FileError;
 use crate::gatewayd::locate;
-use crate::gatewayd::words::{EspProposal, Group, Identity, IkeProposal, Prefix, SecretText, Span, Suites};
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::Ipv4Addr;
 use core::time::Duration;
 use serde::Deserialize;
 use simnet::{Chance, Link, Loss, NatConfig};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// The scenario that is run when none is named.
 pub const BUILT_IN: &str = include_str!("../../scenarios/two-sites.toml");
@@ -143,11 +141,13 @@ pub struct Script {
     pub rekey: Rekey,
     /// How long nothing is said before the end.
     pub idle_seconds: u32,
+    /// How it ends.
+    pub end: Ending,
 }
 
 impl Default for Script {
     fn default() -> Self {
-        Self { pings: 4, interval_ms: 500, size: 56, rekey: Rekey::Child, idle_seconds: 30 }
+        Self { pings: 4, interval_ms: 500, size: 56, rekey: Rekey::Child, idle_seconds: 30, end: Ending::Close }
     }
 }
 
@@ -159,67 +159,18 @@ pub enum Rekey {
     Child,
     /// The ISAKMP SA.
     Ike,
+    /// Nothing, and the pings after it are left out too.
+    Nothing,
 }
 
-/// One site: a gateway, the LAN behind it, and a host there.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Site {
-    /// The address of the gateway, unless a NAT hides it.
-    pub address: Ipv4Addr,
-    /// The network behind it.
-    pub lan: Prefix,
-    /// The host there that pings and answers.
-    pub host: Ipv4Addr,
-    /// What its gateway calls itself; without it its address, the subject of its certificate, or behind a NAT a name.
-    pub id: Option<Identity>,
-    /// The pre-shared key it knows.
-    pub psk: Option<SecretText>,
-    /// A PEM file with its private RSA key, in place of `psk`: both sites sign. Paths are from where the program runs.
-    pub key_file: Option<PathBuf>,
-    /// A PEM file with its certificates, its own first.
-    pub cert_file: Option<PathBuf>,
-    /// A PEM file with the authorities it trusts.
-    pub ca_file: Option<PathBuf>,
-    /// The user who must prove who he is to the other site by XAUTH.
-    pub user: Option<String>,
-    /// The password of that user.
-    pub password: Option<SecretText>,
-    /// The users of the other site with their passwords, whom this site asks.
-    #[serde(default)]
-    pub users: BTreeMap<String, SecretText>,
-    /// The mode of phase 1.
-    #[serde(default)]
-    pub exchange: Phase1,
-    /// What it offers and accepts for the ISAKMP SA, best first.
-    pub ike: Vec<IkeProposal>,
-    /// The lifetime of the ISAKMP SA.
-    pub ike_lifetime: Option<Span>,
-    /// What it offers and accepts for the IPsec SAs, best first.
-    pub esp: Option<Vec<EspProposal>>,
-    /// The same as text, bundles of ESP, AH and IPComp among them, in place of `esp`.
-    pub suites: Option<Suites>,
-    /// The group of perfect forward secrecy for `suites`.
-    pub pfs: Option<Group>,
-    /// Their lifetime.
-    pub esp_lifetime: Option<Span>,
-    /// Whether broken and weak algorithms may be named: DES, MD5, groups 1 and 2.
-    #[serde(default)]
-    pub dangerously_allow_weak: bool,
-}
-
-/// The mode of phase 1; other modes than main tell anyone who listens who the gateways are, and with a pre-shared
-/// key let him try keys offline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+/// How it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Phase1 {
-    /// Six messages.
-    #[default]
-    Main,
-    /// Three messages.
-    Aggressive,
-    /// Four messages.
-    Base,
+pub enum Ending {
+    /// The left closes, and says so.
+    Close,
+    /// The wire is cut: each site has to find out by itself, which takes `dpd_idle`.
+    Cut,
 }
 
 impl Scenario {
@@ -297,6 +248,19 @@ impl Scenario {
             let reason = format!("overlaps left.lan, {}: a host could be on either side", self.left.lan);
             return Err(FileError::refused("right.lan", reason));
         }
+        for side in [Side::Left, Side::Right] {
+            let (of, other) = (self.site(side), self.site(side.other()));
+            if let Some(clients) = &of.clients
+                && clients.first != other.host
+            {
+                let reason = format!("must be {}.clients.first, {}", side.name(), clients.first);
+                return Err(FileError::refused(format!("{}.host", side.other().name()), reason));
+            }
+            if self.script.end == Ending::Cut && of.dpd_idle.is_none() {
+                let reason = "is missing: who never asks does not find out that the wire is cut";
+                return Err(FileError::refused(format!("{}.dpd_idle", side.name()), reason));
+            }
+        }
         if let Some(nat) = &self.nat {
             within("nat.idle_seconds", nat.idle_seconds, 1, 86_400)?;
             if nat.outside == self.site(nat.site.other()).address {
@@ -304,43 +268,6 @@ impl Scenario {
                 return Err(FileError::refused("nat.outside", reason));
             }
         }
-        Ok(())
-    }
-}
-
-impl Site {
-    fn check(&self, side: &str) -> Result<(), FileError> {
-        let refused = |name: &str, reason: String| Err(FileError::refused(format!("{side}.{name}"), reason));
-        if let Err(error) = self.lan.network() {
-            return refused("lan", error.to_string());
-        }
-        if self.lan.address.is_ipv6() {
-            return refused("lan", "must be an IPv4 network here".to_owned());
-        }
-        if !holds(self.lan, self.host) {
-            return refused("host", format!("{} is not in {}", self.host, self.lan));
-        }
-        match (&self.psk, &self.key_file) {
-            (Some(psk), None) if psk.0.is_empty() => return refused("psk", "must not be empty".to_owned()),
-            (Some(_), None) => {}
-            (None, Some(_)) if self.cert_file.is_some() && self.ca_file.is_some() => {}
-            (None, Some(_)) => return refused("key_file", "needs cert_file and ca_file".to_owned()),
-            (Some(_), Some(_)) | (None, None) => return refused("psk", "give psk or key_file".to_owned()),
-        }
-        if self.user.is_some() != self.password.is_some() {
-            return refused("user", "user and password belong together".to_owned());
-        }
-        if self.user.is_some() && !self.users.is_empty() {
-            return refused("users", "one site asks, the other is asked".to_owned());
-        }
-        if self.ike.is_empty() {
-            return refused("ike", "must name at least one proposal".to_owned());
-        }
-        match (&self.esp, &self.suites) {
-            (Some(esp), None) if esp.is_empty() => refused("esp", "must name at least one proposal".to_owned()),
-            (Some(_), None) | (None, Some(_)) => Ok(()),
-            (Some(_), Some(_)) | (None, None) => refused("esp", "give esp or suites".to_owned()),
-        }?;
         Ok(())
     }
 }
@@ -354,23 +281,6 @@ fn within(field: &str, value: u32, least: u32, most: u32) -> Result<(), FileErro
         return Ok(());
     }
     Err(FileError::refused(field, format!("{value} is not within {least} to {most}")))
-}
-
-fn bits(address: IpAddr, length: u8) -> u128 {
-    let (bits, width) = match address {
-        IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
-        IpAddr::V6(address) => (address.to_bits(), 128),
-    };
-    bits.checked_shr(width - u32::from(length)).unwrap_or(0)
-}
-
-fn holds(network: Prefix, host: Ipv4Addr) -> bool {
-    bits(network.address, network.length) == bits(host.into(), network.length)
-}
-
-fn overlap(a: Prefix, b: Prefix) -> bool {
-    let length = a.length.min(b.length);
-    bits(a.address, length) == bits(b.address, length)
 }
 
 #[cfg(test)]

@@ -1,19 +1,26 @@
 //! From the scenario to the plan of each gateway and to the network between them.
 
-use super::scenario::{NatSettings, Phase1, Scenario, Side};
-use crate::gatewayd::clients::Xauth;
-use crate::gatewayd::file::{Child, Connection, Daemon, File, FileError, LogLevel, Mode, Parts, Start, Tun};
+use super::scenario::{NatSettings, Scenario, Side};
+use super::site::{Clients, Phase1};
+use crate::gatewayd::clients::{ModeConfig, Pool, Xauth};
+use crate::gatewayd::file::{self, Child, Connection, Daemon, File, FileError, LogLevel, Start, Tun};
 use crate::gatewayd::outer::Outer;
 use crate::gatewayd::trust::Trust;
-use crate::gatewayd::words::{Identity, Remote, SecretText};
+use crate::gatewayd::words::{Identity, Prefix, Remote, SecretText};
 use core::net::{IpAddr, Ipv4Addr};
 use drive::SecretBytes;
 use gateway::Plan;
 use ikev1_core::Users;
 use simnet::{NodeId, Realm, World};
 
+/// What a client's own policy covers before it has its address.
+const EVERYTHING: Prefix = Prefix { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), length: 0 };
+
 /// What the one pair of networks is called, in the log and the tables.
 pub const CHILD: &str = "lans";
+
+/// What the range of addresses for clients is called.
+const POOL: &str = "clients";
 
 /// Returns the plan of the gateway on a side, that of a `gatewayd` with this configuration, and whose certificates it
 /// trusts.
@@ -39,7 +46,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<(Plan, Tr
         },
         tun: Tun { name: "lan".to_owned(), address: None, mtu: 1400 },
         policy: Vec::new(),
-        pool: Vec::new(),
+        pool: scenario.site(side).clients.iter().map(pool).collect(),
         manual: Vec::new(),
         connection: vec![connection(scenario, side)],
     };
@@ -74,6 +81,38 @@ fn refusal(side: Side, text: &str) -> FileError {
     FileError::refused(side.name(), text)
 }
 
+fn pool(clients: &Clients) -> Pool {
+    Pool { name: POOL.to_owned(), first: clients.first.into(), last: clients.last.into() }
+}
+
+/// What the two sites make of mode-config: the one lends, the other takes.
+fn mode_config(ours: Option<&Clients>, theirs: Option<&Clients>) -> Option<(ModeConfig, file::Side)> {
+    let empty = |push| ModeConfig {
+        pool: None,
+        push,
+        dns: Vec::new(),
+        nbns: Vec::new(),
+        split_include: Vec::new(),
+        banner: None,
+        default_domain: None,
+    };
+    match (ours, theirs) {
+        (Some(ours), _) => {
+            let lent = ModeConfig {
+                pool: Some(POOL.to_owned()),
+                dns: ours.dns.clone(),
+                split_include: ours.split_include.clone(),
+                banner: ours.banner.clone(),
+                default_domain: ours.default_domain.clone(),
+                ..empty(ours.push)
+            };
+            Some((lent, file::Side::Remote))
+        }
+        (None, Some(theirs)) => Some((empty(theirs.push), file::Side::Local)),
+        (None, None) => None,
+    }
+}
+
 fn connection_name(side: Side) -> String {
     format!("to-{}", side.other().name())
 }
@@ -93,6 +132,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         password: site.password.as_ref().map(secret),
         password_file: None,
     });
+    let (mode_config, client) = mode_config(site.clients.as_ref(), far.clients.as_ref()).unzip();
     Connection {
         name: connection_name(side),
         local: scenario.own_address(side).into(),
@@ -105,9 +145,9 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         cert_file: site.cert_file.clone(),
         ca_file: site.ca_file.clone(),
         remote_key_file: None,
-        hybrid: false,
-        fragmentation: Parts::Yes,
-        fragment_size: None,
+        hybrid: site.hybrid,
+        fragmentation: site.fragmentation,
+        fragment_size: site.fragment_size,
         start: Start::Traffic,
         ike: Some(site.ike.clone()),
         ike_lifetime: site.ike_lifetime,
@@ -116,23 +156,24 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         retries: None,
         nat_keepalive: None,
         force_udp: false,
-        dpd_idle: None,
+        dpd_idle: site.dpd_idle,
         dangerously_allow_weak: site.dangerously_allow_weak,
         dangerously_aggressive: site.exchange == Phase1::Aggressive,
         dangerously_base: site.exchange == Phase1::Base,
         xauth,
-        mode_config: None,
+        mode_config,
         child: vec![Child {
             outer: Outer::default(),
             name: CHILD.to_owned(),
-            local: site.lan,
+            // What a client may reach, and who it is, the other site says.
+            local: if far.clients.is_some() { EVERYTHING } else { site.lan },
             remote: far.lan,
             esp: site.esp.clone(),
-            mode: Mode::Tunnel,
+            mode: site.mode,
             suites: site.suites.clone(),
             pfs: site.pfs,
             lifetime: site.esp_lifetime,
-            client: None,
+            client,
         }],
     }
 }

@@ -13,7 +13,9 @@ use ikev1_core::{Direction, Event as Ike, KeyLogLine, MessageTrace, Role, UserVe
 use ipsec_wire::ah::AhHeader;
 use ipsec_wire::esp::EspPacket;
 use ipsec_wire::ipv4::Ipv4Packet;
-use ipsec_wire::registry::ExchangeType;
+use ipsec_wire::isakmp::payload::Fragment;
+use ipsec_wire::isakmp::{Body, Message};
+use ipsec_wire::registry::{ExchangeType, PayloadType};
 use nat_t::demux::{self, Content};
 use simnet::{Handler, Incident, NodeId, Orders};
 use std::collections::BTreeSet;
@@ -195,6 +197,10 @@ impl Handler<Gateway> for Story {
             Kind::Ike if !self.sent.insert((node, packet.payload.clone())) => {
                 self.page.line(now, name, "resend", format_args!("{}, {}", content(packet), packet.path));
             }
+            // What was told as one message goes in several packets.
+            Kind::Ike if part(packet).is_some() => {
+                self.page.line(now, name, "part", format_args!("{}, {}", content(packet), packet.path));
+            }
             Kind::Ike | Kind::Other => {}
         }
     }
@@ -205,6 +211,9 @@ impl Handler<Gateway> for Story {
             Verdict::Accepted => {}
             Verdict::Duplicate => self.page.line(now, name, "again", format_args!("{}: seen before", content(packet))),
             Verdict::Ignored(_) if matches!(kind(packet), Kind::Keepalive) => {}
+            Verdict::Ignored(gateway::DropReason::Ike(ikev1_core::DropReason::Refused)) => {
+                self.page.line(now, name, "refuse", format_args!("{}: why follows", content(packet)));
+            }
             Verdict::Ignored(reason) => {
                 self.page.line(now, name, "drop", format_args!("{}: {reason}", content(packet)))
             }
@@ -259,10 +268,25 @@ fn kind(packet: &Transmit) -> Kind<'_> {
     }
 }
 
+/// Returns which part of an IKE message a packet holds, and whether it is the last; `None` if it holds a whole one.
+fn part(packet: &Transmit) -> Option<(u8, bool)> {
+    let payload = &packet.payload[..];
+    let message = Message::parse(payload.strip_prefix(&demux::NON_ESP_MARKER).unwrap_or(payload)).ok()?;
+    let Body::Clear(payloads) = message.body() else { return None };
+    let part = Fragment::parse(payloads.find(PayloadType::FRAGMENT)?).ok()?;
+    Some((part.number, part.is_last()))
+}
+
 /// Returns what a packet on the wire is, in a few words.
 fn content(packet: &Transmit) -> String {
     match kind(packet) {
-        Kind::Ike => format!("IKE message of {} octets", packet.payload.len()),
+        Kind::Ike => match part(packet) {
+            Some((number, is_last)) => {
+                let last = if is_last { " (last)" } else { "" };
+                format!("part {number}{last} of an IKE message, {} octets", packet.payload.len())
+            }
+            None => format!("IKE message of {} octets", packet.payload.len()),
+        },
         Kind::Esp(esp) => match EspPacket::new_checked(esp) {
             Ok(view) => format!("SPI {:#010x} number {}, {} octets", view.spi(), view.sequence(), esp.len()),
             Err(error) => error.to_string(),
@@ -298,6 +322,10 @@ fn word(event: &Event) -> &'static str {
             Ike::NotifyReceived { .. } | Ike::NotifySent { .. } | Ike::InitialContact { .. } => "notify",
             Ike::PathChanged { .. } => "move",
             Ike::AcquireQueued { .. } => "acquire",
+            Ike::UserAsked { .. } | Ike::UserAuthenticated { .. } | Ike::UserRefused { .. } => "user",
+            Ike::AddressLeased { .. } | Ike::AddressReleased { .. } | Ike::Configured { .. } => "address",
+            Ike::NoAddressLeft { .. } => "FAIL",
+            Ike::KeyHashExposed { .. } => "weak",
             Ike::Closed => "close",
             Ike::PeerProbed { .. } | Ike::PeerDead { .. } => "dpd",
             _ => "news",

@@ -6,7 +6,9 @@ use core::fmt::Display;
 use core::time::Duration;
 use drive::Instant;
 use gateway::{PairStatus, Snapshot};
+use ikev1_core::proposal::Mode;
 use ikev1_core::{Encapsulation, IkeSaStatus};
+use ipsec_wire::registry::ProtocolId;
 use sad::SaStatus;
 
 /// How many counters stand side by side.
@@ -46,6 +48,12 @@ fn isakmp(page: &mut Page, now: Instant, sa: &IkeSaStatus) {
     if let (Some(local), Some(remote)) = (&sa.local_identity, &sa.remote_identity) {
         row(page, "Identities", format_args!("{local} and {remote}"));
     }
+    if let Some(user) = &sa.user {
+        row(page, "User", user);
+    }
+    if let Some(address) = &sa.client_address {
+        row(page, "Client has", address);
+    }
     if let Some(transform) = &sa.transform {
         row(page, "Transform", transform);
     }
@@ -61,19 +69,22 @@ fn ipsec(page: &mut Page, now: Instant, pair: &PairStatus) {
     let note = if status.superseded { ", replaced, receives only" } else { "" };
     page.text(format_args!("IPsec SAs {} of {}.{}{note}", status.child.0, pair.connection, status.name));
     row(page, "Traffic", format_args!("{} === {}", status.local, status.remote));
-    for sa in &status.sas {
-        row(page, "Protection", sa.suite);
+    let mode = match status.mode {
+        Mode::Tunnel => "tunnel",
+        Mode::Transport => "transport",
+    };
+    match status.encapsulation {
+        Encapsulation::Native => row(page, "Mode", format_args!("{mode}, directly in IP")),
+        Encapsulation::Udp(path) => row(page, "Mode", format_args!("{mode}, in UDP, {path}")),
     }
-    row(
-        page,
-        "Encapsulation",
-        match status.encapsulation {
-            Encapsulation::Native => "ESP directly in IP".to_owned(),
-            Encapsulation::Udp(path) => format!("ESP in UDP, {path}"),
-        },
-    );
     row(page, "Age", format_args!("{} s", (now - status.established).as_secs()));
     for sa in &status.sas {
+        row(page, "Protection", sa.suite);
+        if sa.suite.protocol() == ProtocolId::IPCOMP {
+            // Compression has no association of its own.
+            row(page, "CPI", format_args!("{:#06x} received, {:#06x} sent", sa.inbound, sa.outbound));
+            continue;
+        }
         let of = |list: &'_ [SaStatus], spi| list.iter().find(|known| known.spi.get() == spi).cloned();
         direction(page, "Received", sa.inbound, of(&pair.inbound, sa.inbound).as_ref());
         direction(page, "Sent", sa.outbound, of(&pair.outbound, sa.outbound).as_ref());

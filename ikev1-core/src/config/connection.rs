@@ -1,11 +1,11 @@
-use crate::auth::{Authentication, PreSharedKey, RemoteKey, RsaCredential};
+use crate::auth::{Authentication, PreSharedKey};
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::fragment::Fragmentation;
 use crate::identity::Identity;
 use crate::plan::{
-    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, Peer, Phase1Mode, PolicyPlan, RemoteIdentity, RetryAttempts,
-    SendCertificates,
+    ConnectionPlan, DeadPeerAction, DpdMode, Dynamic, HeartbeatMode, HeartbeatPlan, Peer, Phase1Mode, PolicyPlan,
+    RemoteIdentity, RetryAttempts, SendCertificates,
 };
 use crate::proposal::Phase1Transform;
 use alloc::format;
@@ -16,6 +16,7 @@ use core::time::Duration;
 use drive::{Backoff, Schedule};
 use nat_t::Support;
 
+use super::authentication::{check_authentication, default_send_certificates};
 use super::{
     AddressSource, LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, ModeConfig, PolicyConfig, Xauth, check_name, setters,
     within, wrong,
@@ -45,6 +46,10 @@ pub struct ConnectionConfig {
     dpd: DpdMode,
     dpd_idle: Duration,
     dead_peer: DeadPeerAction,
+    heartbeats: HeartbeatMode,
+    heartbeat_period: Duration,
+    heartbeats_missed: u32,
+    heartbeat_notify: u16,
     nat_traversal: bool,
     nat_t_versions: Support,
     force_encapsulation: bool,
@@ -59,6 +64,7 @@ pub struct ConnectionConfig {
     children_end_with_ike: bool,
     commit_bit: bool,
     phase2_limit: Option<u32>,
+    pfs_identities: bool,
     retry_attempts: RetryAttempts,
     extend_while_used: bool,
     soft_per_mille: (u32, u32),
@@ -94,6 +100,10 @@ impl ConnectionConfig {
             dpd: DpdMode::Both,
             dpd_idle: defaults::DPD_IDLE,
             dead_peer: DeadPeerAction::Clear,
+            heartbeats: HeartbeatMode::Off,
+            heartbeat_period: defaults::HEARTBEAT_PERIOD,
+            heartbeats_missed: defaults::HEARTBEATS_MISSED,
+            heartbeat_notify: defaults::HEARTBEAT_NOTIFY,
             nat_traversal: true,
             nat_t_versions: Support::STANDARD,
             force_encapsulation: false,
@@ -108,6 +118,7 @@ impl ConnectionConfig {
             children_end_with_ike: false,
             commit_bit: false,
             phase2_limit: None,
+            pfs_identities: false,
             retry_attempts: RetryAttempts::Times(0),
             extend_while_used: false,
             soft_per_mille: (defaults::INITIATOR_SOFT_PER_MILLE, defaults::RESPONDER_SOFT_PER_MILLE),
@@ -166,6 +177,14 @@ impl ConnectionConfig {
         dpd_idle(dpd_idle: Duration);
         /// Sets what happens when the peer is dead.
         dead_peer(dead_peer: DeadPeerAction);
+        /// Sets how far this end takes part in heartbeats, whose format is our own.
+        heartbeats(heartbeats: HeartbeatMode);
+        /// Sets how often heartbeats are sent and expected, 1 to 3600 s.
+        heartbeat_period(heartbeat_period: Duration);
+        /// Sets how many heartbeats in a row are missed when the peer is dead, 1 to 100.
+        heartbeats_missed(heartbeats_missed: u32);
+        /// Sets the number of the notification that is a heartbeat: a status for private use, 32768 to 40959.
+        heartbeat_notify(heartbeat_notify: u16);
         /// Sets whether NATs are looked for.
         nat_traversal(nat_traversal: bool);
         /// Sets which versions of NAT traversal are offered and answered; of those that both ends know the best
@@ -199,6 +218,12 @@ impl ConnectionConfig {
         /// Sets how many quick modes one ISAKMP SA carries before it is renewed, 1 to 1024; without it any
         /// number.
         phase2_limit(phase2_limit: u32);
+        /// Sets whether each ISAKMP SA carries one quick mode and is deleted after it: perfect forward secrecy for
+        /// identities, RFC 2409 §8. It takes a phase 1 for each pair of IPsec SAs and for each renewal. In between
+        /// there is no ISAKMP SA, so nobody keeps a NAT mapping open, asks whether the peer lives, or tells it what
+        /// ends. A peer that starts several quick modes under one ISAKMP SA is let be. Sessions of users, which end
+        /// with their ISAKMP SA, are not for it.
+        pfs_identities(pfs_identities: bool);
         /// Sets how often an exchange that this end started is tried again after it failed, 0 to 16 times or
         /// without end; the peer must be at one address.
         retry_attempts(retry_attempts: RetryAttempts);
@@ -237,22 +262,7 @@ impl ConnectionConfig {
         let Some(authentication) = self.authentication else {
             return Err(wrong(&field("authentication"), ConfigProblem::Missing));
         };
-        check_authentication(&authentication, self.weak, field)?;
-        // Hybrid authentication proves one end only; XAUTH proves the other, or nothing does.
-        let conflict = match (&authentication, &self.xauth) {
-            (Authentication::HybridGateway(_), None | Some(Xauth::Client(_))) => {
-                Some("the gateway of hybrid authentication must ask for the user")
-            }
-            (Authentication::HybridClient(_), None | Some(Xauth::Server(_))) => {
-                Some("the client of hybrid authentication must be the user")
-            }
-            (Authentication::HybridGateway(_), Some(Xauth::Server(_)))
-            | (Authentication::HybridClient(_), Some(Xauth::Client(_)))
-            | (Authentication::PreSharedKey(_) | Authentication::RsaSignature { .. }, _) => None,
-        };
-        if let Some(conflict) = conflict {
-            return Err(wrong(&field("xauth"), ConfigProblem::Conflict(conflict)));
-        }
+        check_authentication(&authentication, self.xauth.as_ref(), self.weak, field)?;
         within(&field("peer_port"), self.peer_port.into(), 1..=65_535)?;
         within(&field("peer_nat_t_port"), self.peer_nat_t_port.into(), 1..=65_535)?;
         if let (Peer::Address(peer), Some(local)) = (self.peer, self.local)
@@ -302,6 +312,19 @@ impl ConnectionConfig {
         })?;
         within(&field("delete_delay"), self.delete_delay.as_secs(), 0..=30)?;
         within(&field("dpd_idle"), self.dpd_idle.as_secs(), 1..=86_400)?;
+        within(&field("heartbeat_period"), self.heartbeat_period.as_secs(), 1..=3_600)?;
+        within(&field("heartbeats_missed"), self.heartbeats_missed.into(), 1..=100)?;
+        within(&field("heartbeat_notify"), self.heartbeat_notify.into(), 32_768..=40_959)?;
+        let heartbeats = HeartbeatPlan {
+            mode: self.heartbeats,
+            period: self.heartbeat_period,
+            missed: self.heartbeats_missed,
+            notify: self.heartbeat_notify,
+        };
+        if heartbeats.mode != HeartbeatMode::Off && matches!(self.heartbeat_notify, 36_136 | 36_137) {
+            let conflict = ConfigProblem::Conflict("that number is one of dead peer detection");
+            return Err(wrong(&field("heartbeat_notify"), conflict));
+        }
         within(&field("fragment_size"), self.fragment_size.into(), 128..=65_535)?;
         within(&field("keepalive"), self.keepalive.as_secs(), 1..=3_600)?;
         for part in [self.soft_per_mille.0, self.soft_per_mille.1] {
@@ -315,6 +338,19 @@ impl ConnectionConfig {
             let conflict = ConfigProblem::Conflict("only a peer at one address can be tried again");
             return Err(wrong(&field("retry_attempts"), conflict));
         }
+        let conflict = match (self.mode, self.phase2_limit) {
+            _ if !self.pfs_identities => None,
+            (Phase1Mode::Aggressive | Phase1Mode::Base, _) => Some("main mode alone protects identities"),
+            (Phase1Mode::Main, Some(_)) => Some("with it each ISAKMP SA carries one quick mode"),
+            // Who the user is, and which address is lent, ends with the ISAKMP SA.
+            (Phase1Mode::Main, None) if self.xauth.is_some() || self.mode_config.is_some() => {
+                Some("a session of a user needs an ISAKMP SA that stays")
+            }
+            (Phase1Mode::Main, None) => None,
+        };
+        if let Some(conflict) = conflict {
+            return Err(wrong(&field("pfs_identities"), ConfigProblem::Conflict(conflict)));
+        }
         if let Some(limit) = self.phase2_limit {
             within(&field("phase2_limit"), limit.into(), 1..=1_024)?;
         }
@@ -324,12 +360,7 @@ impl ConnectionConfig {
             let conflict = ConfigProblem::Conflict("encapsulation in UDP needs nat_traversal");
             return Err(wrong(&field("force_encapsulation"), conflict));
         }
-        let send_certificates = self.send_certificates.unwrap_or(match authentication {
-            Authentication::HybridGateway(_) => SendCertificates::Always,
-            Authentication::PreSharedKey(_) | Authentication::RsaSignature { .. } | Authentication::HybridClient(_) => {
-                SendCertificates::IfAsked
-            }
-        });
+        let send_certificates = self.send_certificates.unwrap_or(default_send_certificates(&authentication));
         let remote_identity = self.remote_identity.unwrap_or(match self.peer {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
             Peer::Subnet { .. } | Peer::Any => RemoteIdentity::Anyone,
@@ -382,6 +413,7 @@ impl ConnectionConfig {
             dpd: self.dpd,
             dpd_idle: self.dpd_idle,
             dead_peer: self.dead_peer,
+            heartbeats,
             nat_t,
             force_encapsulation: self.force_encapsulation,
             fragmentation: self.fragmentation,
@@ -394,6 +426,7 @@ impl ConnectionConfig {
             trust_unprotected_errors: self.trust_unprotected_errors,
             children_end_with_ike: self.children_end_with_ike,
             phase2_limit: self.phase2_limit,
+            pfs_identities: self.pfs_identities,
             retry_attempts: self.retry_attempts,
             extend_while_used: self.extend_while_used,
             soft_per_mille: self.soft_per_mille,
@@ -404,49 +437,5 @@ impl ConnectionConfig {
             mode_config: self.mode_config,
             name,
         })
-    }
-}
-
-/// The certificates that this end presents, at most; a peer presents no more either.
-const MAX_CHAIN: u64 = crate::defaults::MAX_CHAIN as u64;
-/// The keys for other authorities, at most.
-const MAX_OTHER_KEYS: u64 = 16;
-/// The authorities whose certificates a peer is asked for, at most.
-const MAX_AUTHORITIES: u64 = 16;
-
-/// Checks keys, certificates and names of authorities.
-fn check_authentication(
-    authentication: &Authentication,
-    weak_allowed: bool,
-    field: impl Fn(&str) -> String,
-) -> Result<(), ConfigError> {
-    if let Some(psk) = authentication.pre_shared_key() {
-        within(&field("pre_shared_key"), psk.len() as u64, 1..=1_024)?;
-    }
-    if let Some(credential) = authentication.credential() {
-        within(&field("authentication.others"), credential.others.len() as u64, 0..=MAX_OTHER_KEYS)?;
-    }
-    for credential in authentication.credential().into_iter().flat_map(RsaCredential::all) {
-        if credential.key.verifying_key().is_weak() && !weak_allowed {
-            return Err(wrong(&field("authentication.key"), ConfigProblem::Weak("an RSA key below 2048 bits".into())));
-        }
-        within(&field("authentication.chain"), credential.chain.len() as u64, 0..=MAX_CHAIN)?;
-        let octets = credential.chain.iter().map(Vec::len).sum::<usize>();
-        within(&field("authentication.chain"), octets as u64, 0..=defaults::MAX_CHAIN_OCTETS as u64)?;
-        for certificate in &credential.chain {
-            within(&field("authentication.chain"), certificate.len() as u64, 1..=defaults::MAX_CERTIFICATE as u64)?;
-        }
-    }
-    match authentication.remote_key() {
-        Some(RemoteKey::Key(key)) if key.is_weak() && !weak_allowed => {
-            Err(wrong(&field("authentication.remote"), ConfigProblem::Weak("an RSA key below 2048 bits".into())))
-        }
-        Some(RemoteKey::Certificate { authorities }) => {
-            within(&field("authentication.remote"), authorities.len() as u64, 0..=MAX_AUTHORITIES)?;
-            authorities.iter().try_for_each(|name| {
-                within(&field("authentication.remote"), name.len() as u64, 1..=defaults::MAX_AUTHORITY_NAME as u64)
-            })
-        }
-        Some(RemoteKey::Key(_)) | None => Ok(()),
     }
 }

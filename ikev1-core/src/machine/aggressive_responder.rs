@@ -1,71 +1,39 @@
 use crate::action::Direction;
-use crate::auth::PreSharedKey;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
 use crate::flight::{Answered, Request};
-use crate::identity::Identity;
-use crate::ids::{ConnectionId, IkeSaId, Role};
 use crate::keys::NextIv;
 use crate::machine::Endpoint;
+use crate::machine::first_message::{Began, Found};
 use crate::machine::judge::{CameTo, Claimed};
 use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
 use crate::machine::receive::{Arrived, Incoming};
-use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
+use crate::machine::sa::{Core, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
+use crate::phase1::aggressive::responder;
 use crate::phase1::proof::Proof;
-use crate::phase1::{self, aggressive::responder};
-use crate::plan::{ConnectionPlan, Phase1Mode, RemoteIdentity};
+use crate::plan::{ConnectionPlan, Phase1Mode};
 use crate::refused::Refused;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection, Row};
 use alloc::boxed::Box;
-use alloc::format;
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::cmp::Reverse;
-use drive::{Instant, Path, Verdict};
+use drive::{Instant, Verdict};
 use ipsec_wire::isakmp::Body;
 use nat_t::float::Ports;
-
-/// The connection that answers message 1, and whether it is the initiator's.
-pub(super) struct Found<Offer> {
-    pub(super) id: ConnectionId,
-    pub(super) connection: Arc<ConnectionPlan>,
-    pub(super) offer: Offer,
-    /// `false` if no connection takes the identity, and this one only lends its face.
-    pub(super) takes_identity: bool,
-}
 
 impl Endpoint {
     /// Message 1: an unknown initiator that says who it is. Nothing is kept unless the offer is
     /// acceptable.
-    ///
-    /// An identity that no connection takes is answered like any other, with a key that nobody has:
-    /// otherwise answers would tell which identities exist.
     pub(super) fn on_aggressive_1(&mut self, now: Instant, incoming: &Incoming<'_>) -> Taken {
-        let row = transition::row(Phase1Mode::Aggressive.exchange(), Role::Responder, StateName::AggressiveIdle)
-            .ok_or(DropReason::Unexpected)?;
-        let Body::Clear(payloads) = incoming.body else { return Err(DropReason::NoKeys) };
-        transition::admit(row, Protection::Clear, payloads.iter().map(|payload| payload.payload_type()))?;
-        self.check_half_open(incoming.path)?;
-        let ike_sa = IkeSaId(self.next_id());
-        let peer = phase1::peer_identity(&payloads);
-        let found = self.found_by_identity(
-            incoming.path,
-            peer.as_ref().ok(),
+        let payloads = self.first_message(incoming, Phase1Mode::Aggressive, StateName::AggressiveIdle)?;
+        let found = self.first_by_identity(
+            incoming,
+            &payloads,
             |connection| connection.aggressive,
             |connection| responder::check_offer(connection, &payloads),
         );
-        let checked = found.and_then(|found| match peer {
-            Ok(peer) => Ok((peer, found)),
-            Err(why) => Err(Some((found.id, why))),
-        });
-        let (peer, Found { id, connection, offer, takes_identity }) = match checked {
-            Ok(found) => found,
-            Err(Some((id, why))) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
-            Err(None) => return Err(DropReason::NoConnection),
-        };
+        let Found { ike_sa, id, connection, peer, offer, takes_identity } = found?;
         self.may_exponentiate(now, incoming.path, &connection)?;
         let agreed = match offer.agree(&connection, &mut *self.rng) {
             Ok(agreed) => agreed,
@@ -74,28 +42,9 @@ impl Endpoint {
         let decoy = self.draw_decoy();
         let psk = connection.authentication.pre_shared_key();
         let psk = if takes_identity { psk } else { psk.map(|_| &decoy) };
-        let cookies = incoming.cookies.with_responder(self.draw_cookie());
-        let path = incoming.path;
-        let from = Envelope { ike_sa, cookies: incoming.cookies, path };
-        self.trace(
-            Direction::Inbound,
-            from,
-            Name::phase1(Phase1Mode::Aggressive, 1),
-            &payloads,
-            Protection::Clear,
-            incoming.length,
-        );
-        self.event(Event::Phase1Started { ike_sa, role: Role::Responder, connection: id, path, replaces: None });
-        self.event(Event::Phase1Negotiated {
-            ike_sa,
-            chosen: offer.choice.transform,
-            number: offer.choice.transform_number.into(),
-            passed_over: offer.choice.refusals.clone(),
-        });
-        let mut core = Core::new(now, (ike_sa, Role::Responder, Phase1Mode::Aggressive, id), cookies, path);
-        core.capabilities = offer.capabilities;
-        self.agree_on_parts(&core, &connection);
-        core.budget.received(incoming.length);
+        let began = Began { ike_sa, mode: Phase1Mode::Aggressive, id, connection: &connection };
+        let mut core = self.begin_responding(now, began, incoming, &payloads, (&offer.choice, offer.capabilities));
+        let (cookies, path) = (core.cookies, core.path);
         if takes_identity && psk.is_some() {
             self.event(Event::KeyHashExposed { ike_sa, connection: id, path, peer: peer.clone() });
         } else if !takes_identity {
@@ -124,63 +73,6 @@ impl Endpoint {
         self.timers.set(TimerKey::Phase1(ike_sa), now + gap);
         self.table.add(core.with(Phase::SaKeAuthSent(Box::new(state))));
         Ok(Verdict::Accepted)
-    }
-
-    /// Tells that no connection takes the identity of a peer that is answered nevertheless.
-    pub(super) fn nobody_takes(&mut self, core: &mut Core, connection: &ConnectionPlan, peer: &Identity) {
-        core.suspicion = Some(Failure::NoKey);
-        self.event(Event::AuthenticationFailed {
-            ike_sa: core.id,
-            connection: core.connection,
-            path: core.path,
-            peer: Some(peer.clone()),
-            wanted: wanted_identity(connection, core.path),
-            credential: format!("no connection for {peer}"),
-            failure: Failure::NoKey,
-        });
-    }
-
-    /// Finds the connection for an identity among those that are `allowed`: those that name the peer's address most closely first, and
-    /// among those as close the ones that name the identity before those that take anyone.
-    ///
-    /// # Errors
-    /// The first connection that would have answered and why it did not, `None` if there is none.
-    pub(super) fn found_by_identity<Offer>(
-        &self,
-        path: Path,
-        peer: Option<&Identity>,
-        allowed: impl Fn(&ConnectionPlan) -> bool,
-        check_offer: impl Fn(&ConnectionPlan) -> Result<Offer, Refused>,
-    ) -> Result<Found<Offer>, Option<(ConnectionId, Refused)>> {
-        let candidates: Vec<(ConnectionId, Arc<ConnectionPlan>)> = self
-            .candidates(path)
-            .into_iter()
-            .filter_map(|id| Some((id, self.plan.shared(id)?)))
-            .filter(|(_, connection)| allowed(connection))
-            .collect();
-        let takes = |connection: &ConnectionPlan| {
-            peer.is_some_and(|peer| wanted_identity(connection, path).is_none_or(|wanted| wanted.matches(peer)))
-        };
-        let names = |connection: &ConnectionPlan| connection.remote_identity != RemoteIdentity::Anyone;
-        let mut ranked: Vec<(bool, ConnectionId, Arc<ConnectionPlan>)> =
-            candidates.into_iter().map(|(id, connection)| (takes(&connection), id, connection)).collect();
-        let closeness = |connection: &ConnectionPlan| Reverse(connection.peer.closeness(path.remote.ip()));
-        ranked.sort_by_key(|(takes, _, connection)| (!*takes, closeness(connection), !names(connection)));
-        let mut refused = None;
-        for (takes_identity, id, connection) in ranked {
-            match check_offer(&connection) {
-                Ok(offer) => return Ok(Found { id, connection, offer, takes_identity }),
-                Err(why) => refused = refused.or(Some((id, why))),
-            }
-        }
-        Err(refused)
-    }
-
-    /// Draws a key that nobody has.
-    pub(super) fn draw_decoy(&mut self) -> PreSharedKey {
-        let mut octets = alloc::vec![0; 32];
-        self.rng.fill_bytes(&mut octets);
-        PreSharedKey::new(octets)
     }
 
     /// Message 3: the initiator's proof, in clear or encrypted.
@@ -277,11 +169,8 @@ impl Endpoint {
                 Ok((authenticated, None))
             }
             Body::Encrypted(body) => {
-                let opened = self.open(incoming, body, state.keys.isakmp(), &state.iv)?;
+                let opened = self.open(incoming, body, (state.keys.isakmp(), &state.iv), row)?;
                 let payloads = opened.payloads()?;
-                // What decrypts to a wrong set of payloads decrypted to garbage.
-                transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
-                    .map_err(|_| DropReason::DecryptFailed)?;
                 let authenticated = state.check(authentication, &locals, remote, &payloads, true)?;
                 self.learn_more(core, connection, &payloads);
                 let from = core.envelope();

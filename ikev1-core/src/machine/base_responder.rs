@@ -1,78 +1,44 @@
-use crate::action::Direction;
 use crate::error::{DropReason, Failure};
-use crate::event::Event;
 use crate::flight::Answered;
-use crate::ids::{IkeSaId, Role};
 use crate::machine::Endpoint;
-use crate::machine::aggressive_responder::Found;
+use crate::machine::first_message::{Began, Found};
 use crate::machine::judge::{CameTo, Claimed};
 use crate::machine::phase1::{Taken, found_nat, local_identity, suspect, wanted_identity};
 use crate::machine::receive::{Arrived, Incoming};
-use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
+use crate::machine::sa::{Core, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
+use crate::phase1::base::responder;
 use crate::phase1::proof::Proof;
-use crate::phase1::{self, base::responder};
 use crate::plan::Phase1Mode;
 use crate::refused::Refused;
 use crate::state_name::StateName;
-use crate::transition::{self, Protection};
 use alloc::boxed::Box;
 use drive::{Instant, Verdict};
-use ipsec_wire::isakmp::{Body, Payloads};
+use ipsec_wire::isakmp::Payloads;
 
 impl Endpoint {
     /// Message 1: an unknown initiator that says who it is. Nothing is kept unless the offer is acceptable,
     /// and no power is computed.
-    ///
-    /// An identity that no connection takes is answered like any other, with a key that nobody has: otherwise
-    /// answers would tell which identities exist.
     pub(super) fn on_base_1(&mut self, now: Instant, incoming: &Incoming<'_>) -> Taken {
-        let row = transition::row(Phase1Mode::Base.exchange(), Role::Responder, StateName::BaseIdle)
-            .ok_or(DropReason::Unexpected)?;
-        let Body::Clear(payloads) = incoming.body else { return Err(DropReason::NoKeys) };
-        transition::admit(row, Protection::Clear, payloads.iter().map(|payload| payload.payload_type()))?;
-        self.check_half_open(incoming.path)?;
-        let ike_sa = IkeSaId(self.next_id());
-        let peer = phase1::peer_identity(&payloads);
-        let found = self.found_by_identity(
-            incoming.path,
-            peer.as_ref().ok(),
+        let payloads = self.first_message(incoming, Phase1Mode::Base, StateName::BaseIdle)?;
+        let found = self.first_by_identity(
+            incoming,
+            &payloads,
             |connection| connection.base,
             |connection| responder::check_offer(connection, &payloads),
         );
-        let checked = found.and_then(|found| match peer {
-            Ok(peer) => Ok((peer, found)),
-            Err(why) => Err(Some((found.id, why))),
-        });
-        let (peer, Found { id, connection, offer, takes_identity }) = match checked {
-            Ok(found) => found,
-            Err(Some((id, why))) => return Err(self.refuse_first(ike_sa, id, why, incoming)),
-            Err(None) => return Err(DropReason::NoConnection),
-        };
+        let Found { ike_sa, id, connection, peer, offer, takes_identity } = found?;
         let decoy = self.draw_decoy();
         let psk = connection.authentication.pre_shared_key();
         let psk = if takes_identity { psk } else { psk.map(|_| &decoy) };
-        let cookies = incoming.cookies.with_responder(self.draw_cookie());
-        let path = incoming.path;
-        let from = Envelope { ike_sa, cookies: incoming.cookies, path };
-        let name = Name::phase1(Phase1Mode::Base, 1);
-        self.trace(Direction::Inbound, from, name, &payloads, Protection::Clear, incoming.length);
-        self.event(Event::Phase1Started { ike_sa, role: Role::Responder, connection: id, path, replaces: None });
-        self.event(Event::Phase1Negotiated {
-            ike_sa,
-            chosen: offer.choice.transform,
-            number: offer.choice.transform_number.into(),
-            passed_over: offer.choice.refusals.clone(),
-        });
-        let mut core = Core::new(now, (ike_sa, Role::Responder, Phase1Mode::Base, id), cookies, path);
-        core.capabilities = offer.capabilities;
-        self.agree_on_parts(&core, &connection);
-        core.budget.received(incoming.length);
+        let began = Began { ike_sa, mode: Phase1Mode::Base, id, connection: &connection };
+        let mut core = self.begin_responding(now, began, incoming, &payloads, (&offer.choice, offer.capabilities));
+        let cookies = core.cookies;
         if !takes_identity {
             self.nobody_takes(&mut core, &connection, &peer);
         }
-        let ours = local_identity(&connection, path);
+        let ours = local_identity(&connection, core.path);
         let (state, chain) = responder::SaRecv::start(offer, &connection, psk, (peer, &ours), cookies, &mut *self.rng);
         let transmit = self.clear(core.envelope(), Name::phase1(Phase1Mode::Base, 2), &chain);
         let reply = self.reply(&mut core, transmit);

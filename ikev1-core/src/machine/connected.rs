@@ -131,7 +131,7 @@ impl Endpoint {
         let message_id = incoming.message_id();
         let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
         let opened = self.open_quick(up, &exchange, incoming, body, StateName::QuickSendingHash);
-        let checked = opened.and_then(|(opened, _)| {
+        let checked = opened.and_then(|opened| {
             let payloads = opened.payloads()?;
             check_hash_1(&up.keys, message_id, &payloads)?;
             self.trace_quick(core, 4, incoming, &payloads);

@@ -2,8 +2,9 @@ use crate::action::{Direction, RemoveReason};
 use crate::counters::count;
 use crate::error::{DropReason, Failure};
 use crate::event::Event;
-use crate::ids::{Cookies, IkeSaId, Role};
+use crate::ids::{ChildId, Cookies, IkeSaId, Role};
 use crate::informational::delete::{self, Named};
+use crate::informational::heartbeat;
 use crate::keys::{IsakmpKeys, IvChain};
 use crate::machine::Endpoint;
 use crate::machine::phase1::Taken;
@@ -11,6 +12,7 @@ use crate::machine::receive::Incoming;
 use crate::machine::sa::{Core, Exchange, IkeSa, Phase, Quick};
 use crate::machine::send::Name;
 use crate::message::{check_hash_1, hashed};
+use crate::plan::HeartbeatMode;
 use crate::state_name::StateName;
 use crate::transition::{self, Protection};
 use alloc::vec::Vec;
@@ -24,6 +26,7 @@ enum Item {
     Delete(Named),
     AreYouThere(u32),
     Alive(u32),
+    Heartbeat(u32),
     InitialContact,
     /// CONNECTED under the message id of a quick mode.
     Connected(u32),
@@ -167,17 +170,20 @@ impl Endpoint {
         iv: &IvChain,
     ) -> Result<Vec<Item>, DropReason> {
         let message_id = incoming.message_id();
-        let opened = self.open(incoming, body, keys, iv)?;
-        let payloads = opened.payloads()?;
         let row = transition::row(ExchangeType::INFORMATIONAL, Role::Responder, StateName::InfoIdle)
             .ok_or(DropReason::Unexpected)?;
-        transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
-            .map_err(|_| DropReason::DecryptFailed)?;
+        let opened = self.open(incoming, body, (keys, iv), row)?;
+        let payloads = opened.payloads()?;
         check_hash_1(keys, message_id, &payloads)?;
         count(&mut self.counters.rx_decrypt_good);
         let name = Name::informational(message_id);
         let from = sa.core.envelope();
         self.trace(Direction::Inbound, from, name, &payloads, Protection::Encrypted, incoming.length);
+        let plan = self.plan.connection(sa.core.connection).map(|connection| connection.heartbeats);
+        let plan = plan.filter(|plan| plan.mode != HeartbeatMode::Off);
+        let heartbeat_number = |notification: &Notification<&[u8]>| {
+            plan.and_then(|plan| heartbeat::number(notification, plan.notify, sa.core.cookies))
+        };
         let mut items = Vec::new();
         for payload in &payloads {
             match payload.payload_type() {
@@ -187,9 +193,11 @@ impl Endpoint {
                 }
                 PayloadType::NOTIFICATION => {
                     let notification = Notification::parse(payload).map_err(|_| DropReason::Malformed)?;
-                    items.push(match notification.notify_type {
-                        NotifyType::CONNECTED => Item::Connected(message_id),
-                        _ => item_of(&notification),
+                    let beat = heartbeat_number(&notification);
+                    items.push(match (notification.notify_type, beat) {
+                        (_, Some(number)) => Item::Heartbeat(number),
+                        (NotifyType::CONNECTED, None) => Item::Connected(message_id),
+                        (_, None) => item_of(&notification),
                     });
                 }
                 _ => {}
@@ -207,6 +215,7 @@ impl Endpoint {
             | Item::Delete(_)
             | Item::AreYouThere(_)
             | Item::Alive(_)
+            | Item::Heartbeat(_)
             | Item::InitialContact => None,
         });
         let Some(notify) = error else {
@@ -241,9 +250,12 @@ impl Endpoint {
                 self.on_delete_isakmp(id, cookies, &named);
             }
             Item::Delete(Named::Ipsec(protocol, spis)) => {
-                let spis = self.on_delete_ipsec(&mut sa, protocol, spis);
+                let (spis, children) = self.named_by_delete(&mut sa, protocol, spis);
                 self.table.put(sa);
                 self.event(Event::DeleteReceived { ike_sa: id, protocol: protocol.0, spis });
+                for child in children {
+                    self.remove_child(child, RemoveReason::DeletedByPeer);
+                }
             }
             Item::Delete(Named::Other) => self.table.put(sa),
             Item::AreYouThere(sequence) => {
@@ -259,6 +271,10 @@ impl Endpoint {
                 {
                     up.dpd.heard(now);
                 }
+                self.table.put(sa);
+            }
+            Item::Heartbeat(number) => {
+                self.on_heartbeat(now, &mut sa, number);
                 self.table.put(sa);
             }
             Item::InitialContact => {
@@ -286,10 +302,10 @@ impl Endpoint {
         }
     }
 
-    /// A Delete of IPsec SAs; returns the SPIs that named some.
-    fn on_delete_ipsec(&mut self, sa: &mut IkeSa, protocol: ProtocolId, spis: Vec<u32>) -> Vec<u32> {
+    /// Returns the SPIs of a Delete that name SAs of its sender, and the pairs that end by it.
+    fn named_by_delete(&mut self, sa: &mut IkeSa, protocol: ProtocolId, spis: Vec<u32>) -> (Vec<u32>, Vec<ChildId>) {
         let peer = sa.peer_key();
-        let mut removed = Vec::new();
+        let (mut known, mut children) = (Vec::new(), Vec::new());
         for spi in spis {
             // A Delete names SAs of its sender, RFC 2408 §3.15; a peer that could not install a pair may name the
             // one it was to send with, which is ours.
@@ -297,18 +313,18 @@ impl Endpoint {
                 let sent = self.table.with_outbound(protocol, spi, peer);
                 sent.or_else(|| self.table.with_inbound(protocol, spi, peer))
             };
-            if let Some(child) = peer.as_ref().and_then(named) {
-                if let Some(child) = self.table.child(child) {
+            if let Some(child) = peer.as_ref().and_then(named).and_then(|id| self.table.child(id)) {
+                if !children.contains(&child.id) {
                     sa.core.companions.remember(&child.sas, (protocol, spi));
+                    children.push(child.id);
                 }
-                self.remove_child(child, RemoveReason::DeletedByPeer);
             } else if !sa.core.companions.take(protocol, spi) {
                 count(&mut self.counters.info_phase2_sa_not_found);
                 continue;
             }
-            removed.push(spi);
+            known.push(spi);
         }
-        removed
+        (known, children)
     }
 
     /// A Delete of ISAKMP SAs: the one it came under, or others of the same peer.

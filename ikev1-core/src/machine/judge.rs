@@ -33,9 +33,9 @@ pub(crate) struct Claimed {
 #[derive(Debug)]
 pub(crate) enum CameTo {
     /// Main mode, responder, message 5.
-    KeRecv(Box<main::responder::KeRecv>, NextIv, main::responder::Authenticated),
+    KeRecv(Box<main::responder::KeRecv>, NextIv, main::Authenticated),
     /// Main mode, initiator, message 6.
-    AuthSent(Box<main::initiator::AuthSent>, NextIv, main::initiator::Authenticated),
+    AuthSent(Box<main::initiator::AuthSent>, NextIv, main::Authenticated),
     /// Aggressive mode, initiator, message 2.
     SaKeSent(Box<aggressive::initiator::SaKeSent>, Box<aggressive::initiator::Authenticated>),
     /// Aggressive mode, responder, message 3; without an IV if it came in clear.

@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, Role};
 use crate::informational::delete;
 use crate::informational::dpd::Dpd;
+use crate::informational::heartbeat::Heartbeats;
 use crate::machine::Endpoint;
 use crate::machine::child::Child;
 use crate::machine::sa::{Core, Finished, IkeSa, Phase, Up, Waiting, failure_of};
@@ -47,6 +48,7 @@ impl Endpoint {
         if dpd.asks() {
             self.timers.set(TimerKey::Dpd(core.id), now + connection.dpd_idle);
         }
+        self.begin_heartbeats(now, core.id, connection);
         if core.nat.is_local_behind() {
             self.timers.set(TimerKey::Keepalive(core.id), now + connection.keepalive);
         }
@@ -60,8 +62,10 @@ impl Endpoint {
             soft,
             hard,
             dpd,
+            heartbeats: Heartbeats::default(),
             replaced_by: None,
             negotiations: 0,
+            spent: false,
             finished: Finished::default(),
             session: Session::new(connection, initial_contact),
         };
@@ -108,6 +112,7 @@ impl Endpoint {
             if let Some(up) = other.up_mut() {
                 up.replaced_by = Some(sa.core.id);
             }
+            self.pass_heartbeats(now, &other, sa);
             self.table.put(other);
             for timer in [TimerKey::IkeSoft(*id), TimerKey::Dpd(*id), TimerKey::Keepalive(*id)] {
                 self.timers.cancel(&timer);
@@ -188,6 +193,8 @@ impl Endpoint {
             TimerKey::IkeHard(id),
             TimerKey::IkeRetire(id),
             TimerKey::Dpd(id),
+            TimerKey::Heartbeat(id),
+            TimerKey::HeartbeatsMissed(id),
             TimerKey::Keepalive(id),
         ] {
             self.timers.cancel(&timer);
@@ -254,14 +261,5 @@ impl Endpoint {
         self.out.action(Action::RemoveSa(removal));
         let (connection, policy) = (child.peer.connection, child.policy);
         self.event(Event::SaEnded { child: id, connection, policy, reason });
-    }
-
-    /// Lets a request wait for phase 1.
-    pub(super) fn wait(&mut self, id: IkeSaId, waiting: Waiting) {
-        if let Some(mut sa) = self.table.take(id) {
-            count(&mut self.counters.acquire_queued);
-            sa.core.waiting.push(waiting);
-            self.table.put(sa);
-        }
     }
 }

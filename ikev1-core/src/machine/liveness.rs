@@ -2,7 +2,7 @@ use crate::action::{Action, Encapsulation, RemoveReason};
 use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, PolicyId};
 use crate::machine::Endpoint;
-use crate::machine::sa::{IkeSa, Waiting};
+use crate::machine::sa::IkeSa;
 use crate::machine::timers::TimerKey;
 use crate::plan::{ConnectionPlan, DeadPeerAction};
 use alloc::vec::Vec;
@@ -107,8 +107,8 @@ impl Endpoint {
             wanted.sort_unstable();
             wanted.dedup();
             for policy in wanted {
-                let child = self.next_child_id();
-                self.wait(id, Waiting { child, policy, replaces: None });
+                // What cannot even wait fails like what has begun: with its own event, or not at all.
+                let _ = self.quick_or_wait(now, id, policy, None);
             }
         }
     }

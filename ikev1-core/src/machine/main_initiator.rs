@@ -11,10 +11,10 @@ use crate::machine::receive::{Arrived, Incoming};
 use crate::machine::sa::{Core, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::negotiate::Refusals;
-use crate::phase1::main::initiator;
+use crate::phase1::main::{Authenticated, initiator};
 use crate::phase1::proof::Proof;
 use crate::refused::Refused;
-use crate::transition::{self, Protection, Row};
+use crate::transition::{Protection, Row};
 use alloc::boxed::Box;
 use drive::{Instant, Verdict};
 use ipsec_wire::isakmp::Payloads;
@@ -101,14 +101,11 @@ impl Endpoint {
         let Some(connection) = self.plan.shared(core.connection) else {
             return (Some(core.with(Phase::AuthSent(state))), Err(DropReason::NoConnection));
         };
-        let opened = match self.open(incoming, body, state.keys.isakmp(), &state.iv) {
+        let opened = match self.open(incoming, body, (state.keys.isakmp(), &state.iv), row) {
             Ok(opened) => opened,
             Err(drop) => return suspect(core, Phase::AuthSent(state), drop.into()),
         };
         let checked = opened.payloads().map_err(Refused::from).and_then(|payloads| {
-            let types = payloads.iter().map(|payload| payload.payload_type());
-            // What decrypts to a wrong set of payloads decrypted to garbage.
-            transition::admit(row, Protection::Encrypted, types).map_err(|_| DropReason::DecryptFailed)?;
             let read = state.check(&connection, &payloads)?;
             Ok((payloads, read))
         });
@@ -145,7 +142,7 @@ impl Endpoint {
         mut state: Box<initiator::AuthSent>,
         arrived: &Arrived,
         next_iv: NextIv,
-        authenticated: initiator::Authenticated,
+        authenticated: Authenticated,
     ) -> (Option<IkeSa>, Taken) {
         state.iv.commit(next_iv);
         let Some(connection) = self.plan.shared(core.connection) else {

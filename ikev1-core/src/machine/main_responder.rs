@@ -9,35 +9,31 @@ use crate::ids::{ConnectionId, IkeSaId, Role};
 use crate::informational::notify;
 use crate::keys::NextIv;
 use crate::machine::Endpoint;
+use crate::machine::first_message::Began;
 use crate::machine::judge::{CameTo, Claimed};
 use crate::machine::phase1::{Taken, credential, found_nat, local_identity, suspect, wanted_identity};
 use crate::machine::receive::{Arrived, Incoming};
 use crate::machine::sa::{Core, Envelope, IkeSa, Phase};
 use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
-use crate::phase1::main::responder;
+use crate::phase1::main::{Authenticated, responder};
 use crate::phase1::proof::Proof;
 use crate::plan::{ConnectionPlan, Peer, Phase1Mode};
 use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::state_name::StateName;
-use crate::transition::{self, Protection, Row};
+use crate::transition::{Protection, Row};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use drive::{Instant, Path, Verdict};
-use ipsec_wire::isakmp::{Body, Payloads};
-use ipsec_wire::registry::ExchangeType;
+use ipsec_wire::isakmp::Payloads;
 
 impl Endpoint {
     /// Message 1: an unknown initiator. Nothing is kept unless the offer is acceptable.
     pub(super) fn on_main_1(&mut self, now: Instant, incoming: &Incoming<'_>) -> Taken {
-        let row =
-            transition::row(ExchangeType::MAIN, Role::Responder, StateName::MainIdle).ok_or(DropReason::Unexpected)?;
-        let Body::Clear(payloads) = incoming.body else { return Err(DropReason::NoKeys) };
-        transition::admit(row, Protection::Clear, payloads.iter().map(|payload| payload.payload_type()))?;
-        self.check_half_open(incoming.path)?;
+        let payloads = self.first_message(incoming, Phase1Mode::Main, StateName::MainIdle)?;
         let mut refused: Option<(ConnectionId, Refused)> = None;
         let mut accepted = None;
         for id in self.candidates(incoming.path) {
@@ -57,22 +53,10 @@ impl Endpoint {
             let Some((id, why)) = refused else { return Err(DropReason::NoConnection) };
             return Err(self.refuse_first(ike_sa, id, why, incoming));
         };
-        let cookies = incoming.cookies.with_responder(self.draw_cookie());
-        let path = incoming.path;
-        let from = Envelope { ike_sa, cookies: incoming.cookies, path };
-        self.trace(Direction::Inbound, from, Name::main(1), &payloads, Protection::Clear, incoming.length);
-        self.event(Event::Phase1Started { ike_sa, role: Role::Responder, connection: id, path, replaces: None });
-        self.event(Event::Phase1Negotiated {
-            ike_sa,
-            chosen: offer.choice.transform,
-            number: offer.choice.transform_number.into(),
-            passed_over: offer.choice.refusals.clone(),
-        });
         let connection = self.plan.shared(id).ok_or(DropReason::NoConnection)?;
-        let mut core = Core::new(now, (ike_sa, Role::Responder, Phase1Mode::Main, id), cookies, path);
-        core.capabilities = offer.capabilities;
-        self.agree_on_parts(&core, &connection);
-        core.budget.received(incoming.length);
+        let began = Began { ike_sa, mode: Phase1Mode::Main, id, connection: &connection };
+        let mut core = self.begin_responding(now, began, incoming, &payloads, (&offer.choice, offer.capabilities));
+        let cookies = core.cookies;
         let (state, chain) = responder::SaRecv::start(offer, &connection, cookies);
         let transmit = self.clear(core.envelope(), Name::main(2), &chain);
         let reply = self.reply(&mut core, transmit);
@@ -205,14 +189,11 @@ impl Endpoint {
             return (Some(core.with(Phase::KeRecv(state))), Err(DropReason::NoConnection));
         };
         let arrived = incoming.arrived();
-        let opened = match self.open(incoming, body, state.keys.isakmp(), &state.iv) {
+        let opened = match self.open(incoming, body, (state.keys.isakmp(), &state.iv), row) {
             Ok(opened) => opened,
             Err(drop) => return self.refuse_proof(core, Phase::KeRecv(state), None, &arrived, drop.into()),
         };
         let checked = opened.payloads().map_err(Refused::from).and_then(|payloads| {
-            let types = payloads.iter().map(|payload| payload.payload_type());
-            // What decrypts to a wrong set of payloads decrypted to garbage.
-            transition::admit(row, Protection::Encrypted, types).map_err(|_| DropReason::DecryptFailed)?;
             let read = state.check(&connection, &payloads)?;
             Ok((payloads, read))
         });
@@ -246,7 +227,7 @@ impl Endpoint {
         mut state: Box<responder::KeRecv>,
         arrived: &Arrived,
         next_iv: NextIv,
-        authenticated: responder::Authenticated,
+        authenticated: Authenticated,
     ) -> (Option<IkeSa>, Taken) {
         state.iv.commit(next_iv);
         core.path = arrived.path;

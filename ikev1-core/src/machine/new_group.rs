@@ -69,10 +69,8 @@ impl Endpoint {
         }
         let row = transition::row(ExchangeType::NEW_GROUP, Role::Responder, StateName::InfoIdle)
             .ok_or(DropReason::Unexpected)?;
-        let opened = self.open(incoming, body, &up.keys, &up.iv.for_message_id(message_id))?;
+        let opened = self.open(incoming, body, (&up.keys, &up.iv.for_message_id(message_id)), row)?;
         let payloads = opened.payloads()?;
-        transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
-            .map_err(|_| DropReason::DecryptFailed)?;
         check_hash_1(&up.keys, message_id, &payloads)?;
         count(&mut self.counters.rx_decrypt_good);
         let name = Name::new_group(message_id);

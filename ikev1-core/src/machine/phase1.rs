@@ -248,11 +248,14 @@ impl Endpoint {
         path == core.path || core.nat.is_nat() && mapped
     }
 
-    /// Returns whether INITIAL-CONTACT is due: no other SA with the peer is known.
+    /// Returns whether INITIAL-CONTACT is due: no other SA with the peer is known, not even an IPsec SA whose ISAKMP
+    /// SA has ended. Where several ISAKMP SAs are made side by side none says it, for it would end the others.
     pub(super) fn is_first_contact(&self, core: &Core, connection: &ConnectionPlan) -> bool {
+        let stands = |other: &IkeSa| other.up().is_some() || connection.pfs_identities;
         connection.initial_contact
             && core.replaces.is_none()
-            && self.table.of_connection(core.connection).all(|other| other.up().is_none())
+            && !self.table.of_connection(core.connection).any(stands)
+            && self.table.children_of_connection(core.connection).next().is_none()
     }
 
     /// Tells a peer that is another than wanted, and if it holds the SA for made, that it is gone.
@@ -268,16 +271,20 @@ impl Endpoint {
         }
     }
 
-    /// Decrypts a message; its IV chain stays where it is.
+    /// Decrypts a message and holds its payloads against its row of the transition table: what decrypts to a wrong
+    /// set of payloads decrypted to garbage. Its IV chain stays where it is.
     pub(super) fn open(
         &mut self,
         incoming: &Incoming<'_>,
         body: &[u8],
-        keys: &IsakmpKeys,
-        iv: &IvChain,
+        (keys, iv): (&IsakmpKeys, &IvChain),
+        row: &Row,
     ) -> Result<Opened, DropReason> {
         count(&mut self.counters.rx_decrypt_start);
-        Opened::new(&incoming.header, body, iv, keys.cipher())
+        let opened = Opened::new(&incoming.header, body, iv, keys.cipher())?;
+        let types = opened.payloads()?.iter().map(|payload| payload.payload_type());
+        transition::admit(row, Protection::Encrypted, types).map_err(|_| DropReason::DecryptFailed)?;
+        Ok(opened)
     }
 
     /// Tells where NATs stand.

@@ -13,9 +13,9 @@ use crate::machine::send::Name;
 use crate::machine::timers::TimerKey;
 use crate::machine::{Asked, Endpoint};
 use crate::message::Opened;
-use crate::negotiate::Refusals;
 use crate::plan::{ConnectionPlan, SpiSource};
 use crate::quick::initiator;
+use crate::refused::{Refused, Why};
 use crate::state_name::StateName;
 use crate::transition::{self, Protection};
 use alloc::vec::Vec;
@@ -96,11 +96,9 @@ impl Endpoint {
             began,
             commit: Commit { sent: commits, ..Commit::default() },
         };
-        up.negotiations = up.negotiations.saturating_add(1);
-        let (id, connection, negotiations) = ((core.id, core.role), core.connection, up.negotiations);
         core.exchanges.insert(message_id, exchange);
-        if let Some(connection) = self.plan.shared(connection) {
-            self.renew_when_used_up(now, id, &connection, negotiations);
+        if let Some(connection) = self.plan.shared(core.connection) {
+            self.carries_one_more(now, core, up, &connection);
         }
         self.event(Event::Phase2Started {
             child: waiting.child,
@@ -282,13 +280,9 @@ impl Endpoint {
         incoming: &Incoming<'_>,
         body: &[u8],
         state: StateName,
-    ) -> Result<(Opened, &'static transition::Row), DropReason> {
+    ) -> Result<Opened, DropReason> {
         let row = transition::row(ExchangeType::QUICK, exchange.role, state).ok_or(DropReason::Unexpected)?;
-        let opened = self.open(incoming, body, &up.keys, &exchange.iv)?;
-        let types = opened.payloads()?.iter();
-        transition::admit(row, Protection::Encrypted, types.map(|payload| payload.payload_type()))
-            .map_err(|_| DropReason::DecryptFailed)?;
-        Ok((opened, row))
+        self.open(incoming, body, (&up.keys, &exchange.iv), row)
     }
 
     pub(super) fn trace_quick(&mut self, core: &Core, number: u8, incoming: &Incoming<'_>, payloads: &Payloads<'_>) {
@@ -345,7 +339,7 @@ impl Endpoint {
     pub(super) fn drop_exchange(&mut self, sa: &mut IkeSa, message_id: u32, failure: Failure) -> Option<ChildId> {
         let exchange = sa.core.exchanges.remove(&message_id)?;
         self.timers.cancel(&TimerKey::Exchange(sa.core.id, message_id));
-        match exchange.state {
+        match &exchange.state {
             Quick::Done => return None,
             Quick::Starting(search) | Quick::SendingHashSaNonce(search, _) => {
                 for (ticket, _) in &search.open {
@@ -358,21 +352,26 @@ impl Endpoint {
                 self.remove_child(exchange.child, RemoveReason::Failed(failure.clone()));
             }
         }
+        self.quick_failed(&sa.core, &exchange, Refused::because(failure).into_why());
+        Some(exchange.child)
+    }
+
+    /// Counts and tells that a quick mode failed, and tries it again later if the plan says so.
+    pub(super) fn quick_failed(&mut self, core: &Core, exchange: &Exchange, why: Why) {
         count(&mut self.own.exchanges_failed);
         if exchange.role == Role::Initiator && exchange.replaces.is_none() {
-            self.try_later(sa.core.connection, core::iter::once(exchange.policy), &failure);
+            self.try_later(core.connection, core::iter::once(exchange.policy), &why.failure);
         }
         self.event(Event::Phase2Failed {
             child: exchange.child,
-            ike_sa: Some(sa.core.id),
-            connection: sa.core.connection,
+            ike_sa: Some(core.id),
+            connection: core.connection,
             policy: Some(exchange.policy),
             role: exchange.role,
-            failure,
-            refusals: Refusals::default(),
-            asked: None,
+            failure: why.failure,
+            refusals: why.refusals,
+            asked: why.asked,
         });
-        Some(exchange.child)
     }
 
     /// Sends the last message of an exchange again, gives up, or forgets a finished one.

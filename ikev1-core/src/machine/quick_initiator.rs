@@ -63,7 +63,7 @@ impl Endpoint {
         let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
         let connection = self.plan.shared(core.connection).ok_or(DropReason::NoConnection)?;
         let opened = self.open_quick(up, &exchange, incoming, body, StateName::QuickWaitHashSaNonce);
-        let checked = opened.map_err(Refused::from).and_then(|(opened, _)| {
+        let checked = opened.map_err(Refused::from).and_then(|opened| {
             let payloads = opened.payloads()?;
             let checked = state.check(&up.keys, message_id, &payloads);
             if !matches!(&checked, Err(why) if why.drop == DropReason::WrongHash) {

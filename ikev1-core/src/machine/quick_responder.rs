@@ -48,7 +48,7 @@ impl Endpoint {
             began,
             commit: Commit { received: incoming.header.flags.contains(Flags::COMMIT), ..Commit::default() },
         };
-        let (opened, _) = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
+        let opened = self.open_quick(up, &exchange, incoming, body, StateName::QuickReceivingMessage)?;
         let payloads = opened.payloads()?;
         let client = up.session.address;
         let checked = responder::check_request(&connection, ends, client, &up.keys, message_id, &payloads);
@@ -59,8 +59,7 @@ impl Endpoint {
             return Err(why.drop);
         }
         exchange.iv.commit(opened.next_iv());
-        up.negotiations = up.negotiations.saturating_add(1);
-        self.renew_when_used_up(now, (core.id, core.role), &connection, up.negotiations);
+        self.carries_one_more(now, core, up, &connection);
         self.trace_quick(core, 1, incoming, &payloads);
         let child = exchange.child;
         let policy = checked.as_ref().map_or(PolicyId(0), |request| request.policy);
@@ -118,9 +117,8 @@ impl Endpoint {
         why: Refused,
     ) {
         let why = why.into_why();
-        let failure = why.failure;
         let Some(connection) = self.plan.shared(sa.core.connection) else { return };
-        if let Some(notify_type) = notify::notify_of(&failure) {
+        if let Some(notify_type) = notify::notify_of(&why.failure) {
             if connection.send_notifies {
                 let chain = notify::about_child(notify_type, ProtocolId::ESP, why.spi.unwrap_or(0));
                 self.inform_up(sa, &chain);
@@ -130,20 +128,7 @@ impl Endpoint {
                 count(&mut self.counters.info_phase2_notify_off);
             }
         }
-        count(&mut self.own.exchanges_failed);
-        if exchange.role == Role::Initiator && exchange.replaces.is_none() {
-            self.try_later(sa.core.connection, core::iter::once(exchange.policy), &failure);
-        }
-        self.event(Event::Phase2Failed {
-            child: exchange.child,
-            ike_sa: Some(sa.core.id),
-            connection: sa.core.connection,
-            policy: Some(exchange.policy),
-            role: exchange.role,
-            failure,
-            refusals: why.refusals,
-            asked: why.asked,
-        });
+        self.quick_failed(&sa.core, &exchange, why);
         exchange.state = Quick::Done;
         exchange.request = None;
         self.linger(now, sa, &connection, message_id, exchange);
@@ -196,7 +181,7 @@ impl Endpoint {
         let Some(Under { core, up }) = under(sa) else { return Err(DropReason::Unexpected) };
         let connection = self.plan.shared(core.connection).ok_or(DropReason::NoConnection)?;
         let opened = self.open_quick(up, &exchange, incoming, body, StateName::QuickWaitHash);
-        let checked = opened.map_err(Refused::from).and_then(|(opened, _)| {
+        let checked = opened.map_err(Refused::from).and_then(|opened| {
             let payloads = opened.payloads()?;
             state.check(&payloads)?;
             self.trace_quick(core, 3, incoming, &payloads);

@@ -3,7 +3,7 @@ use crate::defaults;
 use crate::event::Event;
 use crate::ids::{ChildId, IkeSaId, Role};
 use crate::machine::Endpoint;
-use crate::machine::sa::{IkeSa, Quick};
+use crate::machine::sa::{Core, IkeSa, Quick, Up};
 use crate::machine::timers::TimerKey;
 use crate::plan::ConnectionPlan;
 use core::net::SocketAddr;
@@ -26,17 +26,18 @@ impl Endpoint {
         Duration::from_micros(soft.saturating_sub(jitter))
     }
 
-    /// Renews an ISAKMP SA when it has carried as many quick modes as it may: the end that made it at once, the
-    /// other one only if that does not.
-    pub(super) fn renew_when_used_up(
-        &mut self,
-        now: Instant,
-        (id, role): (IkeSaId, Role),
-        connection: &ConnectionPlan,
-        carried: u64,
-    ) {
-        if connection.phase2_limit.is_some_and(|limit| carried >= limit.into()) {
-            let late = match role {
+    /// Counts a quick mode that begins under an ISAKMP SA. When it has carried as many as it may, it is renewed: by
+    /// the end that made it at once, by the other one only if that does not. One that is for a single quick mode
+    /// ends after it, RFC 2409 §8.
+    pub(super) fn carries_one_more(&mut self, now: Instant, core: &Core, up: &mut Up, connection: &ConnectionPlan) {
+        up.negotiations = up.negotiations.saturating_add(1);
+        let (id, carried) = (core.id, up.negotiations);
+        if connection.pfs_identities {
+            up.spent = true;
+            self.timers.cancel(&TimerKey::IkeSoft(id));
+            self.timers.set(TimerKey::IkeRetire(id), now + spent_for(connection));
+        } else if connection.phase2_limit.is_some_and(|limit| carried >= limit.into()) {
+            let late = match core.role {
                 Role::Initiator => Duration::ZERO,
                 Role::Responder => defaults::MESSAGE_TIMEOUT,
             };
@@ -45,10 +46,15 @@ impl Endpoint {
     }
 
     /// Returns the SA under which a quick mode begins where `id` was meant: its successor if it may carry no
-    /// more, started if it is not at work.
+    /// more, started if it is not at work; one of its own where each is for a single quick mode.
     pub(super) fn with_capacity(&mut self, now: Instant, id: IkeSaId) -> Option<IkeSaId> {
         let sa = self.table.get(id)?;
-        let limit = self.plan.connection(sa.core.connection)?.phase2_limit;
+        let connection = self.plan.connection(sa.core.connection)?;
+        let is_free = |sa: &IkeSa| sa.core.waiting.is_empty() && sa.up().is_none_or(|up| !up.spent);
+        if connection.pfs_identities && !is_free(sa) {
+            return self.start_phase1(now, sa.core.connection, sa.core.path, None);
+        }
+        let limit = connection.phase2_limit.filter(|_| !connection.pfs_identities);
         let carried = sa.up().map_or(0, |up| up.negotiations);
         if limit.is_none_or(|limit| carried < limit.into()) {
             return Some(id);
@@ -60,7 +66,7 @@ impl Endpoint {
 
     pub(super) fn ike_soft_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(sa) = self.table.get(id) else { return };
-        let Some(up) = sa.up().filter(|up| up.replaced_by.is_none()) else { return };
+        let Some(up) = sa.up().filter(|up| up.replaced_by.is_none() && !up.spent) else { return };
         if self.is_extended(sa) {
             return;
         }
@@ -91,10 +97,19 @@ impl Endpoint {
         self.end_ike(sa, RemoveReason::Expired, with_children);
     }
 
-    pub(super) fn ike_retire_due(&mut self, id: IkeSaId) {
+    pub(super) fn ike_retire_due(&mut self, now: Instant, id: IkeSaId) {
         let Some(sa) = self.table.take(id) else { return };
+        let spent = sa.up().is_some_and(|up| up.spent);
+        if spent
+            && !sa.core.exchanges.is_empty()
+            && let Some(connection) = self.plan.connection(sa.core.connection)
+        {
+            // Its quick mode is at work still, or may have to be answered again.
+            self.timers.set(TimerKey::IkeRetire(id), now + spent_for(connection));
+            return self.table.put(sa);
+        }
         self.tell_ike_end(&sa, false);
-        self.end_ike(sa, RemoveReason::Replaced, false);
+        self.end_ike(sa, if spent { RemoveReason::Spent } else { RemoveReason::Replaced }, false);
     }
 
     pub(super) fn child_soft_due(&mut self, now: Instant, id: ChildId) {
@@ -155,4 +170,9 @@ impl Endpoint {
         };
         self.quick_or_wait(now, ike_sa, policy, Some(id)).ok()
     }
+}
+
+/// Returns how long an SA is kept that was for one quick mode: as long as that may have to be answered again.
+fn spent_for(connection: &ConnectionPlan) -> Duration {
+    connection.delete_delay.saturating_add(Duration::from_secs(1))
 }

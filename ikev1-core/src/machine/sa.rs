@@ -5,6 +5,7 @@ use crate::flight::{Answered, Budget, Request};
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
 use crate::informational::dpd::Dpd;
+use crate::informational::heartbeat::Heartbeats;
 use crate::keys::{IsakmpKeys, IvChain, NextIv};
 use crate::machine::companions::Companions;
 use crate::machine::connected::{Commit, Held};
@@ -143,7 +144,8 @@ impl Core {
     /// Returns the two ends, for the quick modes under this SA.
     pub(crate) fn ends(&self) -> quick::Ends {
         let nat = self.capabilities.nat_t.filter(|_| self.nat.is_nat());
-        quick::Ends { local: self.path.local.ip(), remote: self.path.remote.ip(), nat }
+        let behind = self.nat.is_local_behind();
+        quick::Ends { local: self.path.local.ip(), remote: self.path.remote.ip(), nat, behind }
     }
 }
 
@@ -212,8 +214,11 @@ pub(crate) struct Up {
     pub(crate) soft: Instant,
     pub(crate) hard: Instant,
     pub(crate) dpd: Dpd,
+    pub(crate) heartbeats: Heartbeats,
     pub(crate) replaced_by: Option<IkeSaId>,
     pub(crate) negotiations: u64,
+    /// It was for one quick mode, which has begun.
+    pub(crate) spent: bool,
     pub(crate) finished: Finished,
     /// Phase 1.5: what stands between phase 1 and phase 2.
     pub(crate) session: Session,
@@ -356,9 +361,9 @@ impl IkeSa {
         self.up().is_some_and(|up| up.session.is_open())
     }
 
-    /// Returns whether it can carry new exchanges and no newer one took its place.
+    /// Returns whether it can carry new exchanges: no newer one took its place, and it was not for one alone.
     pub(crate) fn is_current(&self) -> bool {
-        self.is_open() && self.up().is_some_and(|up| up.replaced_by.is_none())
+        self.is_open() && self.up().is_some_and(|up| up.replaced_by.is_none() && !up.spent)
     }
 
     pub(crate) fn peer_key(&self) -> Option<PeerKey> {
@@ -409,6 +414,7 @@ pub(crate) fn failure_of(reason: &RemoveReason) -> Failure {
         | RemoveReason::Replaced
         | RemoveReason::DeletedByPeer
         | RemoveReason::InitialContact
+        | RemoveReason::Spent
         | RemoveReason::IkeSaGone => Failure::IkeSaGone,
         RemoveReason::Failed(failure) => failure.clone(),
     }

@@ -26,6 +26,7 @@ impl Endpoint {
         let up = sa.up();
         let connection = self.plan.connection(core.connection);
         let cookies: Cookies = core.cookies;
+        let (heartbeat_next_tx, heartbeat_last_rx) = up.map_or((0, 0), |up| up.heartbeats.numbers());
         let (dpd_next_tx, dpd_last_rx) = up.map_or((0, 0), |up| up.dpd.numbers());
         IkeSaStatus {
             ike_sa: core.id,
@@ -45,6 +46,9 @@ impl Endpoint {
             dpd_next_tx,
             dpd_last_rx,
             dpd_retries: up.map_or(0, |up| up.dpd.retries()),
+            heartbeats: connection.map(|connection| connection.heartbeats.mode).unwrap_or_default(),
+            heartbeat_next_tx,
+            heartbeat_last_rx,
             created: core.created,
             established: up.map(|up| up.since),
             lifetime: up.map(|up| up.lifetime),

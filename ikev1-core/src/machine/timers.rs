@@ -17,10 +17,14 @@ pub(crate) enum TimerKey {
     IkeSoft(IkeSaId),
     /// An ISAKMP SA ends.
     IkeHard(IkeSaId),
-    /// An ISAKMP SA that was replaced is deleted.
+    /// An ISAKMP SA that was replaced, or was for one quick mode, is deleted.
     IkeRetire(IkeSaId),
     /// A silent peer is asked whether it lives.
     Dpd(IkeSaId),
+    /// A heartbeat is sent.
+    Heartbeat(IkeSaId),
+    /// Too many heartbeats of the peer did not come.
+    HeartbeatsMissed(IkeSaId),
     /// Parts of messages have waited too long for the rest.
     Fragments,
     /// A NAT mapping is kept open.
@@ -46,9 +50,11 @@ impl TimerKey {
             Self::Exchange(..) => "phase 2 resend or end",
             Self::IkeSoft(_) => "ISAKMP SA soft limit",
             Self::IkeHard(_) => "ISAKMP SA hard limit",
-            Self::IkeRetire(_) => "replaced ISAKMP SA",
+            Self::IkeRetire(_) => "replaced or spent ISAKMP SA",
             Self::Fragments => "parts of messages",
             Self::Dpd(_) => "dead peer detection",
+            Self::Heartbeat(_) => "heartbeat",
+            Self::HeartbeatsMissed(_) => "heartbeats of the peer",
             Self::Keepalive(_) => "NAT keepalive",
             Self::ChildSoft(_) => "IPsec SA soft limit",
             Self::ChildHard(_) => "IPsec SA hard limit",
@@ -70,9 +76,11 @@ impl Endpoint {
                 TimerKey::Exchange(id, message_id) => self.exchange_due(now, id, message_id),
                 TimerKey::IkeSoft(id) => self.ike_soft_due(now, id),
                 TimerKey::IkeHard(id) => self.ike_hard_due(now, id),
-                TimerKey::IkeRetire(id) => self.ike_retire_due(id),
+                TimerKey::IkeRetire(id) => self.ike_retire_due(now, id),
                 TimerKey::Fragments => self.parts_due(now),
                 TimerKey::Dpd(id) => self.dpd_due(now, id),
+                TimerKey::Heartbeat(id) => self.heartbeat_due(now, id),
+                TimerKey::HeartbeatsMissed(id) => self.heartbeats_missed(now, id),
                 TimerKey::Keepalive(id) => self.keepalive_due(now, id),
                 TimerKey::ChildSoft(id) => self.child_soft_due(now, id),
                 TimerKey::ChildHard(id) => self.child_hard_due(id),

@@ -256,10 +256,8 @@ impl Endpoint {
         let up = sa.up().ok_or(DropReason::Unexpected)?;
         let row = transition::row(ExchangeType::TRANSACTION, transaction.role, transaction.state.name())
             .ok_or(DropReason::Unexpected)?;
-        let opened = self.open(incoming, body, &up.keys, &transaction.iv)?;
+        let opened = self.open(incoming, body, (&up.keys, &transaction.iv), row)?;
         let payloads = opened.payloads()?;
-        transition::admit(row, Protection::Encrypted, payloads.iter().map(|payload| payload.payload_type()))
-            .map_err(|_| DropReason::DecryptFailed)?;
         check_hash_1(&up.keys, incoming.message_id(), &payloads)?;
         count(&mut self.counters.rx_decrypt_good);
         let name = Name::transaction(row.message, incoming.message_id());

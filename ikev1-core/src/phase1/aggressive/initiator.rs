@@ -1,10 +1,9 @@
 use crate::crypto::{DhGroup, DhKeyPair};
-use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
 use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
-use crate::negotiate::{check_phase1_answer, offer_phase1};
+use crate::negotiate::offer_phase1;
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
@@ -15,7 +14,7 @@ use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -82,11 +81,7 @@ impl SaKeSent {
         path: Path,
         payloads: &Payloads<'_>,
     ) -> Result<(Authenticated, Proof), Refused> {
-        let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
-        let answer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-        let index = check_phase1_answer(&self.offered, &answer)
-            .map_err(|error| Refused::because(Failure::AnswerNotOffered(error)))?;
-        let transform = *self.offered.get(index).ok_or(DropReason::Malformed)?;
+        let (transform, number) = phase1::answered(&self.offered, payloads)?;
         let nr_b = phase1::peer_nonce(payloads, &self.ni_b)?;
         let idir_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?;
         let (g_xr, shared) = phase1::agree(payloads, &self.pair)?;
@@ -102,7 +97,6 @@ impl SaKeSent {
         let nat = capabilities.nat_t.map_or(Location::Unknown, |version| {
             nat_detection::absorb(version, transform.hash, cookies, &[path.local], path.remote, payloads)
         });
-        let number = index.saturating_add(1);
         let asked = Asked::read(payloads);
         Ok((Authenticated { transform, number, capabilities, nat, peer, keys, iv, said, asked }, proof))
     }

@@ -1,11 +1,11 @@
 use crate::auth::{Authentication, PreSharedKey};
 use crate::crypto::{DhKeyPair, DhShared};
-use crate::error::{DropReason, Failure};
+use crate::error::Failure;
 use crate::identity::Identity;
-use crate::ids::{Cookies, Role};
+use crate::ids::Cookies;
 use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
-use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
+use crate::negotiate::Phase1Choice;
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
@@ -17,7 +17,7 @@ use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{KeyExchange, Nonce};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -39,28 +39,15 @@ pub(crate) struct Offer {
 ///
 /// The group is the one of the public value that came: other transforms of the plan are no choice.
 pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Offer, Refused> {
-    let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
-    let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
     let g_xi = phase1::body(payloads, PayloadType::KEY_EXCHANGE)?;
-    let policies = |any: bool| -> Vec<Phase1Policy> {
-        (1u32..)
-            .zip(connection.phase1_offer(Role::Responder))
-            .filter(|(_, transform)| any || transform.group.public_len() == g_xi.len())
-            .map(|(number, transform)| Phase1Policy { number, transform })
-            .collect()
-    };
-    let mut fitting = policies(false);
-    if fitting.is_empty() {
-        fitting = policies(true);
-    }
-    let choice = choose_phase1(&offer, &fitting, &Rules::default())
-        .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
+    let fits = |transform: &Phase1Transform| transform.group.public_len() == g_xi.len();
+    let (choice, sai_b) = phase1::choose(connection, payloads, fits)?;
     let g_xi = phase1::peer_public(payloads, choice.transform.group)?.to_vec();
     choice.transform.group.check_public(&g_xi).map_err(|_| Refused::because(Failure::KeyExchange))?;
     let ni_b = phase1::peer_nonce(payloads, &[])?.to_vec();
     let idii_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?.to_vec();
     let capabilities = vendor::absorb_offer(connection, Phase1Mode::Aggressive, payloads);
-    Ok(Offer { choice, capabilities, sai_b: payload.body().to_vec(), g_xi, ni_b, idii_b, asked: Asked::read(payloads) })
+    Ok(Offer { choice, capabilities, sai_b, g_xi, ni_b, idii_b, asked: Asked::read(payloads) })
 }
 
 /// Our half of the exchange, and the shared value.

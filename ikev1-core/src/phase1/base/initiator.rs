@@ -1,10 +1,10 @@
 use crate::crypto::DhKeyPair;
-use crate::error::{DropReason, Failure};
+use crate::error::Failure;
 use crate::identity::Identity;
 use crate::ids::{Cookies, Role};
 use crate::keys::{BaseProof, IvChain, Phase1Keys};
 use crate::message::built;
-use crate::negotiate::{check_phase1_answer, offer_phase1};
+use crate::negotiate::offer_phase1;
 use crate::phase1::base::proof_key;
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
@@ -16,7 +16,7 @@ use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -62,17 +62,13 @@ impl SaSent {
 
     /// Checks message 2.
     pub(crate) fn check(&self, connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Answer, Refused> {
-        let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
-        let answer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-        let index = check_phase1_answer(&self.offered, &answer)
-            .map_err(|error| Refused::because(Failure::AnswerNotOffered(error)))?;
-        let transform = *self.offered.get(index).ok_or(DropReason::Malformed)?;
+        let (transform, number) = phase1::answered(&self.offered, payloads)?;
         let nr_b = phase1::peer_nonce(payloads, &self.ni_b)?.to_vec();
         let idir_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?.to_vec();
         let peer = phase1::peer_identity(payloads)?;
         let capabilities = vendor::absorb_answer(connection, Phase1Mode::Base, payloads);
         let asked = Asked::read(payloads);
-        Ok(Answer { transform, number: index.saturating_add(1), capabilities, peer, nr_b, idir_b, asked })
+        Ok(Answer { transform, number, capabilities, peer, nr_b, idir_b, asked })
     }
 
     /// Builds message 3: `HDR, KE, HASH_I, [NAT-D..]`, or with `[CERT..], SIG_I, [CERTREQ..]` in place of the

@@ -1,11 +1,11 @@
 use crate::auth::{Authentication, PreSharedKey};
 use crate::crypto::{DhKeyPair, DhShared};
-use crate::error::{DropReason, Failure};
+use crate::error::Failure;
 use crate::identity::Identity;
-use crate::ids::{Cookies, Role};
+use crate::ids::Cookies;
 use crate::keys::{BaseProof, IvChain, Phase1Keys};
 use crate::message::built;
-use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
+use crate::negotiate::Phase1Choice;
 use crate::phase1::base::proof_key;
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
@@ -17,7 +17,7 @@ use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{KeyExchange, Nonce};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -36,18 +36,11 @@ pub(crate) struct Offer {
 
 /// Checks message 1 against a connection.
 pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Offer, Refused> {
-    let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
-    let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-    let policies: Vec<Phase1Policy> = (1u32..)
-        .zip(connection.phase1_offer(Role::Responder))
-        .map(|(number, transform)| Phase1Policy { number, transform })
-        .collect();
-    let choice = choose_phase1(&offer, &policies, &Rules::default())
-        .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
+    let (choice, sai_b) = phase1::choose(connection, payloads, |_| true)?;
     let ni_b = phase1::peer_nonce(payloads, &[])?.to_vec();
     let idii_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?.to_vec();
     let capabilities = vendor::absorb_offer(connection, Phase1Mode::Base, payloads);
-    Ok(Offer { choice, capabilities, sai_b: payload.body().to_vec(), ni_b, idii_b, asked: Asked::read(payloads) })
+    Ok(Offer { choice, capabilities, sai_b, ni_b, idii_b, asked: Asked::read(payloads) })
 }
 
 /// Message 2 is sent: the choice is made, and each end has said who it is.

@@ -1,10 +1,10 @@
+use super::Authenticated;
 use crate::crypto::{DhKeyPair, DhShared};
-use crate::error::{DropReason, Failure};
 use crate::identity::Identity;
 use crate::ids::{Cookies, Role};
 use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
-use crate::negotiate::{check_phase1_answer, offer_phase1};
+use crate::negotiate::offer_phase1;
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
@@ -15,7 +15,7 @@ use crate::ride_along::vendor::Capabilities;
 use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{Emit, KeyExchange, Nonce};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -51,13 +51,9 @@ impl SaSent {
 
     /// Checks message 2.
     pub(crate) fn check(&self, connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Answer, Refused> {
-        let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
-        let answer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-        let index = check_phase1_answer(&self.offered, &answer)
-            .map_err(|error| Refused::because(Failure::AnswerNotOffered(error)))?;
-        let transform = *self.offered.get(index).ok_or(DropReason::Malformed)?;
+        let (transform, number) = phase1::answered(&self.offered, payloads)?;
         let capabilities = vendor::absorb_answer(connection, Phase1Mode::Main, payloads);
-        Ok(Answer { transform, number: index.saturating_add(1), capabilities })
+        Ok(Answer { transform, number, capabilities })
     }
 
     /// Builds message 3: `HDR, KE, Ni, [NAT-D..]`. Draws the private exponent, then the nonce.
@@ -159,13 +155,6 @@ pub(crate) struct AuthSent {
     pub(crate) iv: IvChain,
 }
 
-/// Message 6 is lawful.
-#[derive(Debug)]
-pub(crate) struct Authenticated {
-    pub(crate) peer: Identity,
-    initial_contact: bool,
-}
-
 impl AuthSent {
     /// Checks message 6, decrypted: first HASH_R, then whether the identity can be read. A signature is
     /// left to be checked.
@@ -176,20 +165,11 @@ impl AuthSent {
     ) -> Result<(Authenticated, Proof), Refused> {
         let idir_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?;
         let hash_r = self.keys.hash_r(&self.said.transcript(), idir_b);
-        let proof = proof::read(&connection.authentication, hash_r, payloads)?;
-        let peer = phase1::peer_identity(payloads)?;
-        let initial_contact = initial_contact::absorb(self.said.cookies, payloads);
-        Ok((Authenticated { peer, initial_contact }, proof))
+        Authenticated::read(connection, hash_r, self.said.cookies, payloads)
     }
 
     /// Ends phase 1; the IV chain must be past message 6.
     pub(crate) fn commit(self, authenticated: Authenticated) -> Proven {
-        Proven {
-            keys: self.keys.authenticated(),
-            iv: self.iv,
-            transform: self.transform,
-            peer: authenticated.peer,
-            initial_contact: authenticated.initial_contact,
-        }
+        authenticated.proven(self.keys, self.iv, self.transform)
     }
 }

@@ -1,10 +1,11 @@
+use super::Authenticated;
 use crate::crypto::{DhKeyPair, DhShared};
-use crate::error::{DropReason, Failure};
+use crate::error::Failure;
 use crate::identity::Identity;
-use crate::ids::{Cookies, Role};
+use crate::ids::Cookies;
 use crate::keys::{IvChain, Phase1Keys};
 use crate::message::built;
-use crate::negotiate::{Phase1Choice, Phase1Policy, Rules, choose_phase1};
+use crate::negotiate::Phase1Choice;
 use crate::phase1::proof::{self, Proof};
 use crate::phase1::{self, Proven, Said};
 use crate::plan::{ConnectionPlan, Phase1Mode};
@@ -12,10 +13,10 @@ use crate::proposal::Phase1Transform;
 use crate::refused::Refused;
 use crate::ride_along::certificate::Asked;
 use crate::ride_along::vendor::Capabilities;
-use crate::ride_along::{certificate, initial_contact, nat_detection, vendor};
+use crate::ride_along::{certificate, nat_detection, vendor};
 use alloc::vec::Vec;
 use drive::Path;
-use ipsec_wire::isakmp::payload::{KeyExchange, Nonce, SecurityAssociation};
+use ipsec_wire::isakmp::payload::{KeyExchange, Nonce};
 use ipsec_wire::isakmp::{Chain, ChainBuilder, Payloads};
 use ipsec_wire::registry::PayloadType;
 use nat_t::Location;
@@ -31,19 +32,8 @@ pub(crate) struct Offer {
 
 /// Checks message 1 against a connection.
 pub(crate) fn check_offer(connection: &ConnectionPlan, payloads: &Payloads<'_>) -> Result<Offer, Refused> {
-    let payload = payloads.find(PayloadType::SA).ok_or(DropReason::PayloadSet)?;
-    let offer = SecurityAssociation::parse(payload).map_err(|_| DropReason::Malformed)?;
-    let policies: Vec<Phase1Policy> = (1u32..)
-        .zip(connection.phase1_offer(Role::Responder))
-        .map(|(number, transform)| Phase1Policy { number, transform })
-        .collect();
-    let choice = choose_phase1(&offer, &policies, &Rules::default())
-        .map_err(|refusals| Refused::offer(Failure::NoProposalChosen, refusals))?;
-    Ok(Offer {
-        choice,
-        capabilities: vendor::absorb_offer(connection, Phase1Mode::Main, payloads),
-        sai_b: payload.body().to_vec(),
-    })
+    let (choice, sai_b) = phase1::choose(connection, payloads, |_| true)?;
+    Ok(Offer { choice, capabilities: vendor::absorb_offer(connection, Phase1Mode::Main, payloads), sai_b })
 }
 
 /// Message 2 is sent: the choice is made.
@@ -151,14 +141,6 @@ pub(crate) struct KeRecv {
     pub(crate) iv: IvChain,
 }
 
-/// Message 5 is lawful.
-#[derive(Debug)]
-pub(crate) struct Authenticated {
-    pub(crate) peer: Identity,
-    initial_contact: bool,
-    asked: Asked,
-}
-
 impl KeRecv {
     /// Checks message 5, decrypted: first HASH_I, then whether the identity can be read. A signature is
     /// left to be checked.
@@ -169,10 +151,7 @@ impl KeRecv {
     ) -> Result<(Authenticated, Proof), Refused> {
         let idii_b = phase1::body(payloads, PayloadType::IDENTIFICATION)?;
         let hash_i = self.keys.hash_i(&self.said.transcript(), idii_b);
-        let proof = proof::read(&connection.authentication, hash_i, payloads)?;
-        let peer = phase1::peer_identity(payloads)?;
-        let initial_contact = initial_contact::absorb(self.said.cookies, payloads);
-        Ok((Authenticated { peer, initial_contact, asked: Asked::read(payloads) }, proof))
+        Authenticated::read(connection, hash_i, self.said.cookies, payloads)
     }
 
     /// Builds message 6: `HDR*, IDir, HASH_R`, or `HDR*, IDir, [CERT..], SIG_R`, to be encrypted with the
@@ -198,12 +177,6 @@ impl KeRecv {
 
     /// Ends phase 1; the IV chain must be past message 6.
     pub(crate) fn commit(self, authenticated: Authenticated) -> Proven {
-        Proven {
-            keys: self.keys.authenticated(),
-            iv: self.iv,
-            transform: self.transform,
-            peer: authenticated.peer,
-            initial_contact: authenticated.initial_contact,
-        }
+        authenticated.proven(self.keys, self.iv, self.transform)
     }
 }

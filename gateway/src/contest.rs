@@ -1,0 +1,96 @@
+//! Peers that want to carry the same traffic of one policy in tunnel mode.
+//!
+//! A peer that comes back, from wherever, takes its traffic over from where it was before: it has proven that it is
+//! the same. Another peer does not, unless the plan says that the newest may: traffic never moves from one to the
+//! other without a word, RFC 3948 §5.1.
+
+use crate::action::InstallRefusal;
+use crate::pair::Pair;
+use crate::pump::Gateway;
+use alloc::collections::BTreeMap;
+use ikev1_core::proposal::Mode;
+use ikev1_core::{Event as Ike, Identity, IkeSaId, InstallSa, TrafficSelector, UserName};
+
+/// Who a peer has proven to be: its identity, and its user if that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Who {
+    identity: Identity,
+    user: Option<UserName>,
+}
+
+/// Who is behind each ISAKMP SA.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    known: BTreeMap<IkeSaId, Who>,
+}
+
+impl Peers {
+    /// Learns from news of the exchanges.
+    pub(crate) fn learn(&mut self, event: &Ike) {
+        if let Ike::Phase1Established { ike_sa, peer, replaces, .. } = event {
+            // The user is not asked again for a renewal.
+            let before = replaces.and_then(|old| self.known.get(&old)).filter(|before| before.identity == *peer);
+            let user = before.and_then(|before| before.user.clone());
+            self.known.insert(*ike_sa, Who { identity: peer.clone(), user });
+        } else if let Ike::UserAuthenticated { ike_sa, user, is_peer: true, .. } = event {
+            if let Some(who) = self.known.get_mut(ike_sa) {
+                who.user = Some(user.clone());
+            }
+        } else if let Ike::IkeSaEnded { ike_sa, .. } = event {
+            self.known.remove(ike_sa);
+        }
+    }
+
+    pub(crate) fn of(&self, ike_sa: IkeSaId) -> Option<&Who> {
+        self.known.get(&ike_sa)
+    }
+}
+
+impl Gateway {
+    /// Checks that no other peer carries what a new pair is for.
+    pub(crate) fn check_contest(&self, install: &InstallSa, pair: &Pair) -> Result<(), InstallRefusal> {
+        let renews = install.replaces.and_then(|old| self.pairs.get(&old)).and_then(|old| old.session);
+        if self.take_over || pair.mode != Mode::Tunnel || renews.is_some() {
+            return Ok(());
+        }
+        let Some(route) = self.routes.of(pair.template) else { return Ok(()) };
+        let who = self.peers.of(install.ike_sa);
+        for other in route.children().filter_map(|child| self.pairs.get(&child)) {
+            let overlaps = overlap(&other.local, &pair.local) && overlap(&other.remote, &pair.remote);
+            if other.path.remote != pair.path.remote
+                && overlaps
+                && let Some(session) = other.session
+                && self.sessions.who(session) != who
+            {
+                return Err(InstallRefusal::Contested { by: other.path.remote });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether a packet may be of both.
+fn overlap(one: &TrafficSelector, other: &TrafficSelector) -> bool {
+    let either = |one: u16, other: u16| one == 0 || other == 0 || one == other;
+    one.first().is_ipv4() == other.first().is_ipv4()
+        && one.first() <= other.last()
+        && other.first() <= one.last()
+        && either(one.protocol().into(), other.protocol().into())
+        && either(one.port(), other.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_overlap_if_one_packet_may_be_of_both() {
+        let net = |third: u8, length: u8| TrafficSelector::subnet([10, 0, third, 0].into(), length).unwrap();
+        let six = TrafficSelector::host(core::net::IpAddr::from([0_u16; 8]));
+        assert!(overlap(&net(0, 16), &net(7, 24)) && overlap(&net(7, 24), &net(0, 16)));
+        assert!(!overlap(&net(6, 24), &net(7, 24)) && !overlap(&net(0, 8), &six));
+        let udp = net(7, 24).with_protocol(17);
+        assert!(overlap(&udp, &net(7, 24)) && !overlap(&udp, &net(7, 24).with_protocol(6)));
+        assert!(overlap(&udp.with_port(53), &udp) && !overlap(&udp.with_port(53), &udp.with_port(54)));
+    }
+}
