@@ -327,16 +327,14 @@ impl<'k, 'b> SealSlot<'k, 'b> for Option<SealJob<'k, 'b>> {
 /// or copied. Each job knows what became of it: a packet that fails does not hold up the others.
 pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
     for group in slots.chunks_mut(GROUP) {
-        let mut framed: ArrayVec<Option<&mut SealJob<'k, 'b>>, GROUP> = group
-            .iter_mut()
-            .filter_map(SealSlot::job)
-            .filter_map(|job| {
-                if job.stage == Stage::Waiting {
-                    job.frame();
-                }
-                (job.stage == Stage::Framed).then_some(Some(job))
-            })
-            .collect();
+        // Filled where it stands: moved, it would be copied with all its room.
+        let mut framed: ArrayVec<Option<&mut SealJob<'k, 'b>>, GROUP> = ArrayVec::new();
+        framed.extend(group.iter_mut().filter_map(SealSlot::job).filter_map(|job| {
+            if job.stage == Stage::Waiting {
+                job.frame();
+            }
+            (job.stage == Stage::Framed).then_some(Some(job))
+        }));
         if let [Some(job)] = framed.as_mut_slice()
             && let SealCipher::Aes(aes) = &job.key.cipher
         {
