@@ -45,7 +45,9 @@ drive::counters! {
         in_outside => "inPolSelectMatchFail",
         /// Those whose content the policies do not want from their association.
         in_policy_refused => "inPolicyActionFail",
-        /// Those that use what another peer behind the same NAT uses.
+        /// Ports lent to peers that use what another peer behind the same NAT uses.
+        in_ports_lent => "inPortsLent",
+        /// Packets that do so and could be lent no port: there is none left, or their protocol has none.
         in_flow_taken => "inFlowTaken",
         /// Fragments that came protected and whose policy cannot be told.
         in_fragments_refused => "inFragmentsRefused",

@@ -34,6 +34,10 @@ pub const FRAGMENT_NEWS: Duration = Duration::from_secs(60);
 pub const FLOW_AGE: Duration = Duration::from_secs(120);
 /// The most protocols and ports that peers who may look alike use at once, within [`FLOW_AGE`].
 pub const MAX_FLOWS: usize = 32_768;
+/// The first of the ports that peers behind one NAT are lent, RFC 6335 §6: those of no service.
+pub const FIRST_LENT_PORT: u16 = 49_152;
+/// The most ports that are lent at once.
+pub const MAX_LENT_PORTS: usize = 4_096;
 /// How long a renewed pair waits to send, if this end began its negotiation: the peer may install its half
 /// only when the last message arrives, and that message may be lost or overtaken. Its first packet ends
 /// the wait; so does the end of the pair that is replaced.

@@ -60,7 +60,8 @@ pub enum DropReason {
     /// It came out of its association, and the policies do not want it from there.
     #[error(transparent)]
     Policy(#[from] InboundRefusal),
-    /// It uses the protocol and ports that another peer behind the same NAT uses, RFC 3948 §5.2.
+    /// It uses the protocol and ports that another peer behind the same NAT uses, and can be lent no others, RFC 3948
+    /// §5.2.
     #[error("another peer behind the same NAT uses these ports")]
     FlowTaken,
     /// The gateway is closed.
@@ -318,7 +319,7 @@ impl Gateway {
         let (policies, fragment) = (&mut self.policies, fragment.as_ref());
         match self.fragments.inbound(now, policies, INTERFACE, &key, fragment, Arrival::Protected { policy }) {
             Ok(_) => {
-                self.claim(now, child, &key)?;
+                self.claim(now, child, &key, item.packet.octets_mut())?;
                 count(&mut self.counters.in_opened);
                 self.count_policy(policy, |counters| &mut counters.in_process_done);
                 Ok(child)

@@ -57,6 +57,7 @@ mod fragments;
 mod header;
 mod inbound;
 mod layers;
+mod lent_ports;
 mod manual;
 mod monitor;
 mod outbound;

@@ -288,8 +288,16 @@ impl Gateway {
 
     /// Finds the associations of a packet and what of the packet goes into them, or what becomes of it else.
     fn choose(&mut self, now: Instant, packet: &mut Packet<'_>) -> Result<Chosen, Outbound> {
+        let lent_to = self.return_port(now, packet.octets_mut());
         let (key, template) = self.decide(now, packet.octets())?;
-        let carrier = self.carrier(now, template, &key);
+        let carrier = match lent_to {
+            None => self.carrier(now, template, &key),
+            // No other may carry it.
+            Some(session) => {
+                let none = Outbound::Dropped(OutboundDrop::NoAssociation);
+                Some(self.carrier_of(template, &key, session).ok_or(none)?)
+            }
+        };
         let route = self.routes.of(template);
         let pair = carrier.and_then(|child| Some((child, self.pairs.get(&child)?)));
         let (Some((child, pair)), Some(route)) = (pair.filter(|(_, pair)| pair.outbound.protects()), route) else {

@@ -11,6 +11,7 @@ use crate::defaults;
 use crate::demux::Ports;
 use crate::fragments::RefusedFragments;
 use crate::inbound::{DropReason, InPacket, Inbound};
+use crate::lent_ports::LentPorts;
 use crate::outbound::ROOM;
 use crate::pair::Pair;
 use crate::path_mtu::Budget;
@@ -60,6 +61,8 @@ pub struct Gateway {
     pub(crate) take_over: bool,
     /// Which session uses what, where peers look alike.
     pub(crate) flows: Flows,
+    /// The ports lent to peers that use the same as others.
+    pub(crate) lent_ports: LentPorts,
     /// What first fragments showed.
     pub(crate) fragments: FragmentTracker,
     pub(crate) refused_fragments: RefusedFragments,
@@ -113,6 +116,7 @@ impl Gateway {
             peers: Peers::default(),
             take_over: plan.take_over,
             flows: Flows::default(),
+            lent_ports: LentPorts::default(),
             fragments: FragmentTracker::default(),
             refused_fragments: RefusedFragments::default(),
             compression: CompressionCounters::default(),
