@@ -11,6 +11,8 @@ drive::counters! {
         out_bypassed => "outBypass",
         /// Those that a policy drops.
         out_discarded => "outDiscard",
+        /// Fragments whose policy cannot be told.
+        out_fragments_refused => "outFragmentsRefused",
         /// Those whose headers lie.
         out_malformed => "outMalformed",
         /// Those that were put to wait for an association.
@@ -23,6 +25,8 @@ drive::counters! {
         waiting_dropped => "outWaitedDropped",
         /// Those too long for their path that must not be fragmented.
         out_too_long => "outTooLong",
+        /// Those that left in fragments, each sealed by itself.
+        out_parted => "outFragmented",
         /// Reports of routers about a path that were taken.
         reports_taken => "pathMtuReports",
         /// Reports of routers that were not believed.
@@ -43,6 +47,8 @@ drive::counters! {
         in_policy_refused => "inPolicyActionFail",
         /// Those that use what another peer behind the same NAT uses.
         in_flow_taken => "inFlowTaken",
+        /// Fragments that came protected and whose policy cannot be told.
+        in_fragments_refused => "inFragmentsRefused",
         /// Clear packets that arrived where protected ones are expected.
         in_clear => "inClear",
         /// Those of them that a policy lets pass.

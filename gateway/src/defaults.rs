@@ -27,6 +27,8 @@ pub const MTU_AGE: Duration = Duration::from_secs(600);
 pub const MAX_REPORTS: u32 = 100;
 /// The time that [`MAX_REPORTS`] counts in.
 pub const REPORT_PERIOD: Duration = Duration::from_secs(1);
+/// The least time between two events about refused fragments: the counters have them all.
+pub const FRAGMENT_NEWS: Duration = Duration::from_secs(60);
 /// How long a peer that looks like another keeps a protocol and ports that it does not use: longer than the
 /// keepalives of what is usually carried, L2TP's 60 s among them.
 pub const FLOW_AGE: Duration = Duration::from_secs(120);

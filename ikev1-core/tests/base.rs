@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::lossy::{self, events};
 use common::{A, B, End, Pair, SITE, connection, endpoint, left, plan, policy, right, transform};
 use core::net::IpAddr;
 use core::time::Duration;
@@ -18,7 +19,7 @@ use ipsec_wire::isakmp::{Body, Header, Message};
 use ipsec_wire::registry::{ExchangeType, NotifyType, PayloadType};
 use nat_t::Location;
 use simnet::nat::NatConfig;
-use simnet::{Chance, Harness, Link, NodeId, Realm, World};
+use simnet::{Chance, Harness, Link, Realm, World};
 
 fn base(connection: ConnectionConfig) -> ConnectionConfig {
     connection.mode(Phase1Mode::Base).dangerously_allow_base_mode(true)
@@ -380,13 +381,6 @@ fn xauth_client(connection: ConnectionConfig) -> ConnectionConfig {
     connection.xauth(Xauth::Client(client))
 }
 
-fn events(harness: &Harness<Endpoint>, node: NodeId) -> impl Iterator<Item = &Event> {
-    harness.actions(node).iter().filter_map(|(_, action)| match action {
-        Action::Event(event) => Some(event),
-        _ => None,
-    })
-}
-
 /// Behind a NAT all four messages stay on port 500; what follows is on 4500, whichever end speaks first.
 #[test]
 fn behind_a_nat_what_follows_the_four_messages_moves_to_port_4500() {
@@ -445,30 +439,7 @@ fn behind_a_nat_what_follows_the_four_messages_moves_to_port_4500() {
 }
 
 fn outcome(seed: u64, link: Link) -> Result<Instant, Failure> {
-    let mut world = World::new(seed);
-    world.set_links(link);
-    let (left_node, right_node) = (world.add_node("left", A), world.add_node("right", B));
-    let (ours, theirs) = (world.entropy(left_node), world.entropy(right_node));
-    let mut harness = Harness::new(world);
-    harness.place(left_node, Endpoint::new(plan(base(left())), Box::new(ours)));
-    harness.place(right_node, Endpoint::new(plan(answering(right())), Box::new(theirs)));
-    harness.command(left_node, Command::Initiate { connection: SITE }).unwrap().unwrap();
-    let failed = |harness: &Harness<Endpoint>| {
-        events(harness, left_node).chain(events(harness, right_node)).find_map(|event| match event {
-            Event::Phase1Failed { failure, .. } | Event::Phase2Failed { failure, .. } => Some(failure.clone()),
-            _ => None,
-        })
-    };
-    let up = |harness: &Harness<Endpoint>, node| {
-        events(harness, node).any(|event| matches!(event, Event::SaEstablished { .. }))
-    };
-    let done =
-        |harness: &Harness<Endpoint>| failed(harness).is_some() || up(harness, left_node) && up(harness, right_node);
-    assert!(harness.wait_for(Instant::from_secs(2_000), done).unwrap(), "seed {seed}: neither up nor failed");
-    match failed(&harness) {
-        Some(failure) => Err(failure),
-        None => Ok(harness.now()),
-    }
+    lossy::outcome(seed, link, plan(base(left())), plan(answering(right())))
 }
 
 #[test]

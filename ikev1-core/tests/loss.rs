@@ -2,49 +2,19 @@
 
 mod common;
 
+use common::lossy::{self, events};
 use common::{A, B, SITE, connection, left, plan, policy, right};
 use core::time::Duration;
 use drive::Instant;
-use ikev1_core::{Action, Command, Endpoint, Event, Failure};
+use ikev1_core::{Command, Endpoint, Event, Failure};
 use simnet::{Chance, Harness, Link, World};
 
 fn harness(seed: u64, link: Link) -> (Harness<Endpoint>, simnet::NodeId, simnet::NodeId) {
-    let mut world = World::new(seed);
-    world.set_links(link);
-    let (left_node, right_node) = (world.add_node("left", A), world.add_node("right", B));
-    let (ours, theirs) = (world.entropy(left_node), world.entropy(right_node));
-    let mut harness = Harness::new(world);
-    harness.place(left_node, Endpoint::new(plan(left()), Box::new(ours)));
-    harness.place(right_node, Endpoint::new(plan(right()), Box::new(theirs)));
-    (harness, left_node, right_node)
-}
-
-fn events(harness: &Harness<Endpoint>, node: simnet::NodeId) -> impl Iterator<Item = &Event> {
-    harness.actions(node).iter().filter_map(|(_, action)| match action {
-        Action::Event(event) => Some(event),
-        _ => None,
-    })
+    lossy::harness(seed, link, plan(left()), plan(right()))
 }
 
 fn outcome(seed: u64, link: Link) -> Result<Instant, Failure> {
-    let (mut harness, ours, theirs) = harness(seed, link);
-    harness.command(ours, Command::Initiate { connection: SITE }).unwrap().unwrap();
-    let failed = |harness: &Harness<Endpoint>| {
-        events(harness, ours).chain(events(harness, theirs)).find_map(|event| match event {
-            Event::Phase1Failed { failure, .. } | Event::Phase2Failed { failure, .. } => Some(failure.clone()),
-            _ => None,
-        })
-    };
-    let up = |harness: &Harness<Endpoint>, node| {
-        events(harness, node).any(|event| matches!(event, Event::SaEstablished { .. }))
-    };
-    let done = |harness: &Harness<Endpoint>| failed(harness).is_some() || up(harness, ours) && up(harness, theirs);
-    let ended = harness.wait_for(Instant::from_secs(2_000), done).unwrap();
-    assert!(ended, "seed {seed}: neither up nor failed");
-    match failed(&harness) {
-        Some(failure) => Err(failure),
-        None => Ok(harness.now()),
-    }
+    lossy::outcome(seed, link, plan(left()), plan(right()))
 }
 
 #[test]

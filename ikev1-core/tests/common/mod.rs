@@ -1,6 +1,7 @@
 //! Two endpoints and the queue between them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod lossy;
 pub mod signing;
 
 use core::time::Duration;

@@ -1,6 +1,7 @@
 //! Two ends that sign, for the tests of RSA signatures and of hybrid authentication.
 
 use super::{End, Pair, left, plan, right};
+use core::time::Duration;
 use ikev1_core::auth::{Authentication, RemoteKey, RsaCredential, RsaSigningKey, RsaVerifyingKey};
 use ikev1_core::{ConnectionConfig, Event, Failure, Identity, RemoteIdentity, VerifyCertificate};
 use ipsec_wire::registry::PayloadType;
@@ -85,4 +86,26 @@ pub fn payloads(end: &End, number: u8) -> Vec<PayloadType> {
 
 pub fn failed_with(end: &End, wanted: &Failure) -> bool {
     end.has(|event| matches!(event, Event::Phase1Failed { failure, .. } if failure == wanted))
+}
+
+/// Leaves the question of one end about certificates open, then that of the other: phase 1 ends on both. Each pair comes
+/// back with whether it was the left one that was not answered.
+pub fn unanswered(
+    left: impl Fn() -> ConnectionConfig,
+    right: impl Fn() -> ConnectionConfig,
+    time: Duration,
+) -> [(Pair, bool); 2] {
+    [true, false].map(|silent_left| {
+        let mut pair = pair(left(), right());
+        let silent = if silent_left { &mut pair.left } else { &mut pair.right };
+        silent.trust = None;
+        pair.initiate();
+        pair.settle();
+        pair.advance(time);
+        assert!(failed_with(if silent_left { &pair.left } else { &pair.right }, &Failure::NoVerdict));
+        for end in [&pair.left, &pair.right] {
+            assert!(end.endpoint.status().ike_sas.is_empty(), "{silent_left}: {:?}", end.endpoint.status());
+        }
+        (pair, silent_left)
+    })
 }

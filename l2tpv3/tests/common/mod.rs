@@ -1,6 +1,8 @@
 //! Two ends over a simulated network.
 #![allow(dead_code, reason = "not every test file needs every part")]
 
+pub mod forge;
+
 use core::time::Duration;
 use drive::{Datagram, Instant, Machine, Path, Transmit, Verdict};
 use l2tpv3::config::{CircuitConfig, Initiate, PeerConfig};

@@ -50,7 +50,7 @@ struct Cut {
 #[derive(Clone, Debug)]
 struct Cells {
     tables: Box<[u64]>,
-    /// The tables with an entry that matches every cell.
+    /// The tables that every cell has.
     all: u64,
 }
 
@@ -208,19 +208,21 @@ impl Cells {
 
     #[inline(always)]
     fn at(&self, cell: usize) -> u64 {
-        self.tables.get(cell).copied().unwrap_or(0) | self.all
+        self.tables.get(cell).copied().unwrap_or(0)
     }
 
     /// Notes a table for a range of cells, or for all of them.
     fn add(&mut self, bit: u64, range: Option<(usize, usize)>) {
-        match range {
-            _ if self.all & bit != 0 => {}
-            Some((first, last)) if (first, last) != (0, self.tables.len() - 1) => {
-                for tables in self.tables.get_mut(first..=last).unwrap_or_default() {
-                    *tables |= bit;
-                }
-            }
-            Some(_) | None => self.all |= bit,
+        if self.all & bit != 0 {
+            return;
+        }
+        let last = self.tables.len() - 1;
+        let (first, last) = range.unwrap_or((0, last));
+        if last - first == self.tables.len() - 1 {
+            self.all |= bit;
+        }
+        for tables in self.tables.get_mut(first..=last).unwrap_or_default() {
+            *tables |= bit;
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use address::Address;
 pub(crate) use entry::Flat;
 pub(crate) use tables::LANES;
 
-use crate::{Action, Policy, PolicyId};
+use crate::{Decision, Policy, PolicyId};
 use blocks::Blocks;
 use entry::{Entry, entries};
 use tables::Tables;
@@ -105,16 +105,16 @@ impl<A: Address> Classifier<A> {
         self.blocks.relabel(old, new);
     }
 
-    /// Returns the first policy that matches and what it says; `ask` says of a slot whether its policy matches, where
+    /// Returns what the first policy that matches decides; `ask` says of a slot whether its policy matches, where
     /// the index cannot.
     #[inline]
-    pub fn find(&self, key: &Flat<A>, ask: impl Fn(u32) -> bool) -> Option<(PolicyId, Action)> {
+    pub fn find(&self, key: &Flat<A>, ask: impl Fn(u32) -> bool) -> Option<Decision> {
         let mut found = if self.large { self.tables.find(key, &ask) } else { None };
         if self.blocks.len() > 0 {
             let bound = found.map_or(u64::MAX, |entry| entry.label);
             found = self.blocks.find(key, bound, &ask).or(found);
         }
-        found.map(|entry| (entry.policy, entry.action))
+        found.map(|entry| entry.decision)
     }
 
     /// Tells `found` for each of up to [`LANES`] packets what [`find`](Self::find) returns. Both `ask` and `found` get
@@ -124,7 +124,7 @@ impl<A: Address> Classifier<A> {
         &self,
         keys: &[Flat<A>],
         ask: impl Fn(usize, u32) -> bool,
-        mut found: impl FnMut(usize, Option<(PolicyId, Action)>),
+        mut found: impl FnMut(usize, Option<Decision>),
     ) {
         if !self.large {
             for (number, key) in keys.iter().enumerate() {
@@ -138,7 +138,7 @@ impl<A: Address> Classifier<A> {
                 let bound = entry.map_or(u64::MAX, |entry| entry.label);
                 entry = self.blocks.find(key, bound, &|slot| ask(number, slot)).or(entry);
             }
-            found(number, entry.map(|entry| (entry.policy, entry.action)));
+            found(number, entry.map(|entry| entry.decision));
         });
     }
 

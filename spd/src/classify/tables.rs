@@ -49,7 +49,7 @@ struct Table<A> {
     local: A,
     remote: A,
     rest: u64,
-    /// The hash of a chain, cut, and its first entry. A power of two of them, at most half in use.
+    /// The hash of a chain, cut, and its first entry. A power of two of them, at most half in use, see [`room`].
     chains: Vec<Chain>,
     used: usize,
     /// No entry has a lower label.
@@ -207,7 +207,7 @@ impl<A: Address> Tables<A> {
                     break;
                 }
                 step();
-                if entry.matches(key) && (entry.exact || ask(entry.policy.slot)) {
+                if entry.matches(key) && (entry.exact || ask(entry.slot())) {
                     best = entry.label;
                     found = Some(entry);
                     break;
@@ -258,7 +258,7 @@ impl<A: Address> Tables<A> {
 
     fn put(&mut self, number: usize, mut entry: Entry<A>) -> bool {
         let Some(table) = self.tables.get_mut(number) else { return false };
-        if (table.used + 1) * 2 > table.chains.len() {
+        if (table.used + 1) * room(table.chains.len()) > table.chains.len() {
             table.grow(&self.entries);
         }
         let chain = table.chain_to_fill(table.hash_entry(&entry));
@@ -470,7 +470,7 @@ impl<A: Address> Table<A> {
     /// Makes room for more chains, and drops those that are empty.
     fn grow(&mut self, entries: &[Entry<A>]) {
         let heads: Vec<u32> = self.chains.iter().map(|chain| chain.head).filter(|head| *head != NIL).collect();
-        self.chains = vec![Chain::EMPTY; (heads.len().max(2) * 4).next_power_of_two()];
+        self.chains = vec![Chain::EMPTY; (heads.len().max(2) * room(self.chains.len()) * 3 / 2).next_power_of_two()];
         self.used = 0;
         for head in heads {
             let Some(entry) = entries.get(head as usize) else { continue };
@@ -480,6 +480,12 @@ impl<A: Address> Table<A> {
             }
         }
     }
+}
+
+/// How many times as many places as chains a table of so many places has at least. The more there are, the fewer
+/// searches meet another's chain first; but places of large tables are memory to wait for.
+const fn room(places: usize) -> usize {
+    if places < 4096 { 4 } else { 2 }
 }
 
 #[inline(always)]
