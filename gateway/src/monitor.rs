@@ -218,7 +218,7 @@ impl Gateway {
     fn data_status(&self, now: Instant, pair: &Pair) -> DataStatus {
         let path_mtu = pair.mtu.path(now, self.path_mtu);
         let path = path_mtu.unwrap_or(defaults::USUAL_MTU);
-        let longest = path_mtu::longest(pair, path);
+        let longest = path_mtu::longest(self.ports, pair, path);
         let compresses = pair.inbound.cpi.is_some() || pair.outbound.cpi.is_some();
         DataStatus {
             cpi: (pair.inbound.cpi, pair.outbound.cpi),

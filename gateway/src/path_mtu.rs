@@ -7,7 +7,7 @@
 use crate::action::{Action, Event};
 use crate::counters::count;
 use crate::defaults;
-use crate::demux::{AH, ESP};
+use crate::demux::{AH, ESP, Ports};
 use crate::layers::Layers;
 use crate::outbound::OutboundDrop;
 use crate::pair::Pair;
@@ -144,8 +144,7 @@ impl Gateway {
         let Some(pair) = self.pairs.get(&child) else { return Ok(()) };
         let v6 = packet.first().is_some_and(|octet| octet >> 4 == 6);
         let may_fragment = !v6 && Ipv4Packet::new_checked(packet).is_ok_and(|view| !view.dont_fragment());
-        let marker = self.ports.marker(pair.path).len();
-        let most = longest(pair, path.saturating_sub(marker));
+        let most = longest(self.ports, pair, path);
         if packet.len() <= most || may_fragment {
             return Ok(());
         }
@@ -174,7 +173,7 @@ impl Gateway {
     pub(crate) fn leaves_in_parts(&mut self, now: Instant, child: ChildId, path: usize, packet: &[u8]) -> bool {
         let Some(pair) = self.pairs.get(&child) else { return false };
         let all_ports = pair.local.port() == 0 && pair.remote.port() == 0;
-        let most = longest(pair, path);
+        let most = longest(self.ports, pair, path);
         if pair.mode != Mode::Tunnel || !all_ports || packet.len() <= most {
             return false;
         }
@@ -200,7 +199,8 @@ impl Gateway {
 }
 
 /// Returns the longest packet that fits the path of a pair once it is sealed.
-pub(crate) fn longest(pair: &Pair, path: usize) -> usize {
+pub(crate) fn longest(ports: Ports, pair: &Pair, path: usize) -> usize {
+    let path = path.saturating_sub(ports.marker(pair.path).len());
     let outside = Encapsulation::towards(pair.path.remote.ip(), pair.path.is_udp()).octets();
     let Layers { ah_len, suite, .. } = pair.outbound;
     let room = path.saturating_sub(outside).saturating_sub(ah_len);
