@@ -9,6 +9,7 @@ use ikev1_core::{
     AllocateAddress, AskUser, ChildId, ConnectionId, KeyLogLine, PolicyId, RemoveReason, TrafficSelector,
     VerifyCertificate, VerifyUser,
 };
+use spd::FragmentRefusal;
 
 /// Work for the caller.
 #[derive(Debug)]
@@ -107,6 +108,20 @@ pub enum Event {
         packets: u64,
         /// Why.
         reason: Lost,
+    },
+    /// Fragments were dropped because they do not show what policies ask for, and their first fragment does not tell
+    /// either. Given at once for the first, then at most once in [`FRAGMENT_NEWS`](crate::defaults::FRAGMENT_NEWS).
+    FragmentsRefused {
+        /// Whether they were to be sent.
+        outbound: bool,
+        /// Why the last of them was refused.
+        reason: FragmentRefusal,
+        /// Its end on this side.
+        local: IpAddr,
+        /// Its other end.
+        remote: IpAddr,
+        /// How many there were since the last event.
+        count: u64,
     },
     /// A router reported that the path of a pair carries shorter packets than was known.
     PathMtuLowered {

@@ -3,6 +3,7 @@
 use crate::counters::count;
 use crate::pump::Gateway;
 use crate::route::INTERFACE;
+use drive::Instant;
 use spd::{Arrival, Direction, InboundRefusal, PacketKey};
 
 /// Why a clear packet may not come in.
@@ -29,21 +30,26 @@ impl Gateway {
     ///
     /// # Errors
     /// Why it is to be dropped; it is counted.
-    pub fn admit_clear(&mut self, packet: &[u8]) -> Result<(), ClearRefusal> {
+    pub fn admit_clear(&mut self, now: Instant, packet: &[u8]) -> Result<(), ClearRefusal> {
+        let now = self.clock.observe(now);
         if self.closed {
             return Err(ClearRefusal::Closed);
         }
         count(&mut self.counters.in_clear);
-        let Ok(key) = PacketKey::from_packet(packet, Direction::Inbound) else {
+        let Ok((key, fragment)) = PacketKey::with_fragment(packet, Direction::Inbound) else {
             count(&mut self.counters.in_malformed);
             return Err(ClearRefusal::Malformed);
         };
-        match self.policies.inbound(INTERFACE, &key, Arrival::Clear) {
+        let (policies, fragment) = (&mut self.policies, fragment.as_ref());
+        match self.fragments.inbound(now, policies, INTERFACE, &key, fragment, Arrival::Clear) {
             Ok(_) => {
                 count(&mut self.counters.in_bypassed);
                 Ok(())
             }
             Err(refusal) => {
+                if let InboundRefusal::Fragment(reason) = refusal {
+                    self.fragment_refused(now, false, reason, &key);
+                }
                 let none = refusal == InboundRefusal::NoPolicy;
                 let counters = &mut self.counters;
                 count(if none { &mut counters.in_no_policy } else { &mut counters.in_clear_refused });

@@ -11,6 +11,8 @@ drive::counters! {
         out_bypassed => "outBypass",
         /// Those that a policy drops.
         out_discarded => "outDiscard",
+        /// Fragments whose policy cannot be told.
+        out_fragments_refused => "outFragmentsRefused",
         /// Those whose headers lie.
         out_malformed => "outMalformed",
         /// Those that were put to wait for an association.
@@ -23,6 +25,8 @@ drive::counters! {
         waiting_dropped => "outWaitedDropped",
         /// Those too long for their path that must not be fragmented.
         out_too_long => "outTooLong",
+        /// Those that left in fragments, each sealed by itself.
+        out_parted => "outFragmented",
         /// Reports of routers about a path that were taken.
         reports_taken => "pathMtuReports",
         /// Reports of routers that were not believed.
@@ -41,8 +45,12 @@ drive::counters! {
         in_outside => "inPolSelectMatchFail",
         /// Those whose content the policies do not want from their association.
         in_policy_refused => "inPolicyActionFail",
-        /// Those that use what another peer behind the same NAT uses.
+        /// Ports lent to peers that use what another peer behind the same NAT uses.
+        in_ports_lent => "inPortsLent",
+        /// Packets that do so and could be lent no port: there is none left, or their protocol has none.
         in_flow_taken => "inFlowTaken",
+        /// Fragments that came protected and whose policy cannot be told.
+        in_fragments_refused => "inFragmentsRefused",
         /// Clear packets that arrived where protected ones are expected.
         in_clear => "inClear",
         /// Those of them that a policy lets pass.

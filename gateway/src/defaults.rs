@@ -27,11 +27,17 @@ pub const MTU_AGE: Duration = Duration::from_secs(600);
 pub const MAX_REPORTS: u32 = 100;
 /// The time that [`MAX_REPORTS`] counts in.
 pub const REPORT_PERIOD: Duration = Duration::from_secs(1);
+/// The least time between two events about refused fragments: the counters have them all.
+pub const FRAGMENT_NEWS: Duration = Duration::from_secs(60);
 /// How long a peer that looks like another keeps a protocol and ports that it does not use: longer than the
 /// keepalives of what is usually carried, L2TP's 60 s among them.
 pub const FLOW_AGE: Duration = Duration::from_secs(120);
 /// The most protocols and ports that peers who may look alike use at once, within [`FLOW_AGE`].
 pub const MAX_FLOWS: usize = 32_768;
+/// The first of the ports that peers behind one NAT are lent, RFC 6335 §6: those of no service.
+pub const FIRST_LENT_PORT: u16 = 49_152;
+/// The most ports that are lent at once.
+pub const MAX_LENT_PORTS: usize = 4_096;
 /// How long a renewed pair waits to send, if this end began its negotiation: the peer may install its half
 /// only when the last message arrives, and that message may be lost or overtaken. Its first packet ends
 /// the wait; so does the end of the pair that is replaced.

@@ -19,6 +19,19 @@ pub struct OuterRules {
     pub dscp: Dscp,
     /// ECN, RFC 6040.
     pub ecn: EcnOutward,
+    /// When a packet that is too long for its path, and may be fragmented, is.
+    pub fragmenting: Fragmenting,
+}
+
+/// When an IPv4 packet that is too long for its path once sealed, and may be fragmented, is fragmented, RFC 4301 §8.2.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fragmenting {
+    /// After it was sealed, by the caller's system or by routers; the peer puts it together before it opens it.
+    #[default]
+    After,
+    /// Before: each fragment is sealed by itself, and the far end puts the packet together. Only where the association
+    /// is for all ports, since fragments do not show theirs.
+    Before,
 }
 
 impl OuterRules {
@@ -144,6 +157,7 @@ mod tests {
             ttl: Ttl::Fixed(9),
             dscp: Dscp::Fixed(10),
             ecn: EcnOutward::Clear,
+            fragmenting: Fragmenting::Before,
         };
         assert_eq!(fixed.around(&inner(0xff, false)), Header { traffic_class: 40, dont_fragment: true, ttl: 9 });
     }

@@ -60,7 +60,8 @@ pub enum DropReason {
     /// It came out of its association, and the policies do not want it from there.
     #[error(transparent)]
     Policy(#[from] InboundRefusal),
-    /// It uses the protocol and ports that another peer behind the same NAT uses, RFC 3948 §5.2.
+    /// It uses the protocol and ports that another peer behind the same NAT uses, and can be lent no others, RFC 3948
+    /// §5.2.
     #[error("another peer behind the same NAT uses these ports")]
     FlowTaken,
     /// The gateway is closed.
@@ -299,9 +300,9 @@ impl Gateway {
         let traffic_class = around.map(|around| around.traffic_class).or(item.traffic_class);
         let key = next_header.and_then(|kind| {
             carry::leave(mode, &ends, kind, around, traffic_class, &mut item.packet)?;
-            PacketKey::from_packet(item.packet.octets(), Direction::Inbound).map_err(|_| DropReason::Inner)
+            PacketKey::with_fragment(item.packet.octets(), Direction::Inbound).map_err(|_| DropReason::Inner)
         });
-        let key = key.inspect_err(|_| {
+        let (key, fragment) = key.inspect_err(|_| {
             count(&mut self.counters.in_malformed);
             self.count_policy(policy, |counters| &mut counters.in_process_fail);
         })?;
@@ -315,15 +316,21 @@ impl Gateway {
             self.count_policy(policy, |counters| &mut counters.in_pol_select_match_fail);
             return Err(DropReason::Outside);
         }
-        match self.policies.inbound(INTERFACE, &key, Arrival::Protected { policy }) {
+        let (policies, fragment) = (&mut self.policies, fragment.as_ref());
+        match self.fragments.inbound(now, policies, INTERFACE, &key, fragment, Arrival::Protected { policy }) {
             Ok(_) => {
-                self.claim(now, child, &key)?;
+                self.claim(now, child, &key, item.packet.octets_mut())?;
                 count(&mut self.counters.in_opened);
                 self.count_policy(policy, |counters| &mut counters.in_process_done);
                 Ok(child)
             }
             Err(refusal) => {
-                count(&mut self.counters.in_policy_refused);
+                if let InboundRefusal::Fragment(reason) = refusal {
+                    count(&mut self.counters.in_fragments_refused);
+                    self.fragment_refused(now, false, reason, &key);
+                } else {
+                    count(&mut self.counters.in_policy_refused);
+                }
                 Err(refusal.into())
             }
         }

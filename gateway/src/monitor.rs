@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub spd_counters: spd::DatabaseCounters,
     /// Which selectors refused packets that were asked about with [`explain`](Gateway::explain).
     pub filter_counters: spd::FilterCounters,
+    /// What became of fragments.
+    pub fragment_counters: spd::FragmentCounters,
     /// The counters of bundles as they come and go.
     pub bundle_counters: BundleCounters,
     /// The counters of each protocol.
@@ -202,6 +204,7 @@ impl Gateway {
             sad_counters: self.sad.counters().clone(),
             spd_counters: self.policies.counters().clone(),
             filter_counters: self.policies.filter_counters().clone(),
+            fragment_counters: self.fragments.counters().clone(),
             bundle_counters: self.setups.bundle.clone(),
             protocol_counters: self.protocol_counters(),
             algorithm_counters: self.algorithm_counters(),

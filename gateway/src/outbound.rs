@@ -6,7 +6,7 @@ use crate::carry::{self, Entered};
 use crate::counters::count;
 use crate::defaults;
 use crate::demux::ESP;
-use crate::header::Header;
+use crate::header::{Fragmenting, Header};
 use crate::layers::Layers;
 use crate::pump::Gateway;
 use crate::route::INTERFACE;
@@ -18,7 +18,7 @@ use esp_ah::mode::ModeError;
 use esp_ah::{BufferTooSmall, Packet};
 use ikev1_core::ChildId;
 use sad::{Outgoing, SealRefusal};
-use spd::{Decision, Direction, PacketKey, TemplateId};
+use spd::{Decision, Direction, FragmentRefusal, PacketKey, TemplateId};
 
 /// Octets of room that sealing needs before and after any packet.
 pub const ROOM: usize = 128;
@@ -46,6 +46,9 @@ pub enum OutboundDrop {
     /// Its buffer has too little room around it.
     #[error(transparent)]
     Room(#[from] BufferTooSmall),
+    /// It is a fragment whose policy cannot be told.
+    #[error(transparent)]
+    Fragments(#[from] FragmentRefusal),
     /// It needs an association whose negotiation failed a moment ago.
     #[error("the negotiation failed a moment ago")]
     Resting,
@@ -74,6 +77,8 @@ pub enum Outbound {
     /// It is sealed: send it along this path, as the payload of the path's protocol. A packet of protocol 51
     /// (AH) is whole, with the IP header that AH covers.
     Send(Path),
+    /// It was too long for its path and leaves in fragments, each sealed by itself, as actions.
+    Parted,
     /// The policy lets it pass in clear: it is unchanged.
     Bypass,
     /// It waits, as a copy, for an association that is being negotiated.
@@ -186,6 +191,7 @@ impl Gateway {
                 self.push(bypass(clear));
                 Outcome::Bypassed
             }
+            Outbound::Parted => Outcome::Sent,
             Outbound::Waits => Outcome::Waits,
             Outbound::Dropped(reason) => Outcome::Dropped(reason),
             Outbound::Unprocessed => Outcome::Dropped(OutboundDrop::Closed),
@@ -282,8 +288,16 @@ impl Gateway {
 
     /// Finds the associations of a packet and what of the packet goes into them, or what becomes of it else.
     fn choose(&mut self, now: Instant, packet: &mut Packet<'_>) -> Result<Chosen, Outbound> {
-        let (key, template) = self.decide(packet.octets())?;
-        let carrier = self.carrier(now, template, &key);
+        let lent_to = self.return_port(now, packet.octets_mut());
+        let (key, template) = self.decide(now, packet.octets())?;
+        let carrier = match lent_to {
+            None => self.carrier(now, template, &key),
+            // No other may carry it.
+            Some(session) => {
+                let none = Outbound::Dropped(OutboundDrop::NoAssociation);
+                Some(self.carrier_of(template, &key, session).ok_or(none)?)
+            }
+        };
         let route = self.routes.of(template);
         let pair = carrier.and_then(|child| Some((child, self.pairs.get(&child)?)));
         let (Some((child, pair)), Some(route)) = (pair.filter(|(_, pair)| pair.outbound.protects()), route) else {
@@ -291,6 +305,9 @@ impl Gateway {
         };
         let (policy, path, layers, mode, outer) = (pair.policy, pair.path, pair.outbound, pair.mode, route.outer);
         if let Some(mtu) = pair.mtu.path(now, self.path_mtu) {
+            if outer.fragmenting == Fragmenting::Before && self.leaves_in_parts(now, child, mtu, packet.octets()) {
+                return Err(Outbound::Parted);
+            }
             self.hold_to_mtu(now, child, mtu, packet.octets()).map_err(Outbound::Dropped)?;
         }
         let entered = carry::enter(mode, &layers, &outer, packet).map_err(|reason| {
@@ -305,15 +322,21 @@ impl Gateway {
     }
 
     /// Decides about one packet by policy; what is not to be protected is decided here for good.
-    fn decide(&mut self, packet: &[u8]) -> Result<(PacketKey, TemplateId), Outbound> {
+    fn decide(&mut self, now: Instant, packet: &[u8]) -> Result<(PacketKey, TemplateId), Outbound> {
         if self.closed {
             return Err(Outbound::Dropped(OutboundDrop::Closed));
         }
-        let Ok(key) = PacketKey::from_packet(packet, Direction::Outbound) else {
+        let Ok((key, fragment)) = PacketKey::with_fragment(packet, Direction::Outbound) else {
             count(&mut self.counters.out_malformed);
             return Err(Outbound::Dropped(OutboundDrop::Malformed));
         };
-        match self.policies.outbound(INTERFACE, &key) {
+        let decision = self.fragments.outbound(now, &mut self.policies, INTERFACE, &key, fragment.as_ref());
+        let decision = decision.map_err(|reason| {
+            count(&mut self.counters.out_fragments_refused);
+            self.fragment_refused(now, true, reason, &key);
+            Outbound::Dropped(reason.into())
+        })?;
+        match decision {
             Decision::Protect { template, .. } => Ok((key, template)),
             Decision::Bypass { .. } => {
                 count(&mut self.counters.out_bypassed);

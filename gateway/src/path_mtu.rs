@@ -15,7 +15,7 @@ use crate::pump::Gateway;
 use bytes::Bytes;
 use core::net::IpAddr;
 use drive::{Instant, Path};
-use esp_ah::mode::{Encapsulation, MIN_MTU_V4, MIN_MTU_V6, too_big_reply};
+use esp_ah::mode::{Encapsulation, MIN_MTU_V4, MIN_MTU_V6, fragments, too_big_reply};
 use ikev1_core::ChildId;
 use ikev1_core::proposal::Mode;
 use ipsec_wire::icmp::IcmpMessage;
@@ -168,6 +168,25 @@ impl Gateway {
             self.push(Action::Reply(Bytes::copy_from_slice(reply.get(..length).unwrap_or_default())));
         }
         Err(OutboundDrop::TooLong { mtu: told })
+    }
+
+    /// Seals a packet that is too long for its path in fragments, as actions, if it may be; returns whether it did.
+    pub(crate) fn leaves_in_parts(&mut self, now: Instant, child: ChildId, path: usize, packet: &[u8]) -> bool {
+        let Some(pair) = self.pairs.get(&child) else { return false };
+        let all_ports = pair.local.port() == 0 && pair.remote.port() == 0;
+        let most = longest(pair, path);
+        if pair.mode != Mode::Tunnel || !all_ports || packet.len() <= most {
+            return false;
+        }
+        // What must not be fragmented, is IPv6, or has no room for eight octets a fragment is no packet for this.
+        let Ok(parts) = fragments(packet, most) else { return false };
+        for part in parts {
+            let whole = [part.header(), part.payload()].concat();
+            // What finds no association any more waits, or is counted as dropped.
+            let _ = self.seal_copy(now, &whole, |clear| Action::Bypass(Bytes::copy_from_slice(clear)));
+        }
+        count(&mut self.counters.out_parted);
+        true
     }
 
     /// The address that a report to a sender comes from: that of whom it talks to, which its sender has a route

@@ -9,7 +9,9 @@ use crate::contest::Peers;
 use crate::counters::{Counters, count};
 use crate::defaults;
 use crate::demux::Ports;
+use crate::fragments::RefusedFragments;
 use crate::inbound::{DropReason, InPacket, Inbound};
+use crate::lent_ports::LentPorts;
 use crate::outbound::ROOM;
 use crate::pair::Pair;
 use crate::path_mtu::Budget;
@@ -32,7 +34,7 @@ use ikev1_core::{ChildId, CommandError, ConnectionId, Endpoint, Handle, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng as _};
 use sad::{Sad, WindowSize};
-use spd::TemplateId;
+use spd::{FragmentTracker, TemplateId};
 
 /// A VPN endpoint: exchanges, policies and associations behind one loop.
 ///
@@ -59,6 +61,11 @@ pub struct Gateway {
     pub(crate) take_over: bool,
     /// Which session uses what, where peers look alike.
     pub(crate) flows: Flows,
+    /// The ports lent to peers that use the same as others.
+    pub(crate) lent_ports: LentPorts,
+    /// What first fragments showed.
+    pub(crate) fragments: FragmentTracker,
+    pub(crate) refused_fragments: RefusedFragments,
     /// What the compression of pairs that are gone did.
     pub(crate) compression: CompressionCounters,
     /// What the algorithms of pairs that are gone did.
@@ -109,6 +116,9 @@ impl Gateway {
             peers: Peers::default(),
             take_over: plan.take_over,
             flows: Flows::default(),
+            lent_ports: LentPorts::default(),
+            fragments: FragmentTracker::default(),
+            refused_fragments: RefusedFragments::default(),
             compression: CompressionCounters::default(),
             algorithms: Algorithms::default(),
             clock: MonotonicClock::new(),
@@ -171,6 +181,7 @@ impl Gateway {
         let now = self.clock.observe(now);
         self.ike.handle_timeout(now);
         self.sad.handle_timeout(now);
+        self.fragments.handle_timeout(now);
         while let Some(child) = self.switches.pop_due(now) {
             self.switch(child);
         }

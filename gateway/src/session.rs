@@ -165,6 +165,7 @@ impl Gateway {
         else {
             return;
         };
+        self.lent_ports.forget(session);
         self.news(Event::SessionDown { connection, policy, peer, child, reason, lasted: now - since, traffic });
     }
 

@@ -1,12 +1,14 @@
 //! Peers that cannot be told apart by address: several behind one NAT, in transport mode, RFC 3948 §5.2.
 //!
 //! To this machine and its programs they are one, the NAT. Who of them began to use a protocol with a pair of ports
-//! keeps it: answers go to it alone, and what another sends with the same is dropped, until the first is gone or has
-//! been silent for a while. What nobody used yet goes to the peer that is here longest.
+//! keeps it, until it is gone or has been silent for a while: answers go to it alone. Another that uses the same is
+//! lent a port of its own towards the programs; what has no ports is dropped. What nobody used yet goes to the peer
+//! that is here longest.
 
 use crate::counters::count;
 use crate::defaults::{FLOW_AGE, MAX_FLOWS};
 use crate::inbound::DropReason;
+use crate::lent_ports::{End, write_port};
 use crate::pair::Pair;
 use crate::pump::Gateway;
 use crate::route::ports;
@@ -20,7 +22,7 @@ use spd::{PacketKey, TemplateId};
 
 /// What programs tell each other apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Flow {
+pub(crate) struct Flow {
     local: IpAddr,
     remote: IpAddr,
     protocol: Option<u8>,
@@ -28,8 +30,18 @@ struct Flow {
 }
 
 impl Flow {
-    fn of(key: &PacketKey) -> Self {
+    pub(crate) fn of(key: &PacketKey) -> Self {
         Self { local: key.local, remote: key.remote, protocol: key.protocol, ports: ports(key.upper) }
+    }
+
+    /// Returns the local and the remote port, if there are any.
+    pub(crate) const fn ports(&self) -> Option<(u16, u16)> {
+        self.ports
+    }
+
+    /// Returns the flow with another remote port.
+    pub(crate) fn with_remote_port(self, port: u16) -> Self {
+        Self { ports: self.ports.map(|(local, _)| (local, port)), ..self }
     }
 }
 
@@ -52,6 +64,10 @@ impl Flows {
             self.turned = now;
         }
         self.young.get(&flow).or_else(|| self.old.get(&flow)).copied()
+    }
+
+    fn is_used(&self, flow: Flow) -> bool {
+        self.young.contains_key(&flow) || self.old.contains_key(&flow)
     }
 
     /// Notes that a session uses a flow; `false` if there is no room.
@@ -89,17 +105,51 @@ impl Gateway {
         Some(child)
     }
 
-    /// Checks that what came from a peer is not of a flow that another uses, and notes that it is used.
-    pub(crate) fn claim(&mut self, now: Instant, child: ChildId, key: &PacketKey) -> Result<(), DropReason> {
+    /// Returns the newest pair of a session that may carry a packet.
+    pub(crate) fn carrier_of(&self, template: TemplateId, key: &PacketKey, session: SessionId) -> Option<ChildId> {
+        let mut carriers = self.routes.of(template)?.carriers(key);
+        carriers.find(|child| self.pairs.get(child).and_then(|pair| pair.session) == Some(session))
+    }
+
+    /// Notes who uses the flow of a packet that came from a peer; where another does, the peer is lent a port, which is
+    /// written into the packet.
+    pub(crate) fn claim(
+        &mut self,
+        now: Instant,
+        child: ChildId,
+        key: &PacketKey,
+        packet: &mut [u8],
+    ) -> Result<(), DropReason> {
         let pair = self.pairs.get(&child).filter(|pair| may_be_shared(pair));
         let Some(session) = pair.and_then(|pair| pair.session) else { return Ok(()) };
         let flow = Flow::of(key);
         let owner = self.flows.owner(now, flow).filter(|owner| self.sessions.is_up(*owner));
-        if owner.is_none_or(|owner| owner == session) && self.flows.note(flow, session) {
+        let free = owner.is_none_or(|owner| owner == session) && !self.lent_ports.is_lent(flow);
+        if free && self.flows.note(flow, session) {
             return Ok(());
         }
-        count(&mut self.counters.in_flow_taken);
-        Err(DropReason::FlowTaken)
+        let (flows, before) = (&self.flows, self.lent_ports.len());
+        let port = self.lent_ports.lend(now, session, flow, |flow| flows.is_used(flow));
+        if self.lent_ports.len() > before {
+            count(&mut self.counters.in_ports_lent);
+        }
+        if port.and_then(|port| write_port(packet, End::Source, port)).is_none() {
+            count(&mut self.counters.in_flow_taken);
+            return Err(DropReason::FlowTaken);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Flow {
+    pub(crate) fn of_test(port: u16) -> Self {
+        Self {
+            local: [192, 0, 2, 1].into(),
+            remote: [192, 0, 2, 2].into(),
+            protocol: Some(17),
+            ports: Some((1701, port)),
+        }
     }
 }
 
@@ -109,12 +159,7 @@ mod tests {
     use crate::session::SessionId;
 
     fn flow(port: u16) -> Flow {
-        Flow {
-            local: [192, 0, 2, 1].into(),
-            remote: [192, 0, 2, 2].into(),
-            protocol: Some(17),
-            ports: Some((1701, port)),
-        }
+        Flow::of_test(port)
     }
 
     #[test]

@@ -268,13 +268,13 @@ fn a_clear_packet_comes_in_only_if_a_policy_lets_it_pass() {
     let mut sites = Sites::new(8, config.build().unwrap(), Side::right().plan());
     let mut ask = |from: [u8; 4]| {
         let packet = echo(from.into(), LEFT_HOST, 1);
-        sites.net.call(sites.left, move |_, gateway| gateway.admit_clear(&packet)).unwrap()
+        sites.net.call(sites.left, move |now, gateway| gateway.admit_clear(now, &packet)).unwrap()
     };
     assert_eq!(ask([203, 0, 113, 1]), Ok(()));
     assert!(matches!(ask([203, 0, 113, 2]), Err(ClearRefusal::Policy(InboundRefusal::Discarded(_)))));
     assert!(matches!(ask(RIGHT_HOST.octets()), Err(ClearRefusal::Policy(InboundRefusal::NotProtected(_)))));
     assert_eq!(ask([203, 0, 113, 3]), Err(ClearRefusal::Policy(InboundRefusal::NoPolicy)));
-    let lies = sites.net.call(sites.left, |_, gateway| gateway.admit_clear(&[0x45, 0, 0])).unwrap();
+    let lies = sites.net.call(sites.left, |now, gateway| gateway.admit_clear(now, &[0x45, 0, 0])).unwrap();
     assert_eq!(lies, Err(ClearRefusal::Malformed));
     let shown = snapshot(&sites, sites.left);
     let counters = &shown.counters;

@@ -2,22 +2,27 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::{
-    LEFT_BEHIND_NAT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo, left_behind_nat, right_for_anyone, subnet,
+    KEY, LEFT_BEHIND_NAT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo, left_behind_nat, right_for_anyone, subnet,
 };
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
-use drive::{Datagram, Path, Verdict};
-use gateway::{Config, DropReason, OutboundDrop, Outcome, Plan};
+use drive::{Datagram, Path, Transmit, Verdict};
+use gateway::{Config, DropReason, OutboundDrop, Outcome, Plan, datagram_of};
 use ikev1_core::auth::PreSharedKey;
-use ikev1_core::{ConnectionConfig, PolicyConfig};
+use ikev1_core::proposal::Mode;
+use ikev1_core::{ConnectionConfig, Identity, Peer, PolicyConfig, RemoteIdentity, TrafficSelector};
 use nat_t::demux::{NON_IKE_MARKER, NotOurs};
 use nat_t::{Support, Version};
 use simnet::{NodeId, What};
 
+const NAT_OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
+
 fn config(side: Side, versions: Support) -> Config {
     let child = PolicyConfig::new("net").local(subnet(side.lan)).remote(subnet(side.far_lan));
     let mut connection = ConnectionConfig::new("office")
-        .local(core::net::IpAddr::from(side.local))
+        .local(IpAddr::from(side.local))
         .peer(side.peer)
         .pre_shared_key(PreSharedKey::copied(side.key))
         .nat_t_versions(versions)
@@ -141,4 +146,55 @@ fn the_marker_counts_for_the_longest_packet_that_fits() {
         assert_eq!(longest(Version::Draft00, mtu + 8), longest(Version::Draft02, mtu));
     }
     assert!(longest(Version::Draft00, 1_000) < longest(Version::Draft02, 1_008));
+}
+
+/// One end of transport mode for L2TP in UDP.
+fn transport(local: Ipv4Addr, peer: Peer, remote: TrafficSelector, versions: Support) -> Plan {
+    let select = |selector: TrafficSelector| selector.with_protocol(17).with_port(1701);
+    let policy = PolicyConfig::new("own")
+        .mode(Mode::Transport)
+        .local(select(TrafficSelector::host(local.into())))
+        .remote(select(remote))
+        .accept_narrower(true);
+    let mut connection = ConnectionConfig::new("office")
+        .local(IpAddr::from(local))
+        .peer(peer)
+        .pre_shared_key(PreSharedKey::copied(KEY))
+        .nat_t_versions(versions)
+        .policy(policy);
+    if peer == Peer::Any {
+        let identity = Identity::Address(LEFT_BEHIND_NAT.into());
+        connection = connection.remote_identity(RemoteIdentity::Exactly(identity));
+    }
+    Config::new(ikev1_core::Config::new().connection(connection)).build().unwrap()
+}
+
+/// Each sender computes the UDP checksum over the addresses that it sees; old drafts tell only one of them.
+#[test]
+fn in_transport_mode_checksums_fit_both_ways_in_every_version() {
+    for version in Version::ALL {
+        let versions = Support::NONE.with(version);
+        let left =
+            transport(LEFT_BEHIND_NAT, Peer::Address(RIGHT.into()), TrafficSelector::host(RIGHT.into()), versions);
+        let anyone = TrafficSelector::subnet(Ipv4Addr::UNSPECIFIED.into(), 0).unwrap();
+        let mut sites = Sites::behind_nat(1, left, transport(RIGHT, Peer::Any, anyone, versions));
+        sites.net.handler.silent = true;
+        sites.up();
+        let inside = Path::new((LEFT_BEHIND_NAT, 1701).into(), (RIGHT, 1701).into());
+        let outside = Path::new((RIGHT, 1701).into(), (NAT_OUTSIDE, 1701).into());
+        for (node, path, payload) in [(sites.left, inside, b"out"), (sites.right, outside, b"bck")] {
+            let transmit = Transmit { path, payload: Bytes::from_static(payload) };
+            let outcome = sites.net.call(node, move |now, gateway| gateway.handle_transmit(now, transmit));
+            assert_eq!(outcome.unwrap(), Outcome::Sent);
+            sites.run(Duration::from_secs(1));
+        }
+        let heard = |node| {
+            let mut packets = sites.net.handler.delivered.iter().filter(|(_, at, _)| *at == node);
+            let (_, _, packet) = packets.next().unwrap();
+            let datagram = datagram_of(packet).expect("a whole packet with right checksums");
+            (datagram.path, datagram.payload.to_vec())
+        };
+        assert_eq!(heard(sites.right), (outside, b"out".to_vec()), "{version}");
+        assert_eq!(heard(sites.left), (inside, b"bck".to_vec()), "{version}");
+    }
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo};
 use core::time::Duration;
-use gateway::{Event, OutboundDrop, Outcome, ReportRefusal};
+use gateway::{Event, Fragmenting, OutboundDrop, Outcome, OuterRules, ReportRefusal};
 use simnet::Link;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -146,4 +146,46 @@ fn a_configured_mtu_holds_without_any_report() {
     sites.up();
     assert!(matches!(sites.send(sites.left, &long_echo(1_280, true)), Outcome::Dropped(OutboundDrop::TooLong { .. })));
     assert_eq!(sites.send(sites.left, &long_echo(1_200, true)), Outcome::Sent);
+}
+
+/// Puts together what was delivered of one packet.
+fn joined(parts: &[Vec<u8>]) -> Vec<u8> {
+    let mut whole = vec![0; 20];
+    whole.copy_from_slice(&parts[0][..20]);
+    for part in parts {
+        let offset = usize::from(u16::from_be_bytes([part[6], part[7]]) & 0x1fff) * 8;
+        assert_eq!(20 + offset, whole.len(), "the parts come in their order");
+        whole.extend_from_slice(&part[20..]);
+    }
+    whole
+}
+
+#[test]
+fn what_may_be_fragmented_is_fragmented_before_or_after_it_is_sealed_as_the_policy_says() {
+    for fragmenting in [Fragmenting::After, Fragmenting::Before] {
+        let rules = OuterRules { fragmenting, ..OuterRules::default() };
+        let left = Side::left().config().path_mtu(1_000).outer("net", rules).build().unwrap();
+        let mut sites = Sites::new(7, left, Side::right().plan());
+        sites.net.handler.silent = true;
+        sites.up();
+        sites.net.world.start_capture();
+        let long = long_echo(2_500, false);
+        assert_eq!(sites.send(sites.left, &long), Outcome::Sent);
+        assert!(matches!(sites.send(sites.left, &long_echo(2_500, true)), Outcome::Dropped(_)));
+        assert_eq!(sites.send(sites.left, &long_echo(500, false)), Outcome::Sent);
+        sites.run(SECOND);
+        let lengths: Vec<_> =
+            sites.net.world.capture().unwrap().packets().iter().map(|(_, packet)| packet.payload.len() + 20).collect();
+        let delivered: Vec<_> = sites.net.handler.delivered.iter().map(|(_, _, packet)| packet.clone()).collect();
+        let counted = sites.machine(sites.left).snapshot(sites.net.now()).counters.out_parted;
+        if fragmenting == Fragmenting::Before {
+            assert_eq!((lengths.len(), delivered.len(), counted), (4, 4, 1));
+            assert!(lengths.iter().all(|length| *length <= 1_000), "{lengths:?}");
+            assert_eq!(joined(&delivered[..3])[20..], long[20..]);
+        } else {
+            assert_eq!((lengths.len(), counted), (2, 0));
+            assert!(lengths[0] > 2_500);
+            assert_eq!(delivered[0], long);
+        }
+    }
 }

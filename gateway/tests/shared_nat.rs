@@ -14,7 +14,7 @@ use ikev1_core::{ConnectionConfig, Peer, PolicyConfig, RemoteIdentity, TrafficSe
 use simnet::{Harness, Link, NatConfig, NatId, NodeId, Realm, World};
 
 const SECOND: Duration = Duration::from_secs(1);
-const UDP: u8 = 17;
+const GRE: u8 = 47;
 const ARI: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
 const BOB: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 4);
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
@@ -22,8 +22,8 @@ const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 fn plan(local: Ipv4Addr, peer: Peer, remote: TrafficSelector) -> Plan {
     let policy = PolicyConfig::new("own")
         .mode(Mode::Transport)
-        .local(TrafficSelector::host(local.into()).with_protocol(UDP))
-        .remote(remote.with_protocol(UDP))
+        .local(TrafficSelector::host(local.into()))
+        .remote(remote)
         .accept_narrower(true);
     let mut connection = ConnectionConfig::new("office")
         .local(IpAddr::from(local))
@@ -96,17 +96,24 @@ impl Net {
         self.run();
     }
 
-    /// Returns what a node heard since it was last asked.
-    fn heard(&mut self, node: NodeId) -> Vec<Vec<u8>> {
-        let (here, elsewhere) =
-            core::mem::take(&mut self.net.handler.delivered).into_iter().partition(|(_, at, _)| *at == node);
+    /// Returns what a node heard since it was last asked, and from which port.
+    fn heard_from(&mut self, node: NodeId) -> Vec<(u16, Vec<u8>)> {
+        let delivered = core::mem::take(&mut self.net.handler.delivered);
+        let (here, elsewhere): (Vec<_>, Vec<_>) = delivered.into_iter().partition(|(_, at, _)| *at == node);
         self.net.handler.delivered = elsewhere;
-        let here: Vec<_> = here;
-        here.iter().map(|(_, _, packet)| datagram_of(packet).unwrap().payload.to_vec()).collect()
+        let read = |packet: &[u8]| {
+            let datagram = datagram_of(packet).expect("a whole packet with right checksums");
+            (datagram.path.remote.port(), datagram.payload.to_vec())
+        };
+        here.iter().map(|(_, _, packet)| read(packet)).collect()
     }
 
-    fn taken(&self) -> u64 {
-        self.net.machine(self.server).unwrap().snapshot(self.net.now()).counters.in_flow_taken
+    fn heard(&mut self, node: NodeId) -> Vec<Vec<u8>> {
+        self.heard_from(node).into_iter().map(|(_, payload)| payload).collect()
+    }
+
+    fn counters(&self) -> gateway::Counters {
+        self.net.machine(self.server).unwrap().snapshot(self.net.now()).counters
     }
 }
 
@@ -122,7 +129,8 @@ fn each_of_two_peers_behind_one_nat_hears_the_answers_to_its_own_ports() {
         assert_eq!(net.heard(net.bob), [b"to bob"], "round {round}");
         assert_eq!(net.heard(net.ari), [b"to ari"], "round {round}");
     }
-    assert_eq!(net.taken(), 0);
+    let counters = net.counters();
+    assert_eq!((counters.in_ports_lent, counters.in_flow_taken), (0, 0));
 }
 
 #[test]
@@ -133,26 +141,51 @@ fn the_second_of_two_peers_behind_one_nat_does_not_take_the_traffic_of_the_first
     assert_eq!((net.heard(net.ari).len(), net.heard(net.bob).len()), (1, 0));
     net.asks(net.ari, 1701, b"ari asks");
     net.asks(net.bob, 1701, b"bob asks");
-    assert_eq!(net.heard(net.server), [b"ari asks"]);
-    assert_eq!(net.taken(), 1);
+    let heard = net.heard_from(net.server);
+    let lent = heard[1].0;
+    assert!(lent >= gateway::defaults::FIRST_LENT_PORT);
+    assert_eq!(heard, [(1701, b"ari asks".to_vec()), (lent, b"bob asks".to_vec())]);
     net.answers(1701, b"to ari");
-    assert_eq!((net.heard(net.ari).len(), net.heard(net.bob).len()), (1, 0));
+    net.answers(lent, b"to bob");
+    assert_eq!(net.heard_from(net.ari), [(1701, b"to ari".to_vec())]);
+    assert_eq!(net.heard_from(net.bob), [(1701, b"to bob".to_vec())]);
     // Renewal and a new mapping of the NAT change nothing.
-    let pairs = net.net.machine(net.ari).unwrap().snapshot(net.net.now()).ipsec;
-    net.net.command(net.ari, Command::RekeyChild { child: pairs[0].status.child }).unwrap().unwrap();
-    net.run();
+    for node in [net.ari, net.bob] {
+        let pairs = net.net.machine(node).unwrap().snapshot(net.net.now()).ipsec;
+        net.net.command(node, Command::RekeyChild { child: pairs[0].status.child }).unwrap().unwrap();
+        net.run();
+    }
     net.net.world.nat_mut(net.nat).unwrap().rebind();
     net.asks(net.ari, 1701, b"ari again");
     net.asks(net.bob, 1701, b"bob again");
+    assert_eq!(net.heard_from(net.server), [(1701, b"ari again".to_vec()), (lent, b"bob again".to_vec())]);
+    net.answers(lent, b"to bob");
     net.answers(1701, b"to ari");
-    assert_eq!(net.heard(net.server), [b"ari again"]);
+    assert_eq!((net.heard(net.ari), net.heard(net.bob)), (vec![b"to ari".to_vec()], vec![b"to bob".to_vec()]));
+    let counters = net.counters();
+    assert_eq!((counters.in_ports_lent, counters.in_flow_taken), (1, 0));
+    // What is for a peer that is gone goes to nobody else.
+    net.net.command(net.bob, Command::CloseConnection { connection: OFFICE }).unwrap().unwrap();
+    net.run();
+    net.answers(1701, b"to ari still");
     assert_eq!((net.heard(net.ari).len(), net.heard(net.bob).len()), (1, 0));
-    // Once the first is gone, the ports are the second's.
+}
+
+#[test]
+fn without_ports_the_second_of_two_peers_is_dropped_until_the_first_is_gone() {
+    let mut net = Net::new(4);
+    let path = |from: Ipv4Addr| Path::ip(GRE, from.into(), RIGHT.into());
+    net.send(net.ari, path(ARI), b"ari asks");
+    net.send(net.bob, path(BOB), b"bob asks");
+    assert_eq!(net.heard(net.server), [b"ari asks"]);
+    assert_eq!(net.counters().in_flow_taken, 1);
+    net.send(net.server, Path::ip(GRE, RIGHT.into(), OUTSIDE.into()), b"to ari");
+    assert_eq!((net.heard(net.ari).len(), net.heard(net.bob).len()), (1, 0));
     net.net.command(net.ari, Command::CloseConnection { connection: OFFICE }).unwrap().unwrap();
     net.run();
-    net.asks(net.bob, 1701, b"bob at last");
+    net.send(net.bob, path(BOB), b"bob at last");
     assert_eq!(net.heard(net.server), [b"bob at last"]);
-    net.answers(1701, b"to bob");
+    net.send(net.server, Path::ip(GRE, RIGHT.into(), OUTSIDE.into()), b"to bob");
     assert_eq!((net.heard(net.ari).len(), net.heard(net.bob).len()), (0, 1));
 }
 

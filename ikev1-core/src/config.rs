@@ -10,6 +10,7 @@ use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
+mod authentication;
 mod connection;
 mod mode_config;
 mod policy;

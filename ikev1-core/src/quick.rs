@@ -34,6 +34,8 @@ pub(crate) struct Ends {
     pub(crate) remote: IpAddr,
     /// If a NAT was found, how they speak of it.
     pub(crate) nat: Option<Version>,
+    /// Whether a NAT stands before this end, so that the peer sees it under another address.
+    pub(crate) behind: bool,
 }
 
 impl Ends {

@@ -50,21 +50,26 @@ pub fn to_send(version: Version, role: Role, own: IpAddr, peer: IpAddr) -> impl 
 /// Returns what the payloads of the peer say it put into its headers.
 ///
 /// One payload (drafts 00 to 04) is the sender's own address, two are the initiator's and the responder's.
-/// Without any, and old peers send none, the answer is `None`: checksums are then computed anew. `own` and
-/// `peer` are the addresses as this end sees them, for what the peer does not say.
+/// Without any, and old peers send none, the answer is `None`: checksums are then computed anew. So it is where one
+/// payload leaves open under which address a NAT shows this end to the peer. `own` is the address under which the
+/// peer sees this end, `None` if a NAT hides that; `peer` is the one under which this end sees the peer.
 ///
 /// # Errors
 /// More than two payloads, or an address of another family.
 pub fn from_peer(
     peer_role: Role,
     received: &[IpAddr],
-    own: IpAddr,
+    own: Option<IpAddr>,
     peer: IpAddr,
 ) -> Result<Option<Original>, OriginalError> {
     let (initiator, responder) = match (received, peer_role) {
         ([], _) => return Ok(None),
-        ([address], Role::Initiator) => (*address, own),
-        ([address], Role::Responder) => (own, *address),
+        ([address], role) => match (own, role) {
+            (None, _) if address.is_ipv4() != peer.is_ipv4() => return Err(OriginalError::Family),
+            (None, _) => return Ok(None),
+            (Some(own), Role::Initiator) => (*address, own),
+            (Some(own), Role::Responder) => (own, *address),
+        },
         ([initiator, responder], _) => (*initiator, *responder),
         _ => return Err(OriginalError::TooMany(received.len())),
     };
@@ -113,9 +118,9 @@ mod tests {
         assert_eq!(sent, [INITIATOR, RESPONDER]);
         let sent: Vec<_> = to_send(Version::Rfc3947, Role::Responder, RESPONDER, NAT).collect();
         assert_eq!(sent, [NAT, RESPONDER]);
-        let at_responder = from_peer(Role::Initiator, &[INITIATOR, RESPONDER], RESPONDER, NAT).unwrap().unwrap();
+        let at_responder = from_peer(Role::Initiator, &[INITIATOR, RESPONDER], Some(RESPONDER), NAT).unwrap().unwrap();
         assert_eq!(at_responder.of_packets_from(Role::Initiator), (INITIATOR, RESPONDER));
-        let at_initiator = from_peer(Role::Responder, &[NAT, RESPONDER], INITIATOR, RESPONDER).unwrap().unwrap();
+        let at_initiator = from_peer(Role::Responder, &[NAT, RESPONDER], None, RESPONDER).unwrap().unwrap();
         assert_eq!(at_initiator.of_packets_from(Role::Responder), (RESPONDER, NAT));
     }
 
@@ -125,17 +130,21 @@ mod tests {
         assert_eq!(sent, [INITIATOR]);
         let sent: Vec<_> = to_send(Version::Draft02, Role::Responder, RESPONDER, NAT).collect();
         assert_eq!(sent, [RESPONDER]);
-        let at_responder = from_peer(Role::Initiator, &[INITIATOR], RESPONDER, NAT).unwrap();
+        let at_responder = from_peer(Role::Initiator, &[INITIATOR], Some(RESPONDER), NAT).unwrap();
         assert_eq!(at_responder, Some(Original { initiator: INITIATOR, responder: RESPONDER }));
+        // The initiator does not know under which address the responder sees it.
+        assert_eq!(from_peer(Role::Responder, &[RESPONDER], None, RESPONDER), Ok(None));
     }
 
     #[test]
     fn none_is_lawful_and_three_or_another_family_are_not() {
-        assert_eq!(from_peer(Role::Initiator, &[], RESPONDER, NAT), Ok(None));
-        assert_eq!(from_peer(Role::Initiator, &[NAT; 3], RESPONDER, NAT), Err(OriginalError::TooMany(3)));
+        assert_eq!(from_peer(Role::Initiator, &[], Some(RESPONDER), NAT), Ok(None));
+        assert_eq!(from_peer(Role::Initiator, &[NAT; 3], Some(RESPONDER), NAT), Err(OriginalError::TooMany(3)));
         let six: IpAddr = "2001:db8::1".parse().unwrap();
-        assert_eq!(from_peer(Role::Initiator, &[six], RESPONDER, NAT), Err(OriginalError::Family));
-        assert_eq!(from_peer(Role::Initiator, &[INITIATOR, six], RESPONDER, NAT), Err(OriginalError::Family));
+        for own in [Some(RESPONDER), None] {
+            assert_eq!(from_peer(Role::Initiator, &[six], own, NAT), Err(OriginalError::Family));
+            assert_eq!(from_peer(Role::Initiator, &[INITIATOR, six], own, NAT), Err(OriginalError::Family));
+        }
     }
 
     #[test]

@@ -150,11 +150,13 @@ impl Sad {
         packet.outcome
     }
 
+    // Lots are filled where they stand and read by reference: moved, each would be copied with all its room.
     fn open_lot(&mut self, now: Instant, lot: &mut [Incoming<'_>]) {
-        let handles = self.find_lot(lot);
-        let mut found = Lot::new();
-        for (item, handle) in lot.iter_mut().zip(handles) {
-            let admitted = self.admit_esp(now, item, handle);
+        let mut handles = Lot::new();
+        self.find_lot(lot, &mut handles);
+        let mut found: Lot<Option<Found>> = Lot::new();
+        for (item, handle) in lot.iter_mut().zip(&handles) {
+            let admitted = self.admit_esp(now, item, *handle);
             if let Err(reason) = admitted {
                 item.outcome = Err(reason);
             }
@@ -162,45 +164,42 @@ impl Sad {
         }
 
         self.run_inbound(now, lot, &found);
-        for (item, found) in lot.iter_mut().zip(found) {
+        for (item, found) in lot.iter_mut().zip(&found) {
             let Some(found) = found else { continue };
             if item.outcome == Err(DropReason::Open(OpenError::Icv)) {
-                self.resynchronise(now, item, found);
+                self.resynchronise(now, item, *found);
             }
         }
     }
 
     /// Looks up the associations of a lot before anything else is done, so that the loads do not wait for each other.
-    fn find_lot(&self, lot: &[Incoming<'_>]) -> Lot<Option<SaHandle>> {
+    fn find_lot(&self, lot: &[Incoming<'_>], handles: &mut Lot<Option<SaHandle>>) {
         let arrivals_of = |item: &Incoming<'_>| self.arrivals(item.path.local.ip(), SaProtocol::Esp);
-        let Some(mut arrivals) = lot.first().map(arrivals_of) else { return Lot::new() };
-        lot.iter()
-            .map(|item| {
-                if arrivals.destination() != item.path.local.ip() {
-                    arrivals = arrivals_of(item);
-                }
-                arrivals.find(shown(item)?.0)
-            })
-            .collect()
+        let Some(mut arrivals) = lot.first().map(arrivals_of) else { return };
+        handles.extend(lot.iter().map(|item| {
+            if arrivals.destination() != item.path.local.ip() {
+                arrivals = arrivals_of(item);
+            }
+            arrivals.find(shown(item)?.0)
+        }));
     }
 
     /// Verifies, updates windows, decrypts and accounts.
     fn run_inbound(&mut self, now: Instant, lot: &mut [Incoming<'_>], found: &[Option<Found>]) {
-        let outcomes: Lot<_> = {
+        let mut outcomes = Lot::new();
+        let mut verdicts: Lot<Option<Result<bool, ReplayError>>> = Lot::new();
+        verdicts.extend(lot.iter().map(|_| None));
+        {
             let (keys, occupants) = (&self.keys, &mut self.occupants);
-            let mut jobs: Lot<Option<OpenJob<'_, '_>>> = lot
-                .iter_mut()
-                .zip(found)
-                .map(|(item, found)| {
-                    let at = found.as_ref()?;
-                    match keys.get(at.slot as usize)?.as_deref()? {
-                        InboundKeys::Esp(key) => Some(OpenJob::new(key, item.packet.reborrow(), at.sequence)),
-                        // The look-up asked for ESP.
-                        InboundKeys::Ah(_) => None,
-                    }
-                })
-                .collect();
-            let mut verdicts: Lot<Option<Result<bool, ReplayError>>> = jobs.iter().map(|_| None).collect();
+            let mut jobs: Lot<Option<OpenJob<'_, '_>>> = Lot::new();
+            jobs.extend(lot.iter_mut().zip(found).map(|(item, found)| {
+                let at = found.as_ref()?;
+                match keys.get(at.slot as usize)?.as_deref()? {
+                    InboundKeys::Esp(key) => Some(OpenJob::new(key, item.packet.reborrow(), at.sequence)),
+                    // The look-up asked for ESP.
+                    InboundKeys::Ah(_) => None,
+                }
+            }));
             open_batch_if(&mut jobs, |index| {
                 let (Some(Some(found)), Some(verdict)) = (found.get(index), verdicts.get_mut(index)) else {
                     return false;
@@ -211,19 +210,17 @@ impl Sad {
                 *verdict = Some(accepted);
                 accepted.is_ok()
             });
-            let done = |(job, verdict): (&Option<OpenJob<'_, '_>>, _)| {
-                job.as_ref().map(|job| (job.outcome(), job.packet().range(), verdict))
-            };
-            jobs.iter().zip(verdicts).map(done).collect()
-        };
+            outcomes.extend(jobs.iter().map(|job| job.as_ref().map(|job| (job.outcome(), job.packet().range()))));
+        }
 
-        for ((item, found), outcome) in lot.iter_mut().zip(found).zip(outcomes) {
-            let (Some(found), Some((outcome, range, verdict))) = (found.as_ref(), outcome) else { continue };
-            let opened = match (outcome, verdict) {
+        let outcomes = outcomes.iter().zip(&verdicts);
+        for ((item, found), (outcome, verdict)) in lot.iter_mut().zip(found).zip(outcomes) {
+            let (Some(found), Some((outcome, range))) = (found, outcome) else { continue };
+            let opened = match (*outcome, *verdict) {
                 (_, Some(Err(replayed))) => Err(replayed.into()),
                 (Ok(next_header), Some(Ok(newest))) => {
                     // The range came out of this very buffer.
-                    let _ = item.packet.set_range(range);
+                    let _ = item.packet.set_range(range.clone());
                     Ok((next_header, newest))
                 }
                 (Ok(_), None) => Err(OpenError::NotRun.into()),
@@ -239,7 +236,7 @@ impl Sad {
             self.counters.too_short = self.counters.too_short.saturating_add(1);
             return Err(DropReason::TooShort);
         };
-        self.admit_inbound(now, handle, shown, item.path, item.through)
+        self.admit_inbound(now, handle, shown, &item.path, item.through)
     }
 
     /// Admits a packet that shows this SPI and lower half of a sequence number to the association that was found:
@@ -249,7 +246,7 @@ impl Sad {
         now: Instant,
         handle: Option<SaHandle>,
         (spi, low): (u32, u32),
-        path: Path,
+        path: &Path,
         through: Option<SaHandle>,
     ) -> Result<Found, DropReason> {
         if Spi::new(spi).is_none() {

@@ -103,7 +103,7 @@ impl Sad {
     }
 
     fn seal_lot(&mut self, now: Instant, lot: &mut [Outgoing<'_>]) {
-        let mut admitted = Lot::new();
+        let mut admitted: Lot<Option<Admitted>> = Lot::new();
         for item in lot.iter_mut() {
             let found = self.admit(now, item.association, SaProtocol::Esp, item.packet.len() as u64);
             if let Err(refusal) = found {
@@ -112,37 +112,35 @@ impl Sad {
             admitted.push(found.ok());
         }
 
-        let outcomes: Lot<_> = {
-            let mut jobs: Lot<Option<SealJob<'_, '_>>> = lot
-                .iter_mut()
-                .zip(&admitted)
-                .map(|(item, admitted)| {
-                    let Admitted { sequence, spi, .. } = (*admitted)?;
-                    match self.outbound(item.association)?.keys.as_ref()? {
-                        OutboundKeys::Esp(key) => {
-                            let job = SealJob::new(key, item.packet.reborrow(), spi, sequence, item.next_header);
-                            Some(job.with_filler(item.filler))
-                        }
-                        // An association of ESP was admitted.
-                        OutboundKeys::Ah(_) => None,
+        let mut outcomes = Lot::new();
+        {
+            let mut jobs: Lot<Option<SealJob<'_, '_>>> = Lot::new();
+            jobs.extend(lot.iter_mut().zip(&admitted).map(|(item, admitted)| {
+                let Admitted { sequence, spi, .. } = (*admitted)?;
+                match self.outbound(item.association)?.keys.as_ref()? {
+                    OutboundKeys::Esp(key) => {
+                        let job = SealJob::new(key, item.packet.reborrow(), spi, sequence, item.next_header);
+                        Some(job.with_filler(item.filler))
                     }
-                })
-                .collect();
+                    // An association of ESP was admitted.
+                    OutboundKeys::Ah(_) => None,
+                }
+            }));
             seal_batch(&mut jobs);
-            jobs.iter().map(|job| job.as_ref().map(|job| (job.outcome(), job.packet().range()))).collect()
-        };
+            outcomes.extend(jobs.iter().map(|job| job.as_ref().map(|job| (job.outcome(), job.packet().range()))));
+        }
 
-        for ((item, admitted), outcome) in lot.iter_mut().zip(admitted).zip(outcomes) {
+        for ((item, admitted), outcome) in lot.iter_mut().zip(&admitted).zip(&outcomes) {
             let (Some(admitted), Some((outcome, range))) = (admitted, outcome) else { continue };
-            item.outcome = match outcome {
+            item.outcome = match *outcome {
                 Ok(()) => {
                     // The range came out of this very buffer.
-                    let _ = item.packet.set_range(range);
+                    let _ = item.packet.set_range(range.clone());
                     Ok(admitted.sequence)
                 }
                 Err(error) => Err(error.into()),
             };
-            self.account(item.association, admitted, item.outcome.err());
+            self.account(item.association, *admitted, item.outcome.err());
         }
     }
 

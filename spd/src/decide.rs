@@ -1,8 +1,11 @@
 use crate::classify::{Address, Classifier, Flat, LANES};
 use crate::database::{Database, Interface, InterfaceId, WhenEmpty};
-use crate::{Action, Arrival, Decision, Direction, Explanation, InboundRefusal, PacketKey, PolicyId};
+use crate::{Arrival, Decision, Direction, Explanation, InboundRefusal, PacketKey, PolicyId};
 use alloc::vec::Vec;
 use core::net::IpAddr;
+
+/// What none matches is dropped.
+const NO_MATCH: Decision = Decision::Discard { policy: None };
 
 impl Database {
     /// Decides about a packet that is to be sent through `interface`, and counts the hit.
@@ -48,7 +51,7 @@ impl Database {
                 WhenEmpty::Bypass => Decision::Bypass { policy: None },
             };
         }
-        decision_of(self.classify(listed, direction, key))
+        self.classify(listed, direction, key).unwrap_or(NO_MATCH)
     }
 
     /// Decides about packets that go the same way, each as [`decide`](Self::decide) does, and counts nothing. What has
@@ -106,23 +109,23 @@ impl Database {
             let (Some(id), Some(policy)) = (self.id(slot), self.policy_in(slot)) else { continue };
             match policy.refusal(direction, key) {
                 None => {
-                    matched = Some((id, policy.action()));
+                    matched = Some(Decision::of(id, policy.action()));
                     break;
                 }
                 Some(refusal) => refused.push((id, refusal)),
             }
         }
         let empty = listed.order.len() == 0 && listed.when_empty == WhenEmpty::Bypass;
-        let decision = if empty { Decision::Bypass { policy: None } } else { decision_of(matched) };
+        let decision = if empty { Decision::Bypass { policy: None } } else { matched.unwrap_or(NO_MATCH) };
         for (_, refusal) in &refused {
             self.filters.count(*refusal);
         }
         Explanation { decision, refused }
     }
 
-    /// The first policy that matches, and what it says.
+    /// What the first policy that matches decides.
     #[inline]
-    fn classify(&self, listed: &Interface, direction: Direction, key: &PacketKey) -> Option<(PolicyId, Action)> {
+    fn classify(&self, listed: &Interface, direction: Direction, key: &PacketKey) -> Option<Decision> {
         let matches = |slot| self.policy_in(slot).is_some_and(|policy| policy.refusal(direction, key).is_none());
         match (key.local, key.remote) {
             (IpAddr::V4(local), IpAddr::V4(remote)) => {
@@ -134,7 +137,7 @@ impl Database {
             // No packet has addresses of two families; whoever asks anyway is answered.
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
                 let slot = listed.order.iter().find(|slot| matches(*slot))?;
-                Some((self.id(slot)?, self.policy_in(slot)?.action()))
+                Some(Decision::of(self.id(slot)?, self.policy_in(slot)?.action()))
             }
         }
     }
@@ -167,7 +170,7 @@ impl Database {
         };
         classifier.find_batch(flats.get(..count).unwrap_or_default(), matches, |number, found| {
             if let Some(decision) = decisions.get_mut(place(number)) {
-                *decision = decision_of(found);
+                *decision = found.unwrap_or(NO_MATCH);
             }
         });
         count
@@ -238,14 +241,5 @@ impl Database {
             InboundRefusal::StalePolicy(_) => &mut counters.in_bundle_state_bad,
         };
         *counter = counter.saturating_add(1);
-    }
-}
-
-fn decision_of(found: Option<(PolicyId, Action)>) -> Decision {
-    match found {
-        None => Decision::Discard { policy: None },
-        Some((policy, Action::Protect(template))) => Decision::Protect { policy, template },
-        Some((policy, Action::Bypass)) => Decision::Bypass { policy: Some(policy) },
-        Some((policy, Action::Discard)) => Decision::Discard { policy: Some(policy) },
     }
 }

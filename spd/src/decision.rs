@@ -1,4 +1,4 @@
-use crate::{FragmentRefusal, PolicyId, Refusal, TemplateId};
+use crate::{Action, FragmentRefusal, PolicyId, Refusal, TemplateId};
 use alloc::vec::Vec;
 use thiserror::Error;
 
@@ -26,6 +26,15 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// What a policy decides.
+    pub(crate) const fn of(policy: PolicyId, action: Action) -> Self {
+        match action {
+            Action::Protect(template) => Self::Protect { policy, template },
+            Action::Bypass => Self::Bypass { policy: Some(policy) },
+            Action::Discard => Self::Discard { policy: Some(policy) },
+        }
+    }
+
     /// Returns the policy that matched.
     pub const fn policy(self) -> Option<PolicyId> {
         match self {

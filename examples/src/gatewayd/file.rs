@@ -57,6 +57,9 @@ pub struct Daemon {
     pub raw_ah: bool,
     /// The longest packet on the paths to peers; that of the devices of `listen` if absent.
     pub path_mtu: Option<usize>,
+    /// Whether a peer takes over the traffic that another one carries under the same child.
+    #[serde(default)]
+    pub newest_takes_over: bool,
     /// Whether IKE is off, its sockets closed: manual keys only.
     #[serde(default)]
     pub no_ike: bool,

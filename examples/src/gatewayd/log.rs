@@ -81,6 +81,10 @@ impl Log {
                     traffic.out_octets
                 ),
             ),
+            Event::FragmentsRefused { outbound, reason, local, remote, count } => {
+                let way = if *outbound { "to send" } else { "received" };
+                (LogLevel::Warn, format!("{count} fragments {way} dropped, the last of {local} and {remote}: {reason}"))
+            }
             Event::PathMtuLowered { child, mtu } => (LogLevel::Info, format!("{child}: its path carries {mtu} octets")),
             Event::InstallRefused { child, reason } => (LogLevel::Warn, format!("{child}: not installed: {reason}")),
             other => (LogLevel::Info, format!("{other:?}")),

@@ -2,7 +2,7 @@
 
 use super::file::FileError;
 use esp_ah::mode::{DontFragment, Dscp, EcnOutward, Ttl};
-use gateway::OuterRules;
+use gateway::{Fragmenting, OuterRules};
 use serde::Deserialize;
 
 /// How the header around a tunnel is made from the header inside.
@@ -17,6 +17,8 @@ pub struct Outer {
     pub dscp: Option<CopyOr>,
     /// ECN; copied if absent.
     pub ecn: Option<Ecn>,
+    /// When a packet that is too long for its path is fragmented; after it was sealed if absent.
+    pub fragment: Option<When>,
 }
 
 /// Don't Fragment.
@@ -39,6 +41,16 @@ pub enum Ecn {
     Copy,
     /// Clear: for peers that would lose a congestion mark.
     Clear,
+}
+
+/// When a packet that is too long for its path, and may be fragmented, is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum When {
+    /// Before it is sealed.
+    Before,
+    /// After it was sealed.
+    After,
 }
 
 /// A field that is copied, or has a value of its own.
@@ -87,6 +99,9 @@ impl Outer {
         if self.ecn == Some(Ecn::Clear) {
             rules.ecn = EcnOutward::Clear;
         }
+        if self.fragment == Some(When::Before) {
+            rules.fragmenting = Fragmenting::Before;
+        }
         Ok(rules)
     }
 }
@@ -110,8 +125,10 @@ mod tests {
             ttl: Ttl::Fixed(9),
             dscp: Dscp::Fixed(46),
             ecn: EcnOutward::Clear,
+            fragmenting: Fragmenting::Before,
         };
-        assert_eq!(rules("df = \"set\"\nttl = 9\ndscp = 46\necn = \"clear\""), Ok(own));
+        let text = "df = \"set\"\nttl = 9\ndscp = 46\necn = \"clear\"\nfragment = \"before\"";
+        assert_eq!(rules(text), Ok(own));
     }
 
     #[test]

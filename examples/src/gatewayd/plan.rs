@@ -37,7 +37,8 @@ impl File {
         for (index, connection) in self.connection.iter().enumerate() {
             ike = ike.connection(connection.plan(&format!("connection[{index}]"))?);
         }
-        let mut config = Config::new(ike).replay_window(self.daemon.replay_window);
+        let mut config =
+            Config::new(ike).replay_window(self.daemon.replay_window).newest_takes_over(self.daemon.newest_takes_over);
         if let Some(mtu) = self.daemon.path_mtu {
             config = config.path_mtu(mtu);
         }

@@ -20,6 +20,7 @@ pub fn of(snapshot: &Snapshot) -> Value {
         "sad_counters": named(snapshot.sad_counters.iter()),
         "spd_counters": named(snapshot.spd_counters.iter()),
         "filter_counters": named(snapshot.filter_counters.iter()),
+        "fragment_counters": named(snapshot.fragment_counters.iter()),
         "bundle_counters": named(snapshot.bundle_counters.iter()),
         "protocol_counters": named(snapshot.protocol_counters.iter()),
         "algorithm_counters": named(snapshot.algorithm_counters.iter().flat_map(|(algorithm, counters)| {

@@ -32,6 +32,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<(Plan, Tr
     let file = File {
         daemon: Daemon {
             path_mtu: None,
+            newest_takes_over: false,
             listen: vec![local],
             ike_port: 500,
             nat_t_port: 4500,

@@ -1,4 +1,4 @@
-use crate::auth::{Authentication, PreSharedKey, RemoteKey, RsaCredential};
+use crate::auth::{Authentication, PreSharedKey};
 use crate::defaults;
 use crate::error::{ConfigError, ConfigProblem};
 use crate::fragment::Fragmentation;
@@ -16,6 +16,7 @@ use core::time::Duration;
 use drive::{Backoff, Schedule};
 use nat_t::Support;
 
+use super::authentication::{check_authentication, default_send_certificates};
 use super::{
     AddressSource, LIFETIME, MAX_POLICIES, MAX_TRANSFORMS, ModeConfig, PolicyConfig, Xauth, check_name, setters,
     within, wrong,
@@ -261,22 +262,7 @@ impl ConnectionConfig {
         let Some(authentication) = self.authentication else {
             return Err(wrong(&field("authentication"), ConfigProblem::Missing));
         };
-        check_authentication(&authentication, self.weak, field)?;
-        // Hybrid authentication proves one end only; XAUTH proves the other, or nothing does.
-        let conflict = match (&authentication, &self.xauth) {
-            (Authentication::HybridGateway(_), None | Some(Xauth::Client(_))) => {
-                Some("the gateway of hybrid authentication must ask for the user")
-            }
-            (Authentication::HybridClient(_), None | Some(Xauth::Server(_))) => {
-                Some("the client of hybrid authentication must be the user")
-            }
-            (Authentication::HybridGateway(_), Some(Xauth::Server(_)))
-            | (Authentication::HybridClient(_), Some(Xauth::Client(_)))
-            | (Authentication::PreSharedKey(_) | Authentication::RsaSignature { .. }, _) => None,
-        };
-        if let Some(conflict) = conflict {
-            return Err(wrong(&field("xauth"), ConfigProblem::Conflict(conflict)));
-        }
+        check_authentication(&authentication, self.xauth.as_ref(), self.weak, field)?;
         within(&field("peer_port"), self.peer_port.into(), 1..=65_535)?;
         within(&field("peer_nat_t_port"), self.peer_nat_t_port.into(), 1..=65_535)?;
         if let (Peer::Address(peer), Some(local)) = (self.peer, self.local)
@@ -374,12 +360,7 @@ impl ConnectionConfig {
             let conflict = ConfigProblem::Conflict("encapsulation in UDP needs nat_traversal");
             return Err(wrong(&field("force_encapsulation"), conflict));
         }
-        let send_certificates = self.send_certificates.unwrap_or(match authentication {
-            Authentication::HybridGateway(_) => SendCertificates::Always,
-            Authentication::PreSharedKey(_) | Authentication::RsaSignature { .. } | Authentication::HybridClient(_) => {
-                SendCertificates::IfAsked
-            }
-        });
+        let send_certificates = self.send_certificates.unwrap_or(default_send_certificates(&authentication));
         let remote_identity = self.remote_identity.unwrap_or(match self.peer {
             Peer::Address(_) => RemoteIdentity::PeerAddress,
             Peer::Subnet { .. } | Peer::Any => RemoteIdentity::Anyone,
@@ -456,49 +437,5 @@ impl ConnectionConfig {
             mode_config: self.mode_config,
             name,
         })
-    }
-}
-
-/// The certificates that this end presents, at most; a peer presents no more either.
-const MAX_CHAIN: u64 = crate::defaults::MAX_CHAIN as u64;
-/// The keys for other authorities, at most.
-const MAX_OTHER_KEYS: u64 = 16;
-/// The authorities whose certificates a peer is asked for, at most.
-const MAX_AUTHORITIES: u64 = 16;
-
-/// Checks keys, certificates and names of authorities.
-fn check_authentication(
-    authentication: &Authentication,
-    weak_allowed: bool,
-    field: impl Fn(&str) -> String,
-) -> Result<(), ConfigError> {
-    if let Some(psk) = authentication.pre_shared_key() {
-        within(&field("pre_shared_key"), psk.len() as u64, 1..=1_024)?;
-    }
-    if let Some(credential) = authentication.credential() {
-        within(&field("authentication.others"), credential.others.len() as u64, 0..=MAX_OTHER_KEYS)?;
-    }
-    for credential in authentication.credential().into_iter().flat_map(RsaCredential::all) {
-        if credential.key.verifying_key().is_weak() && !weak_allowed {
-            return Err(wrong(&field("authentication.key"), ConfigProblem::Weak("an RSA key below 2048 bits".into())));
-        }
-        within(&field("authentication.chain"), credential.chain.len() as u64, 0..=MAX_CHAIN)?;
-        let octets = credential.chain.iter().map(Vec::len).sum::<usize>();
-        within(&field("authentication.chain"), octets as u64, 0..=defaults::MAX_CHAIN_OCTETS as u64)?;
-        for certificate in &credential.chain {
-            within(&field("authentication.chain"), certificate.len() as u64, 1..=defaults::MAX_CERTIFICATE as u64)?;
-        }
-    }
-    match authentication.remote_key() {
-        Some(RemoteKey::Key(key)) if key.is_weak() && !weak_allowed => {
-            Err(wrong(&field("authentication.remote"), ConfigProblem::Weak("an RSA key below 2048 bits".into())))
-        }
-        Some(RemoteKey::Certificate { authorities }) => {
-            within(&field("authentication.remote"), authorities.len() as u64, 0..=MAX_AUTHORITIES)?;
-            authorities.iter().try_for_each(|name| {
-                within(&field("authentication.remote"), name.len() as u64, 1..=defaults::MAX_AUTHORITY_NAME as u64)
-            })
-        }
-        Some(RemoteKey::Key(_)) | None => Ok(()),
     }
 }

@@ -144,7 +144,8 @@ impl Core {
     /// Returns the two ends, for the quick modes under this SA.
     pub(crate) fn ends(&self) -> quick::Ends {
         let nat = self.capabilities.nat_t.filter(|_| self.nat.is_nat());
-        quick::Ends { local: self.path.local.ip(), remote: self.path.remote.ip(), nat }
+        let behind = self.nat.is_local_behind();
+        quick::Ends { local: self.path.local.ip(), remote: self.path.remote.ip(), nat, behind }
     }
 }
 

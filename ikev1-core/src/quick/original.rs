@@ -33,7 +33,8 @@ pub(super) fn absorb(ends: &Ends, role: Role, payloads: &Payloads<'_>) -> Result
         Role::Initiator => original::Role::Responder,
         Role::Responder => original::Role::Initiator,
     };
-    let said = original::from_peer(peer, &received, ends.local, ends.remote)
+    let own = Some(ends.local).filter(|_| !ends.behind);
+    let said = original::from_peer(peer, &received, own, ends.remote)
         .map_err(|_| Refused::because(Failure::OriginalAddress))?;
     Ok(said.map(|original| {
         let (source, destination) = original.of_packets_from(peer);

@@ -173,7 +173,7 @@ impl<A: Address> Block<A> {
     #[inline(never)]
     fn find(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
         match self.words {
-            0 => self.entries.iter().find(|entry| entry.matches(key) && (entry.exact || ask(entry.policy.slot))),
+            0 => self.entries.iter().find(|entry| entry.matches(key) && (entry.exact || ask(entry.slot()))),
             2 => self.find_in_rows::<2>(key, ask),
             4 => self.find_in_rows::<4>(key, ask),
             _ => self.find_in_rows::<8>(key, ask),
@@ -202,7 +202,7 @@ impl<A: Address> Block<A> {
             let mut bits = bits;
             while bits != 0 {
                 let entry = self.entries.get(word * 64 + bits.trailing_zeros() as usize)?;
-                if entry.matches(key) && (entry.exact || ask(entry.policy.slot)) {
+                if entry.matches(key) && (entry.exact || ask(entry.slot())) {
                     return Some(entry);
                 }
                 bits &= bits - 1;

@@ -1,5 +1,5 @@
 use super::address::Address;
-use crate::{Action, Applies, Direction, PacketKey, Policy, PolicyId, PortSet, ProtocolSelector, Shape, Upper};
+use crate::{Applies, Decision, Direction, PacketKey, Policy, PolicyId, PortSet, ProtocolSelector, Shape, Upper};
 use alloc::vec::Vec;
 
 /// What a packet shows above IP, one of five, in each direction.
@@ -82,9 +82,8 @@ pub(crate) struct Entry<A: Address> {
     remote_end: A::End,
     pub local_port: (u16, u16),
     pub remote_port: (u16, u16),
-    /// The policy, and what it says: a look-up need not ask for them elsewhere.
-    pub policy: PolicyId,
-    pub action: Action,
+    /// What the policy decides: a look-up need not ask for it elsewhere.
+    pub decision: Decision,
     /// The next entry of a chain, in a table.
     pub next: u32,
     /// The kinds of packet that match, and in which directions.
@@ -108,6 +107,11 @@ impl<A: Address> Entry<A> {
         (self.remote, A::last(self.remote, self.remote_end))
     }
 
+    /// The slot of the policy.
+    pub fn slot(&self) -> u32 {
+        self.decision.policy().map_or(u32::MAX, |policy| policy.slot)
+    }
+
     #[inline(always)]
     pub fn matches(&self, key: &Flat<A>) -> bool {
         let addresses =
@@ -125,7 +129,7 @@ impl<A: Address> Entry<A> {
 
     /// Whether this is the same combination of the same policy.
     pub fn same(&self, other: &Self) -> bool {
-        (self.policy, self.label) == (other.policy, other.label)
+        (self.decision, self.label) == (other.decision, other.label)
             && (self.local, self.local_end) == (other.local, other.local_end)
             && (self.remote, self.remote_end) == (other.remote, other.remote_end)
             && self.local_port == other.local_port
@@ -172,8 +176,7 @@ pub(crate) fn entries<A: Address>(policy: &Policy, label: u64, id: PolicyId) -> 
                         remote_end: *remote_end,
                         local_port: *local_port,
                         remote_port: *remote_port,
-                        policy: id,
-                        action: policy.action(),
+                        decision: Decision::of(id, policy.action()),
                         next: u32::MAX,
                         kinds,
                         protocol,

@@ -16,7 +16,7 @@ pub(crate) use address::Address;
 pub(crate) use entry::Flat;
 pub(crate) use tables::LANES;
 
-use crate::{Action, Policy, PolicyId};
+use crate::{Decision, Policy, PolicyId};
 use blocks::Blocks;
 use entry::{Entry, entries};
 use tables::Tables;
@@ -31,16 +31,20 @@ pub(crate) struct Sizes {
     pub large: usize,
     /// Below so many it stands in blocks again.
     pub small: usize,
+    /// From so many on entries share tables with more, since there are not enough tables.
+    pub long: usize,
+    /// Whether it is weighed if tables are of use; tests of the tables alone do not.
+    pub weighed: bool,
 }
 
-/// What blocks cost, where asking a table costs 1: at all, and for each block.
+/// What blocks cost, where asking a table costs 1: at all, and for each block. As measured, about.
 const BLOCKS_AT_ALL: usize = 6;
 const BLOCK: usize = 5;
 /// How many entries a block holds on average.
 const BLOCK_ENTRIES: usize = 384;
 
 impl Sizes {
-    const USUAL: Self = Self { large: 64, small: 40 };
+    const USUAL: Self = Self { large: 64, small: 40, long: 1 << 15, weighed: true };
 }
 
 #[derive(Clone, Debug)]
@@ -105,16 +109,16 @@ impl<A: Address> Classifier<A> {
         self.blocks.relabel(old, new);
     }
 
-    /// Returns the first policy that matches and what it says; `ask` says of a slot whether its policy matches, where
+    /// Returns what the first policy that matches decides; `ask` says of a slot whether its policy matches, where
     /// the index cannot.
     #[inline]
-    pub fn find(&self, key: &Flat<A>, ask: impl Fn(u32) -> bool) -> Option<(PolicyId, Action)> {
+    pub fn find(&self, key: &Flat<A>, ask: impl Fn(u32) -> bool) -> Option<Decision> {
         let mut found = if self.large { self.tables.find(key, &ask) } else { None };
         if self.blocks.len() > 0 {
             let bound = found.map_or(u64::MAX, |entry| entry.label);
             found = self.blocks.find(key, bound, &ask).or(found);
         }
-        found.map(|entry| (entry.policy, entry.action))
+        found.map(|entry| entry.decision)
     }
 
     /// Tells `found` for each of up to [`LANES`] packets what [`find`](Self::find) returns. Both `ask` and `found` get
@@ -124,7 +128,7 @@ impl<A: Address> Classifier<A> {
         &self,
         keys: &[Flat<A>],
         ask: impl Fn(usize, u32) -> bool,
-        mut found: impl FnMut(usize, Option<(PolicyId, Action)>),
+        mut found: impl FnMut(usize, Option<Decision>),
     ) {
         if !self.large {
             for (number, key) in keys.iter().enumerate() {
@@ -138,7 +142,7 @@ impl<A: Address> Classifier<A> {
                 let bound = entry.map_or(u64::MAX, |entry| entry.label);
                 entry = self.blocks.find(key, bound, &|slot| ask(number, slot)).or(entry);
             }
-            found(number, entry.map(|entry| (entry.policy, entry.action)));
+            found(number, entry.map(|entry| entry.decision));
         });
     }
 
@@ -165,15 +169,20 @@ impl<A: Address> Classifier<A> {
         }
         if self.large && self.len() >= self.weigh_at {
             self.weigh_at = self.len() * 2;
-            if self.are_tables_useless() {
+            if self.sizes.weighed && self.are_tables_useless() {
                 self.large_at = self.len() * 2;
                 self.shrink();
+            } else if self.len() >= self.sizes.long && self.tables.are_fine() {
+                let tables = core::mem::replace(&mut self.tables, Tables::shared());
+                for entry in tables.iter() {
+                    self.place(*entry);
+                }
             }
         }
     }
 
-    /// Whether a look-up would cost less if the whole list stood in blocks, in the time that asking a table takes:
-    /// about the same for each entry asked, and six times it for a block.
+    /// Whether a look-up would cost less if the whole list stood in blocks, counted in what asking a table or an entry
+    /// costs.
     fn are_tables_useless(&self) -> bool {
         let (steps, depth) = self.tables.weigh();
         let blocks = |entries: usize| BLOCKS_AT_ALL + BLOCK * (1 + entries * depth / 256 / BLOCK_ENTRIES);

@@ -1,0 +1,29 @@
+//! Fragments that are dropped because nobody can tell what they are part of, RFC 4301 §7.
+
+use crate::action::Event;
+use crate::defaults;
+use crate::pump::Gateway;
+use drive::Instant;
+use spd::{FragmentRefusal, PacketKey};
+
+/// When news of refused fragments was last given, and how many were refused since.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RefusedFragments {
+    told: Option<Instant>,
+    since: u64,
+}
+
+impl Gateway {
+    /// Gives news of a refused fragment: of the first at once, then seldom, since anyone can send such.
+    pub(crate) fn fragment_refused(&mut self, now: Instant, outbound: bool, reason: FragmentRefusal, key: &PacketKey) {
+        let refused = &mut self.refused_fragments;
+        refused.since = refused.since.saturating_add(1);
+        if refused.told.is_some_and(|told| now - told < defaults::FRAGMENT_NEWS) {
+            return;
+        }
+        let count = refused.since;
+        *refused = RefusedFragments { told: Some(now), since: 0 };
+        let (local, remote) = (key.local, key.remote);
+        self.news(Event::FragmentsRefused { outbound, reason, local, remote, count });
+    }
+}
