@@ -33,3 +33,41 @@ impl Companions {
 fn is(sa: &SpiPair, protocol: ProtocolId, spi: u32) -> bool {
     sa.suite.protocol() == protocol && (sa.outbound == spi || sa.inbound == spi)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proposal::{AesKey, EspCipher, Integrity, Protection};
+
+    fn bundle(number: u32) -> [SpiPair; 2] {
+        let integrity = Integrity::HmacSha1;
+        let esp = Protection::Esp { cipher: EspCipher::AesCbc(AesKey::Bits128), integrity: Some(integrity) };
+        [(esp, 0x1000), (Protection::Ah { integrity }, 0x2000)].map(|(suite, base)| SpiPair {
+            suite,
+            inbound: base + number,
+            outbound: 0x10_0000 + base + number,
+        })
+    }
+
+    #[test]
+    fn the_rest_of_a_bundle_is_known_once_by_either_spi_and_only_under_its_protocol() {
+        for spi in [0x2001, 0x10_2001] {
+            let mut companions = Companions::default();
+            companions.remember(&bundle(1), (ProtocolId::ESP, 0x10_1001));
+            assert!(!companions.take(ProtocolId::ESP, 0x10_1001), "what was named is gone already");
+            assert!(!companions.take(ProtocolId::ESP, spi));
+            assert!(companions.take(ProtocolId::AH, spi));
+            assert!(!companions.take(ProtocolId::AH, spi));
+        }
+    }
+
+    #[test]
+    fn a_flood_of_deleted_bundles_is_bounded_and_the_latest_are_known() {
+        let mut companions = Companions::default();
+        for number in 0..1_000 {
+            companions.remember(&bundle(number), (ProtocolId::ESP, 0x10_1000 + number));
+        }
+        assert_eq!(companions.0.len(), MOST);
+        assert!(companions.take(ProtocolId::AH, 0x10_2000 + 999) && !companions.take(ProtocolId::AH, 0x10_2000));
+    }
+}
