@@ -64,11 +64,12 @@ fn lookup(report: &mut Report, count: usize, target: f64) {
             next(&mut anchor).iter().filter(|spi| map.get(&(**spi, here, 50)).is_some()).count()
         },
     );
-    // Read with every packet, as packets say it: neither side may convert or hash it once for all of them.
+    // The destination is read with every packet, as packets say it: neither side may convert or hash it once for all.
+    // The target is said of the burst, whose shape is that of the driver behind it.
     let destinations = black_box([here; BURST]);
     report.compare(
         &format!("sad look-up {count}, single x {BURST} / hashbrown, foldhash"),
-        Some(0.4),
+        None,
         || {
             let packets = next(&mut ours).iter().zip(&destinations);
             packets.filter(|(spi, here)| sad.find(**spi, **here, SaProtocol::Esp).is_some()).count()

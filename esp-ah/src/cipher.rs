@@ -77,6 +77,11 @@ pub(crate) enum SealCipher {
 }
 
 impl SealCipher {
+    /// Returns whether each block waits for the one before, so that packets are encrypted side by side.
+    pub(crate) const fn is_chained(&self) -> bool {
+        matches!(self, Self::Des(_) | Self::TripleDes(_) | Self::Aes(_))
+    }
+
     /// Makes the key ready; `None` if a length is not the algorithm's.
     pub(crate) fn new(algorithm: CipherAlgorithm, key: &[u8], salt: &[u8]) -> Option<Self> {
         Some(match algorithm {

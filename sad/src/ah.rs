@@ -49,7 +49,7 @@ impl Sad {
             self.counters.too_short = self.counters.too_short.saturating_add(1);
         })?;
         let handle = self.find(place.spi, path.local.ip(), SaProtocol::Ah);
-        let found = self.admit_inbound(now, handle, (place.spi, place.sequence), path, through)?;
+        let found = self.admit_inbound(now, handle, (place.spi, place.sequence), &path, through)?;
         let opened = self.verify_ah(packet, &place, found);
         let (found, opened) = match opened {
             Err(DropReason::Ah(AhError::Icv)) => match self.doubted(found) {

@@ -4,7 +4,6 @@ use crate::entry::{Inbound, InboundKeys};
 use crate::table::Occupant;
 use crate::{Action, FlowId, ReplayError, SaHandle, SaMode, SaProtocol, SaState, Sad, Side, Spi};
 use arrayvec::ArrayVec;
-use core::ops::Range;
 use drive::{Instant, Path};
 use esp_ah::ah::AhError;
 use esp_ah::{OpenError, OpenJob, Packet, open_batch_if};
@@ -187,7 +186,7 @@ impl Sad {
 
     /// Verifies, updates windows, decrypts and accounts.
     fn run_inbound(&mut self, now: Instant, lot: &mut [Incoming<'_>], found: &[Option<Found>]) {
-        let mut outcomes: Lot<Option<(Result<u8, OpenError>, Range<usize>)>> = Lot::new();
+        let mut outcomes = Lot::new();
         let mut verdicts: Lot<Option<Result<bool, ReplayError>>> = Lot::new();
         verdicts.extend(lot.iter().map(|_| None));
         {
@@ -237,7 +236,7 @@ impl Sad {
             self.counters.too_short = self.counters.too_short.saturating_add(1);
             return Err(DropReason::TooShort);
         };
-        self.admit_inbound(now, handle, shown, item.path, item.through)
+        self.admit_inbound(now, handle, shown, &item.path, item.through)
     }
 
     /// Admits a packet that shows this SPI and lower half of a sequence number to the association that was found:
@@ -247,7 +246,7 @@ impl Sad {
         now: Instant,
         handle: Option<SaHandle>,
         (spi, low): (u32, u32),
-        path: Path,
+        path: &Path,
         through: Option<SaHandle>,
     ) -> Result<Found, DropReason> {
         if Spi::new(spi).is_none() {

@@ -2,7 +2,6 @@ use crate::entry::{Hardness, OutboundKeys};
 use crate::inbound::{LOT, Lot};
 use crate::sequence::max_sequence;
 use crate::{Action, LimitKind, SaHandle, SaProtocol, SaState, Sad, SequenceExhausted};
-use core::ops::Range;
 use drive::Instant;
 use esp_ah::ah::AhError;
 use esp_ah::{Packet, SealError, SealJob, SequenceBits, seal_batch};
@@ -113,7 +112,7 @@ impl Sad {
             admitted.push(found.ok());
         }
 
-        let mut outcomes: Lot<Option<(Result<(), SealError>, Range<usize>)>> = Lot::new();
+        let mut outcomes = Lot::new();
         {
             let mut jobs: Lot<Option<SealJob<'_, '_>>> = Lot::new();
             jobs.extend(lot.iter_mut().zip(&admitted).map(|(item, admitted)| {

@@ -36,7 +36,11 @@ pub fn run(report: &mut Report) {
                 let case = format!("{case} ({method:?} {size})");
                 let theirs = || side.step(size, method);
                 if size == 1 {
-                    let ours = || (0..STEP).for_each(|_| drop(black_box(bench.step(&mut ours))));
+                    let ours = || {
+                        for _ in 0..STEP {
+                            let _ = black_box(bench.step(&mut ours));
+                        }
+                    };
                     report.compare(&case, Some(1.0 / target), ours, theirs);
                 } else {
                     let mut decisions = [Decision::Discard { policy: None }; STEP];

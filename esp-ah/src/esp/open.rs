@@ -237,15 +237,12 @@ impl<'k, 'b> OpenJob<'k, 'b> {
 
 /// Compares an ICV with as much of the computed value, in constant time; an empty ICV is never right.
 fn same(icv: &[u8], computed: &[u8]) -> bool {
-    let computed = computed.get(..icv.len()).unwrap_or_default();
-    if icv.is_empty() || computed.len() != icv.len() {
-        return false;
-    }
+    let Some(computed) = computed.get(..icv.len()).filter(|_| !icv.is_empty()) else { return false };
     // ICVs are 8 to 32 octets, a multiple of four: a few words are compared faster than octets.
-    let (a, a_rest) = icv.as_chunks::<4>();
-    let (b, b_rest) = computed.as_chunks::<4>();
-    let differing = a.iter().zip(b).fold(0, |sum, (&a, &b)| sum | (u32::from_ne_bytes(a) ^ u32::from_ne_bytes(b)));
-    (differing.ct_eq(&0) & a_rest.ct_eq(b_rest)).into()
+    let ((a, a_rest), (b, b_rest)) = (icv.as_chunks::<4>(), computed.as_chunks::<4>());
+    let words = a.iter().zip(b).fold(0, |sum, (&a, &b)| sum | (u32::from_ne_bytes(a) ^ u32::from_ne_bytes(b)));
+    let differing = a_rest.iter().zip(b_rest).fold(words, |sum, (a, b)| sum | u32::from(a ^ b));
+    differing.ct_eq(&0).into()
 }
 
 /// Something that may hold a job: the job itself, or a slot of the caller's array.

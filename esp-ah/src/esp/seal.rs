@@ -238,7 +238,7 @@ impl<'k, 'b> SealJob<'k, 'b> {
         self.write_icv(|_, covered, suffix| mac.finish(covered, suffix));
     }
 
-    /// Encrypts with a cipher that needs no company, and with a combined mode authenticates as well.
+    /// Seals with a cipher that needs no company.
     fn encrypt_alone(&mut self) {
         let key = self.key;
         let (associated, length) = associated(self.spi, self.sequence, key.frame.extended);
@@ -259,13 +259,11 @@ impl<'k, 'b> SealJob<'k, 'b> {
             SealCipher::Gmac(gcm) => super::gmac(gcm, iv, self.packet.octets(), key.frame, self.spi, self.sequence),
             SealCipher::Ctr(ctr) => {
                 ctr.apply(iv, text);
-                self.stage = Stage::Encrypted;
-                return;
+                return self.write_icv(Integrity::icv);
             }
-            SealCipher::Null | SealCipher::Des(_) | SealCipher::TripleDes(_) | SealCipher::Aes(_) => {
-                self.stage = Stage::Encrypted;
-                return;
-            }
+            SealCipher::Null => return self.write_icv(Integrity::icv),
+            // They are encrypted side by side.
+            SealCipher::Des(_) | SealCipher::TripleDes(_) | SealCipher::Aes(_) => return,
         };
         let (_, _, icv) = self.parts();
         if let Some(tag) = tag.get(..icv.len()) {
@@ -333,6 +331,9 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
             if job.stage == Stage::Waiting {
                 job.frame();
             }
+            if job.stage == Stage::Framed && !job.key.cipher.is_chained() {
+                job.encrypt_alone();
+            }
             (job.stage == Stage::Framed).then_some(Some(job))
         }));
         if let [Some(job)] = framed.as_mut_slice()
@@ -372,12 +373,13 @@ fn encrypt<'a, 'k, 'b>(key: &SealKey, mut jobs: Jobs<'a, 'k, 'b>, before: Jobs<'
         SealCipher::Aes(aes) => cbc::encrypt(&aes.cipher, lanes.map(|job| job.lane()), &mut || hashing.step()),
         SealCipher::Des(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane()), &mut || false),
         SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane()), &mut || false),
+        // Sealed as soon as they were framed.
         SealCipher::Null
         | SealCipher::Ctr(_)
         | SealCipher::Gcm(_)
         | SealCipher::Gmac(_)
         | SealCipher::Ccm(_)
-        | SealCipher::ChaCha(_) => lanes.for_each(|job| job.encrypt_alone()),
+        | SealCipher::ChaCha(_) => {}
     }
     hashing.finish();
     jobs.into_iter().filter(|job| job.stage == Stage::Encrypted).collect()

@@ -14,7 +14,7 @@ use ikev1_core::{DropReason, Plan};
 use ipsec_wire::isakmp::payload::{Configuration, Emit, Nonce, OwnedConfiguration};
 use ipsec_wire::isakmp::{Body, Chain, ChainBuilder, Cookie, Flags, Header, Message, MessageId, Payloads};
 use ipsec_wire::registry::{ExchangeType, PayloadType};
-use nat_t::Version;
+use nat_t::{Version, detect};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ impl Scripted {
         Self::keyed_at(end, Instant::from_secs(1), Cookie([0xc1; 8]), (authentication, false))
     }
 
-    /// Goes through main mode, with NATs before both ends as far as the NAT-D payloads tell.
+    /// Goes through main mode, with a NAT before this initiator as far as the NAT-D payloads tell.
     pub fn natted(plan: Plan) -> Self {
         let end = End::new(endpoint(plan, 2));
         let psk = AuthenticationMethod::PreSharedKey;
@@ -125,8 +125,11 @@ impl Scripted {
         let message_3 = chain(|chain| {
             chain.push_body(PayloadType::KEY_EXCHANGE, pair.public());
             chain.push(&Nonce { data: &OUR_NONCE[..] });
-            for end in 0..if natted { 2 } else { 0 } {
-                chain.push_body(PayloadType::NAT_D, &[end; 20]);
+            if natted {
+                let of = detect::Cookies { initiator: cookies[0].0, responder: cookies[1].0 };
+                let responder = detect::nat_d(&of, path.local, |input| suite.hash.digest(&[input]));
+                chain.push_body(PayloadType::NAT_D, responder.as_bytes());
+                chain.push_body(PayloadType::NAT_D, &[0; 20]);
             }
         });
         let message_4 = exchange(cookies, message_3);

@@ -11,8 +11,11 @@ pub(crate) trait Address: Copy + Ord + Debug {
     const ZERO: Self;
     /// The prefix lengths that tables are made for before they are made for more.
     const COARSE: &'static [u32];
-    /// The bits of both addresses together that make a table tell enough apart without ports.
+    /// The bits of both addresses together that make a table tell enough apart without ports, where there are many
+    /// tables.
     const ENOUGH: u32;
+    /// Those that do where there are few.
+    const PLENTY: u32;
 
     /// How an entry keeps where its range ends.
     type End: Copy + Debug + PartialEq;
@@ -51,6 +54,7 @@ impl Address for u32 {
     const ZERO: Self = 0;
     const COARSE: &'static [u32] = &[24, 16, 8];
     const ENOUGH: u32 = 24;
+    const PLENTY: u32 = 32;
 
     type End = u32;
     type Alignment = CacheLine;
@@ -113,6 +117,7 @@ impl Address for u128 {
     const ZERO: Self = 0;
     const COARSE: &'static [u32] = &[64, 56, 48, 40, 32, 16];
     const ENOUGH: u32 = 64;
+    const PLENTY: u32 = 96;
 
     type End = u8;
     type Alignment = ();

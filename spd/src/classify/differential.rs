@@ -202,8 +202,13 @@ fn database(sizes: Sizes) -> Database {
     database
 }
 
-const FORMS: [Sizes; 3] =
-    [Sizes { large: 0, small: 0 }, Sizes { large: 40, small: 20 }, Sizes { large: usize::MAX, small: 0 }];
+/// Tables, tables that share, all in turn, blocks.
+const FORMS: [Sizes; 4] = [
+    Sizes { large: 0, small: 0, long: usize::MAX, weighed: false },
+    Sizes { large: 0, small: 0, long: 0, weighed: false },
+    Sizes { large: 40, small: 20, long: 90, weighed: true },
+    Sizes { large: usize::MAX, small: 0, long: usize::MAX, weighed: true },
+];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -269,7 +274,7 @@ fn a_key_of_two_families_is_answered_as_the_linear_scan_does() {
 
 #[test]
 fn a_list_that_tables_do_not_help_stands_in_blocks_and_equals_the_linear_scan() {
-    let mut database = database(Sizes { large: 100, small: 50 });
+    let mut database = database(Sizes { large: 100, small: 50, long: usize::MAX, weighed: true });
     let mut dice = Dice(ChaCha8Rng::seed_from_u64(3));
     let mut ids = Vec::new();
     for local in 0..=32u8 {

@@ -20,8 +20,9 @@ pub(crate) struct Index {
     sized_for: usize,
 }
 
-/// The bits of an address that pick a cell: few for a short list, so that the index is no larger than it.
-const SIZES: [(usize, u32); 3] = [(512, 8), (4096, 10), (usize::MAX, 12)];
+/// The bits of an address that pick a cell, and those of each of a pair: few for a short list, so that the index is no
+/// larger than it.
+const SIZES: [(usize, u32, u32); 3] = [(512, 8, 4), (4096, 10, 5), (usize::MAX, 12, 7)];
 /// Entries that are looked at to choose which bits pick the cell.
 const SAMPLE: usize = 256;
 
@@ -63,15 +64,16 @@ impl Default for Index {
 impl Index {
     /// Returns an index of no entries, shaped for these.
     pub fn shaped<A: Address>(entries: &[Entry<A>]) -> Self {
-        let bits = SIZES.iter().find(|(most, _)| entries.len() <= *most).map_or(12, |(_, bits)| *bits);
+        let size = SIZES.iter().find(|(most, ..)| entries.len() <= *most);
+        let (bits, half) = size.map_or((12, 7), |(_, bits, half)| (*bits, *half));
         let step = (entries.len() / SAMPLE).max(1);
         let sample = || entries.iter().step_by(step).filter(|entry| entry.kinds != 0);
         let cut = |bits| (Cut::new(sample().map(Entry::local), bits), Cut::new(sample().map(Entry::remote), bits));
-        let ((local, remote), pairs) = (cut(bits), cut(bits / 2));
+        let ((local, remote), pairs) = (cut(bits), cut(half));
         Self {
             local: AddressCells { cut: local, cells: Cells::new(1 << bits) },
             remote: AddressCells { cut: remote, cells: Cells::new(1 << bits) },
-            pairs: Pairs { local: pairs.0, remote: pairs.1, cells: Cells::new(1 << bits) },
+            pairs: Pairs { local: pairs.0, remote: pairs.1, cells: Cells::new(1 << (2 * half)) },
             local_port: Cells::new(PORT_CELLS),
             remote_port: Cells::new(PORT_CELLS),
             protocol: Cells::new(PROTOCOL_CELLS),

@@ -31,16 +31,20 @@ pub(crate) struct Sizes {
     pub large: usize,
     /// Below so many it stands in blocks again.
     pub small: usize,
+    /// From so many on entries share tables with more, since there are not enough tables.
+    pub long: usize,
+    /// Whether it is weighed if tables are of use; tests of the tables alone do not.
+    pub weighed: bool,
 }
 
-/// What blocks cost, where asking a table costs 1: at all, and for each block.
+/// What blocks cost, where asking a table costs 1: at all, and for each block. As measured, about.
 const BLOCKS_AT_ALL: usize = 6;
 const BLOCK: usize = 5;
 /// How many entries a block holds on average.
 const BLOCK_ENTRIES: usize = 384;
 
 impl Sizes {
-    const USUAL: Self = Self { large: 64, small: 40 };
+    const USUAL: Self = Self { large: 64, small: 40, long: 1 << 15, weighed: true };
 }
 
 #[derive(Clone, Debug)]
@@ -165,15 +169,20 @@ impl<A: Address> Classifier<A> {
         }
         if self.large && self.len() >= self.weigh_at {
             self.weigh_at = self.len() * 2;
-            if self.are_tables_useless() {
+            if self.sizes.weighed && self.are_tables_useless() {
                 self.large_at = self.len() * 2;
                 self.shrink();
+            } else if self.len() >= self.sizes.long && self.tables.are_fine() {
+                let tables = core::mem::replace(&mut self.tables, Tables::shared());
+                for entry in tables.iter() {
+                    self.place(*entry);
+                }
             }
         }
     }
 
-    /// Whether a look-up would cost less if the whole list stood in blocks, in the time that asking a table takes:
-    /// about the same for each entry asked, and six times it for a block.
+    /// Whether a look-up would cost less if the whole list stood in blocks, counted in what asking a table or an entry
+    /// costs.
     fn are_tables_useless(&self) -> bool {
         let (steps, depth) = self.tables.weigh();
         let blocks = |entries: usize| BLOCKS_AT_ALL + BLOCK * (1 + entries * depth / 256 / BLOCK_ENTRIES);

@@ -17,6 +17,8 @@ pub(crate) struct Tables<A: Address> {
     index: Index,
     /// Entries removed since the index was built: their bits are still in it.
     removed: usize,
+    /// From so many tables on, entries that may share one with more share it.
+    fine: usize,
 }
 
 const NIL: u32 = u32::MAX;
@@ -26,6 +28,8 @@ const MAX_TABLES: usize = 64;
 const WEIGHED: usize = 64;
 /// How many packets a batch takes through the tables side by side.
 pub(crate) const LANES: usize = 32;
+/// How many tables are fine in lists of some thousand entries: they tell apart by ports what addresses do not.
+const FINE_TABLES: usize = 32;
 /// The longest chain: what a look-up asks of one table at most.
 const MAX_CHAIN: usize = 16;
 
@@ -80,7 +84,14 @@ impl Chain {
 
 impl<A: Address> Default for Tables<A> {
     fn default() -> Self {
-        Self { tables: Vec::new(), entries: Vec::new(), free: Vec::new(), index: Index::default(), removed: 0 }
+        Self {
+            tables: Vec::new(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            index: Index::default(),
+            removed: 0,
+            fine: FINE_TABLES,
+        }
     }
 }
 
@@ -90,12 +101,20 @@ impl<A: Address> Tables<A> {
         self.entries.len() - self.free.len()
     }
 
+    /// Returns tables for a list so long that it takes all tables there may be: none of them is fine.
+    pub fn shared() -> Self {
+        Self { fine: 0, ..Self::default() }
+    }
+
+    /// Returns whether these may have fine tables.
+    pub fn are_fine(&self) -> bool {
+        self.fine > 0
+    }
+
     /// Takes an entry in, unless its chains are full.
     pub fn insert(&mut self, entry: Entry<A>) -> Result<(), Entry<A>> {
-        let full = Tuple::of(&entry);
-        let coarse = full.coarse::<A>();
-        for tuple in [coarse, full] {
-            let Some(table) = self.table(tuple) else { continue };
+        for (tuple, most) in Tuple::of(&entry).forms::<A>().into_iter().zip([self.fine, MAX_TABLES, MAX_TABLES]) {
+            let Some(table) = self.table(tuple, most) else { continue };
             if self.put(table, entry) {
                 return Ok(());
             }
@@ -244,12 +263,12 @@ impl<A: Address> Tables<A> {
             + chains
     }
 
-    /// The table of a tuple, made if there is room for one more.
-    fn table(&mut self, tuple: Tuple) -> Option<usize> {
+    /// The table of a tuple, made if there are fewer than so many.
+    fn table(&mut self, tuple: Tuple, most: usize) -> Option<usize> {
         if let Some(table) = self.tables.iter().position(|table| table.tuple == tuple) {
             return Some(table);
         }
-        if self.tables.len() == MAX_TABLES {
+        if self.tables.len() >= most {
             return None;
         }
         self.tables.push(Table::new(tuple));
@@ -316,8 +335,7 @@ impl<A: Address> Tables<A> {
 
     /// Finds the table, chain, entry before and entry that equals `wanted`.
     fn locate(&self, wanted: &Entry<A>) -> Option<(usize, usize, u32, u32)> {
-        let full = Tuple::of(wanted);
-        for tuple in [full.coarse::<A>(), full] {
+        for tuple in Tuple::of(wanted).forms::<A>() {
             let Some(number) = self.tables.iter().position(|table| table.tuple == tuple) else { continue };
             let table = self.tables.get(number)?;
             let Some(chain) = table.chain_index(table.hash_entry(wanted)) else { continue };
@@ -385,15 +403,17 @@ impl Tuple {
         }
     }
 
-    /// The tuple of a table that entries like this share with others.
-    fn coarse<A: Address>(self) -> Self {
+    /// The tuples of the tables that an entry may stand in, the one it is put into first before the others: shared with
+    /// others like it, shared with more, its own.
+    fn forms<A: Address>(self) -> [Self; 3] {
         let cut = |length: u8| {
             let at_most = |coarse: &&u32| **coarse <= u32::from(length);
             A::COARSE.iter().find(at_most).map_or(0, |coarse| *coarse as u8)
         };
         let (local, remote) = (cut(self.local), cut(self.remote));
-        let enough = u32::from(local) + u32::from(remote) >= A::ENOUGH;
-        Self { local, remote, exact: if enough { 0 } else { self.exact } }
+        let both = u32::from(local) + u32::from(remote);
+        let coarse = |enough: u32| Self { local, remote, exact: if both >= enough { 0 } else { self.exact } };
+        [coarse(A::PLENTY), coarse(A::ENOUGH), self]
     }
 }
 
