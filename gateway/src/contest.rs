@@ -9,7 +9,7 @@ use crate::pair::Pair;
 use crate::pump::Gateway;
 use alloc::collections::BTreeMap;
 use ikev1_core::proposal::Mode;
-use ikev1_core::{Event as Ike, Identity, IkeSaId, InstallSa, TrafficSelector, UserName};
+use ikev1_core::{Event as Ike, Identity, IkeSaId, InstallSa, UserName};
 
 /// Who a peer has proven to be: its identity, and its user if that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +55,8 @@ impl Gateway {
         }
         let Some(route) = self.routes.of(pair.template) else { return Ok(()) };
         let who = self.peers.of(install.ike_sa);
-        for other in route.children().filter_map(|child| self.pairs.get(&child)) {
-            let overlaps = overlap(&other.local, &pair.local) && overlap(&other.remote, &pair.remote);
+        for other in route.overlapping(pair.local, pair.remote).filter_map(|child| self.pairs.get(&child)) {
             if other.path.remote != pair.path.remote
-                && overlaps
                 && let Some(session) = other.session
                 && self.sessions.who(session) != who
             {
@@ -66,31 +64,5 @@ impl Gateway {
             }
         }
         Ok(())
-    }
-}
-
-/// Returns whether a packet may be of both.
-fn overlap(one: &TrafficSelector, other: &TrafficSelector) -> bool {
-    let either = |one: u16, other: u16| one == 0 || other == 0 || one == other;
-    one.first().is_ipv4() == other.first().is_ipv4()
-        && one.first() <= other.last()
-        && other.first() <= one.last()
-        && either(one.protocol().into(), other.protocol().into())
-        && either(one.port(), other.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn selectors_overlap_if_one_packet_may_be_of_both() {
-        let net = |third: u8, length: u8| TrafficSelector::subnet([10, 0, third, 0].into(), length).unwrap();
-        let six = TrafficSelector::host(core::net::IpAddr::from([0_u16; 8]));
-        assert!(overlap(&net(0, 16), &net(7, 24)) && overlap(&net(7, 24), &net(0, 16)));
-        assert!(!overlap(&net(6, 24), &net(7, 24)) && !overlap(&net(0, 8), &six));
-        let udp = net(7, 24).with_protocol(17);
-        assert!(overlap(&udp, &net(7, 24)) && !overlap(&udp, &net(7, 24).with_protocol(6)));
-        assert!(overlap(&udp.with_port(53), &udp) && !overlap(&udp.with_port(53), &udp.with_port(54)));
     }
 }

@@ -117,9 +117,10 @@ impl Routes {
 }
 
 impl Route {
-    /// Returns the pairs that may send, newest first.
-    pub(crate) fn children(&self) -> impl Iterator<Item = ChildId> {
-        self.carriers.iter().map(|carrier| carrier.child)
+    /// Returns the pairs that may send and whose selectors name a packet that these name too, newest first.
+    pub(crate) fn overlapping(&self, local: TrafficSelector, remote: TrafficSelector) -> impl Iterator<Item = ChildId> {
+        let both = move |carrier: &&Carrier| overlap(&carrier.local, &local) && overlap(&carrier.remote, &remote);
+        self.carriers.iter().filter(both).map(|carrier| carrier.child)
     }
 
     /// Returns the pairs whose selectors name the packet, newest first.
@@ -157,6 +158,16 @@ pub(crate) fn holds(
     addresses(selector).matches(address)
         && (selector.protocol() == 0 || protocol == Some(selector.protocol()))
         && (selector.port() == 0 || port == Some(selector.port()))
+}
+
+/// Returns whether a packet may be of both.
+fn overlap(one: &TrafficSelector, other: &TrafficSelector) -> bool {
+    let either = |one: u16, other: u16| one == 0 || other == 0 || one == other;
+    one.first().is_ipv4() == other.first().is_ipv4()
+        && one.first() <= other.last()
+        && other.first() <= one.last()
+        && either(one.protocol().into(), other.protocol().into())
+        && either(one.port(), other.port())
 }
 
 /// Returns the local and remote port that a packet shows.
@@ -256,6 +267,17 @@ mod tests {
         assert!(!holds(&dns, server, Some(17), None));
         assert!(!holds(&dns, server, Some(6), Some(53)));
         assert!(!holds(&dns, server, None, Some(53)));
+    }
+
+    #[test]
+    fn selectors_overlap_if_one_packet_may_be_of_both() {
+        let net = |third: u8, length: u8| subnet([10, 0, third, 0], length);
+        let six = TrafficSelector::host([0_u16; 8].into());
+        assert!(overlap(&net(0, 16), &net(7, 24)) && overlap(&net(7, 24), &net(0, 16)));
+        assert!(!overlap(&net(6, 24), &net(7, 24)) && !overlap(&net(0, 8), &six));
+        let udp = net(7, 24).with_protocol(17);
+        assert!(overlap(&udp, &net(7, 24)) && !overlap(&udp, &net(7, 24).with_protocol(6)));
+        assert!(overlap(&udp.with_port(53), &udp) && !overlap(&udp.with_port(53), &udp.with_port(54)));
     }
 
     proptest! {
