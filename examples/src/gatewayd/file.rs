@@ -3,6 +3,7 @@
 use super::clients::{ModeConfig, Pool, Xauth};
 use super::locate;
 use super::manual::Manual;
+use super::negotiation::Negotiation;
 use super::outer::Outer;
 use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, SecretText, Span, Suites};
 use core::net::IpAddr;
@@ -153,6 +154,9 @@ pub struct Connection {
     pub fragmentation: Parts,
     /// The longest IP datagram that a message of the negotiation travels in whole.
     pub fragment_size: Option<u16>,
+    /// What this peer wants otherwise than most.
+    #[serde(default)]
+    pub negotiation: Negotiation,
     /// Whether broken and weak algorithms may be offered and accepted: DES, MD5, groups 1 and 2.
     #[serde(default)]
     pub dangerously_allow_weak: bool,

@@ -13,6 +13,7 @@ pub mod link;
 pub mod locate;
 pub mod log;
 pub mod manual;
+pub mod negotiation;
 pub mod outer;
 mod packets;
 pub mod plan;

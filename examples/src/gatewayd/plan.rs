@@ -111,7 +111,7 @@ impl Connection {
         if let Some(retries) = self.retries {
             plan = plan.resends(retries);
         }
-        plan = plan.force_encapsulation(self.force_udp);
+        plan = self.negotiation.plan(plan).force_encapsulation(self.force_udp);
         if let Some(gap) = self.nat_keepalive {
             plan = plan.keepalive(gap.0);
         }
@@ -313,6 +313,23 @@ mod tests {
             assert!(error.contains("office") && error.contains("phase1"), "{error}");
             let allowed = text.replacen("# dangerously_allow_weak", "dangerously_allow_weak", 1);
             assert!(plan(&allowed).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_peer_that_wants_it_otherwise_gets_it() {
+        let with = |fields: &str| SAMPLE.replacen("dpd_idle = \"30s\"", &format!("negotiation = {{ {fields} }}"), 1);
+        assert!(!plan(SAMPLE).unwrap().ike().esp_on_ike_port());
+        assert!(plan(&with("nat_t = \"every\"")).unwrap().ike().esp_on_ike_port());
+        let all = "commit_bit = true, pfs_identities = true, certificates = \"never\", initial_contact = false, \
+                   ignore_initial_contact = true, heartbeats = \"both\", heartbeat_period = \"20s\"";
+        assert!(plan(&with(all)).is_ok());
+        let text = with("nat_t = \"off\"").replacen("# force_udp = true", "force_udp = true", 1);
+        assert!(plan(&text).unwrap_err().to_string().contains("force_encapsulation"));
+        let error = plan(&with("heartbeats = \"send\", heartbeat_period = \"2h\"")).unwrap_err().to_string();
+        assert!(error.contains("heartbeat_period"), "{error}");
+        for wrong in ["nat_t = \"02\"", "certificates = true", "commit = true"] {
+            assert!(File::parse(with(wrong).as_bytes()).is_err(), "{wrong}");
         }
     }
 

@@ -4,6 +4,7 @@ use super::scenario::{NatSettings, Scenario, Side};
 use super::site::{Clients, Phase1};
 use crate::gatewayd::clients::{ModeConfig, Pool, Xauth};
 use crate::gatewayd::file::{self, Child, Connection, Daemon, File, FileError, LogLevel, Start, Tun};
+use crate::gatewayd::negotiation::Negotiation;
 use crate::gatewayd::outer::Outer;
 use crate::gatewayd::trust::Trust;
 use crate::gatewayd::words::{Identity, Prefix, Remote, SecretText};
@@ -157,6 +158,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         retries: None,
         nat_keepalive: None,
         force_udp: false,
+        negotiation: Negotiation::default(),
         dpd_idle: site.dpd_idle,
         dangerously_allow_weak: site.dangerously_allow_weak,
         dangerously_aggressive: site.exchange == Phase1::Aggressive,
