@@ -96,7 +96,7 @@ pub enum DropReason {
     /// The endpoint is closed.
     #[error("closed")]
     Closed,
-    /// The answer of a transaction has another identifier than its question.
+    /// The answer of a transaction has another identifier than its question, and not zero either.
     #[error("identifier {0:#06x} of another transaction")]
     Identifier(u16),
     /// Phase 2 was begun before phase 1.5 was done: the user is not proven, or has no address.

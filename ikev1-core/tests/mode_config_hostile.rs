@@ -139,6 +139,14 @@ fn a_gateway_that_only_says_odd_addresses_is_given_up() {
     assert!(address(&peer).is_none() && peer.end.has(gone), "{:?}", peer.end.events);
 }
 
+/// Row 138, the lawful traffic: strongSwan answers with identifier 0 whatever it was asked with.
+#[test]
+fn row_138_an_answer_without_an_identifier_is_taken() {
+    let (peer, id, identifier) = asking();
+    assert_ne!(identifier, 0);
+    completes(peer, id, 0);
+}
+
 /// Row 138: an answer belongs to its question by message id and by identifier.
 #[test]
 fn row_138_an_answer_with_another_identifier_is_dropped_and_counted_and_the_right_one_is_taken() {

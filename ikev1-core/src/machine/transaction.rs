@@ -154,7 +154,9 @@ impl Endpoint {
         let read = opened.as_ref().map_err(|reason| *reason).and_then(|opened| {
             let configuration = configuration(opened)?;
             let step = step(&transaction.state, configuration.config_type).ok_or(DropReason::Unexpected)?;
-            if transaction.role == Role::Initiator && configuration.identifier != transaction.identifier {
+            // Zero: strongSwan answers with it whatever it was asked with, and the message id has told already.
+            let answers = [transaction.identifier, 0].contains(&configuration.identifier);
+            if transaction.role == Role::Initiator && !answers {
                 return Err(DropReason::Identifier(configuration.identifier));
             }
             // Without an address the SA would end: the server may still say it in a form that addresses have.
