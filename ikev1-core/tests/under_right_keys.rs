@@ -226,6 +226,18 @@ fn row_43_message_ids_of_zero_in_use_or_used_up_make_nothing() {
     peer.quick_after_timeout();
 }
 
+/// Row 43, the lawful traffic: vpnc draws the message ids of its Deletes from one octet, and 0 is one of them.
+#[test]
+fn row_43_a_delete_under_message_id_0_is_obeyed() {
+    let mut peer = up();
+    peer.quick();
+    let rest = chain(|chain| delete_isakmp(&peer, chain));
+    let hash = peer.keys.isakmp().hash_1(0, rest.octets());
+    let right = peer.sealed(ExchangeType::INFORMATIONAL, 0, &hashed(hash.as_bytes(), &rest));
+    assert_eq!(peer.deliver(&right), Verdict::Accepted);
+    assert!(peer.end.endpoint.status().ike_sas.is_empty());
+}
+
 /// Row 48, CVE-2019-10155: HASH missing, not first, short, long, of another message id, twice.
 #[test]
 fn row_48_an_informational_acts_only_under_the_exact_hash_in_front() {

@@ -85,13 +85,15 @@ impl Associations {
     /// `None` where there is no HASH, or nothing to check it with.
     pub fn prove(&mut self, source: IpAddr, header: &Header, payloads: Payloads<'_>, keys: &Keys) -> Option<Proof> {
         let sa = self.by_cookie.get_mut(&header.initiator_cookie)?;
-        if header.message_id == MessageId::ZERO {
+        // A Delete of vpnc may have message id 0.
+        let of_phase_1 = header.message_id == MessageId::ZERO && header.exchange != ExchangeType::INFORMATIONAL;
+        if of_phase_1 {
             sa.learn(source, header, payloads);
         } else if let Some(nonce) = payloads.find(PayloadType::NONCE) {
             keep_two(sa.later_nonces.entry(header.message_id).or_default(), nonce.body());
         }
         let hash = payloads.find(PayloadType::HASH)?;
-        let proven = if header.message_id == MessageId::ZERO {
+        let proven = if of_phase_1 {
             sa.prove_phase_1(source, header, hash.body(), keys)?
         } else {
             let known = sa.keys(header.initiator_cookie, keys)?;
@@ -285,14 +287,30 @@ impl Association {
 impl Opener {
     /// Decrypts with the chain of the message id, and moves it when the chain of payloads is sound.
     fn open(&mut self, header: &Header, ciphertext: &[u8]) -> Result<Vec<u8>, &'static str> {
-        let later = header.message_id != MessageId::ZERO;
-        let chain = if later {
-            self.later.entry(header.message_id).or_insert_with(|| self.phase_1.for_message_id(header.message_id.0))
-        } else {
-            &mut self.phase_1
+        let id = header.message_id;
+        let later = |opener: &mut Self| {
+            let chain = opener.later.entry(id).or_insert_with(|| opener.phase_1.for_message_id(id.0));
+            Self::open_in(chain, &opener.key, header, ciphertext)
         };
+        if id != MessageId::ZERO {
+            return later(self);
+        }
+        // Deletes have random message ids, and those of vpnc may be 0 (RFC 2409 §5.7 asks for another).
+        let of_phase_1 = Self::open_in(&mut self.phase_1, &self.key, header, ciphertext);
+        if of_phase_1.is_err() && header.exchange == ExchangeType::INFORMATIONAL {
+            return later(self);
+        }
+        of_phase_1
+    }
+
+    fn open_in(
+        chain: &mut IvChain,
+        key: &CipherKey,
+        header: &Header,
+        ciphertext: &[u8],
+    ) -> Result<Vec<u8>, &'static str> {
         let mut octets = ciphertext.to_vec();
-        let next = chain.open(&self.key, &mut octets).map_err(|_| "not a whole number of blocks")?;
+        let next = chain.open(key, &mut octets).map_err(|_| "not a whole number of blocks")?;
         if Payloads::parse_decrypted(header.next_payload, &octets[..]).is_err() {
             return Err("decrypted to garbage: another key, or a message before it is missing");
         }

@@ -108,7 +108,6 @@ impl Endpoint {
         let message_id = incoming.message_id();
         let (checked, up) = match &sa.phase {
             Phase::AuthSent(state) => (self.check_items(&sa, incoming, body, state.keys.isakmp(), &state.iv), false),
-            Phase::Up(_) if message_id == 0 => (Err(DropReason::MessageId(0)), true),
             Phase::Up(up) if up.finished.contains(message_id) => (Err(DropReason::Replay), true),
             Phase::Up(up) => (self.check_items(&sa, incoming, body, &up.keys, &up.iv), true),
             Phase::SaKeAuthSent(state) => {

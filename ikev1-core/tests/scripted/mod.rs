@@ -205,7 +205,10 @@ impl Scripted {
     pub fn sealed(&self, exchange: ExchangeType, message_id: u32, chain: &Chain) -> Vec<u8> {
         let mut body = chain.octets().to_vec();
         body.resize(body.len().next_multiple_of(16), 0);
-        let _ = self.chain_of(message_id).seal(self.keys.isakmp().cipher(), &mut body).unwrap();
+        // Message id 0 does not make an informational message one of phase 1.
+        let is_apart = exchange == ExchangeType::INFORMATIONAL && message_id == 0;
+        let iv = if is_apart { self.iv.for_message_id(0) } else { self.chain_of(message_id) };
+        let _ = iv.seal(self.keys.isakmp().cipher(), &mut body).unwrap();
         let header = Header::new(self.cookies[0], self.cookies[1], exchange, MessageId(message_id));
         header.with_flags(Flags::ENCRYPTION).enclose(chain.first(), &body).unwrap()
     }
