@@ -127,8 +127,10 @@ pub const MAX_EXCHANGES_PER_SA: usize = 32;
 /// The most quick modes kept under one ISAKMP SA, finished ones that answer repeats included: the oldest
 /// finished one is forgotten first.
 pub const MAX_EXCHANGES_KEPT: usize = 128;
-/// The most finished message ids remembered per ISAKMP SA, so that a replay makes no new SA.
-pub const MAX_FINISHED_IDS: usize = 256;
+/// The most messages that a peer may begin an exchange with under one ISAKMP SA: each message id is remembered, so
+/// that a replay never acts. At half of them the SA is renewed. A question after the peer's life every 10 s takes
+/// 8640 in a day.
+pub const MAX_FINISHED_IDS: usize = 32_768;
 /// The most acquires that wait for one ISAKMP SA, or for a place under it: one for each policy.
 pub const MAX_WAITING_ACQUIRES: usize = 1_024;
 /// How often one stored reply answers a repeat.

@@ -226,6 +226,28 @@ fn row_43_message_ids_of_zero_in_use_or_used_up_make_nothing() {
     peer.quick_after_timeout();
 }
 
+/// Rows 43, 44 and 119: nothing in a recorded message says that it is old, so what came under an SA is remembered as
+/// long as the SA lives: it makes nothing, is no life, and moves no path.
+#[test]
+fn rows_43_44_119_what_was_recorded_a_thousand_messages_ago_does_nothing() {
+    let mut peer = up();
+    let hello = chain(|chain| notify(chain, NotifyType::CONNECTED, &[], &[]));
+    let say = |peer: &mut Scripted| {
+        let id = peer.fresh_id();
+        let hash = peer.keys.isakmp().hash_1(id, hello.octets());
+        let octets = peer.sealed(ExchangeType::INFORMATIONAL, id, &hashed(hash.as_bytes(), &hello));
+        assert_eq!(peer.deliver(&octets), Verdict::Accepted);
+        octets
+    };
+    let old = say(&mut peer);
+    for _ in 0..1_000 {
+        say(&mut peer);
+    }
+    let before = peer.end.endpoint.status();
+    assert_eq!(peer.deliver(&old), Verdict::Ignored(DropReason::Replay));
+    assert_eq!(peer.end.endpoint.status().ike_sas, before.ike_sas);
+}
+
 /// Row 43, the lawful traffic: vpnc draws the message ids of its Deletes from one octet, and 0 is one of them.
 #[test]
 fn row_43_a_delete_under_message_id_0_is_obeyed() {

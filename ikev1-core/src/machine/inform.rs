@@ -11,6 +11,7 @@ use crate::machine::phase1::Taken;
 use crate::machine::receive::Incoming;
 use crate::machine::sa::{Core, Exchange, IkeSa, Phase, Quick};
 use crate::machine::send::Name;
+use crate::machine::timers::TimerKey;
 use crate::message::{check_hash_1, hashed};
 use crate::plan::HeartbeatMode;
 use crate::state_name::StateName;
@@ -108,8 +109,10 @@ impl Endpoint {
         let message_id = incoming.message_id();
         let (checked, up) = match &sa.phase {
             Phase::AuthSent(state) => (self.check_items(&sa, incoming, body, state.keys.isakmp(), &state.iv), false),
-            Phase::Up(up) if up.finished.contains(message_id) => (Err(DropReason::Replay), true),
-            Phase::Up(up) => (self.check_items(&sa, incoming, body, &up.keys, &up.iv), true),
+            Phase::Up(up) => {
+                let admitted = up.finished.admits(message_id);
+                (admitted.and_then(|()| self.check_items(&sa, incoming, body, &up.keys, &up.iv)), true)
+            }
             Phase::SaKeAuthSent(state) => {
                 (self.check_items(&sa, incoming, body, state.keys.isakmp(), &state.iv), false)
             }
@@ -228,11 +231,14 @@ impl Endpoint {
 
     /// Acts on a protected message, item by item, as long as its SA lives.
     fn act(&mut self, now: Instant, mut sa: IkeSa, incoming: &Incoming<'_>, items: Vec<Item>) -> Taken {
+        let id = sa.core.id;
         if let Some(up) = sa.up_mut() {
             up.finished.insert(incoming.message_id());
+            if up.finished.asks_for_renewal() {
+                self.timers.set(TimerKey::IkeSoft(id), now);
+            }
         }
         self.proved_alive(now, &mut sa, incoming.path);
-        let id = sa.core.id;
         self.table.put(sa);
         for item in items {
             let Some(sa) = self.table.take(id) else { break };

@@ -64,9 +64,7 @@ impl Endpoint {
         if !self.may_come(&sa.core, incoming.path) {
             return Err(DropReason::WrongSource);
         }
-        if up.finished.contains(message_id) {
-            return Err(DropReason::Replay);
-        }
+        up.finished.admits(message_id)?;
         let row = transition::row(ExchangeType::NEW_GROUP, Role::Responder, StateName::InfoIdle)
             .ok_or(DropReason::Unexpected)?;
         let opened = self.open(incoming, body, (&up.keys, &up.iv.for_message_id(message_id)), row)?;

@@ -27,9 +27,7 @@ impl Endpoint {
     pub(super) fn on_quick_1(&mut self, now: Instant, sa: &mut IkeSa, incoming: &Incoming<'_>, body: &[u8]) -> Taken {
         let message_id = incoming.message_id();
         let ends = sa.core.ends();
-        if sa.up().is_some_and(|up| up.finished.contains(message_id)) {
-            return Err(DropReason::Replay);
-        }
+        sa.up().map_or(Ok(()), |up| up.finished.admits(message_id))?;
         if sa.core.at_work() >= defaults::MAX_EXCHANGES_PER_SA {
             return Err(DropReason::Limit);
         }

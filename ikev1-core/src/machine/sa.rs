@@ -1,6 +1,6 @@
 use crate::action::RemoveReason;
 use crate::defaults;
-use crate::error::Failure;
+use crate::error::{DropReason, Failure};
 use crate::flight::{Answered, Budget, Request};
 use crate::identity::Identity;
 use crate::ids::{ChildId, ConnectionId, Cookies, IkeSaId, PolicyId, Role, Ticket};
@@ -21,7 +21,7 @@ use crate::ride_along::vendor::Capabilities;
 use crate::state_name::{IkeSaState, StateName};
 use crate::transaction::UserName;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -224,21 +224,35 @@ pub(crate) struct Up {
     pub(crate) session: Session,
 }
 
-/// The message ids that were used up: a replay under one of them does nothing.
+/// The message ids that were used up, in order of size: a replay under one of them does nothing.
+///
+/// None is forgotten while the SA lives, for nothing else in a message says that it is new. So an SA takes so many
+/// messages and no more, and is renewed at half of that.
 #[derive(Debug, Default)]
-pub(crate) struct Finished(VecDeque<u32>);
+pub(crate) struct Finished(Vec<u32>);
 
 impl Finished {
-    pub(crate) fn contains(&self, message_id: u32) -> bool {
-        self.0.contains(&message_id)
+    /// Returns whether the peer may begin something under an id.
+    pub(crate) fn admits(&self, message_id: u32) -> Result<(), DropReason> {
+        match self.0.binary_search(&message_id) {
+            Ok(_) => Err(DropReason::Replay),
+            Err(_) if self.0.len() >= defaults::MAX_FINISHED_IDS => Err(DropReason::Limit),
+            Err(_) => Ok(()),
+        }
     }
 
-    /// Remembers an id; the oldest is forgotten first.
+    /// Remembers an id. What this end began when there was no more room needs none: its answers are known.
     pub(crate) fn insert(&mut self, message_id: u32) {
-        if self.0.len() >= defaults::MAX_FINISHED_IDS {
-            self.0.pop_front();
+        if let Err(place) = self.0.binary_search(&message_id)
+            && self.0.len() < defaults::MAX_FINISHED_IDS
+        {
+            self.0.insert(place, message_id);
         }
-        self.0.push_back(message_id);
+    }
+
+    /// Returns whether the SA is to be renewed: from half of the room on, and not with every message again.
+    pub(crate) fn asks_for_renewal(&self) -> bool {
+        self.0.len() >= defaults::MAX_FINISHED_IDS / 2 && self.0.len().is_multiple_of(256)
     }
 }
 

@@ -219,7 +219,8 @@ impl Endpoint {
         if message_id == 0 {
             return Err(DropReason::MessageId(0));
         }
-        if up.finished.contains(message_id) || core.exchanges.contains_key(&message_id) {
+        up.finished.admits(message_id)?;
+        if core.exchanges.contains_key(&message_id) {
             return Err(DropReason::Replay);
         }
         if core.transactions.len() >= defaults::MAX_TRANSACTIONS_PER_SA {
