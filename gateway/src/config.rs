@@ -4,6 +4,7 @@ use crate::header::OuterRules;
 use crate::manual::{Manual, ManualProblem};
 use crate::plan::Plan;
 use crate::route::{self, Routes};
+use crate::udp_tunnel::{self, UdpTunnel, UdpTunnelProblem};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,6 +26,8 @@ pub struct Config {
     take_over: bool,
     manual: Vec<Manual>,
     outer: Vec<(String, OuterRules)>,
+    udp_tunnel_port: u16,
+    udp_tunnels: BTreeMap<String, UdpTunnel>,
 }
 
 /// What becomes of packets that no association protects.
@@ -72,6 +75,14 @@ pub enum ConfigError {
     /// Rules for the outer header name no phase 2 policy.
     #[error("outer: there is no policy {0}")]
     Outer(String),
+    /// The UDP tunnel of a policy is impossible.
+    #[error("{policy}: {problem}")]
+    UdpTunnel {
+        /// The policy.
+        policy: String,
+        /// What is wrong, the field first.
+        problem: UdpTunnelProblem,
+    },
     /// The path MTU is below what every path has.
     #[error("path_mtu: must be at least 576")]
     PathMtu,
@@ -94,6 +105,8 @@ impl Config {
             take_over: false,
             manual: Vec::new(),
             outer: Vec::new(),
+            udp_tunnel_port: nat_t::udp_tunnel::DEFAULT_PORT,
+            udp_tunnels: BTreeMap::new(),
         }
     }
 
@@ -115,6 +128,21 @@ impl Config {
     #[must_use]
     pub fn outer(mut self, policy: &str, rules: OuterRules) -> Self {
         self.outer.push((policy.into(), rules));
+        self
+    }
+
+    /// Lets the ESP of a policy, negotiated or with manual keys, travel in UDP on port 2746 as routers did before NAT
+    /// traversal, which must be off in its connection: `UDPTUNNEL`.
+    #[must_use]
+    pub fn udp_tunnel(mut self, policy: &str, tunnel: UdpTunnel) -> Self {
+        self.udp_tunnels.insert(policy.into(), tunnel);
+        self
+    }
+
+    /// Sets the port on this side for policies with the UDP tunnel on, 2746 if nothing is said; 0 closes it.
+    #[must_use]
+    pub fn udp_tunnel_port(mut self, port: u16) -> Self {
+        self.udp_tunnel_port = port;
         self
     }
 
@@ -175,16 +203,19 @@ impl Config {
             };
             add(&mut policies, &name, selector, action)?;
         }
+        let mut tunnels = udp_tunnel::Settings::new(self.udp_tunnel_port, self.udp_tunnels, &ike);
         let mut routes = Routes::default();
         let mut manual = Vec::new();
         let mut spis = BTreeSet::new();
-        for pair in self.manual {
+        for mut pair in self.manual {
             let name = pair.name.clone();
+            let (tunnel, path) = tunnels.manual(&name, pair.ends(), pair.udp.is_some())?.unzip();
+            pair.udp = pair.udp.or(path);
             let selector = pair.selector();
             let action = spd::Action::Protect(routes.next());
             let template = routes.next();
             let id = add(&mut policies, &name, selector, action)?;
-            routes.add(None, id, &name, pair.outer);
+            routes.add(None, id, &name, pair.outer, tunnel);
             let wrong = |reason| ConfigError::Manual { name: name.clone(), reason };
             let plan = pair.plan(template, id).map_err(wrong)?;
             for spi in plan.spis() {
@@ -201,7 +232,8 @@ impl Config {
                 let action = spd::Action::Protect(routes.next());
                 let id = add(&mut policies, protected.name(), selector, action)?;
                 let rules = outer.remove(protected.name()).unwrap_or_default();
-                routes.add(Some((connection, policy)), id, protected.name(), rules);
+                let tunnel = tunnels.negotiated(of, protected)?;
+                routes.add(Some((connection, policy)), id, protected.name(), rules, tunnel);
             }
         }
         if let Some((name, _)) = outer.pop_first() {
@@ -216,6 +248,7 @@ impl Config {
             path_mtu: self.path_mtu,
             take_over: self.take_over,
             manual,
+            tunnel: tunnels.finish()?,
         })
     }
 }

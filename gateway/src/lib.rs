@@ -71,6 +71,7 @@ mod session;
 mod setup;
 mod shared;
 mod suite;
+mod udp_tunnel;
 
 pub use acquire::{Limits, Lost};
 pub use action::{Action, Event, InstallRefusal};
@@ -86,6 +87,7 @@ pub use ikev1_core::{ChildId, CommandError, ConnectionId, Handle, IkeSaId, KeyLo
 pub use inbound::{DropReason, InPacket, Inbound};
 pub use manual::{Manual, ManualProblem, ManualSa};
 pub use monitor::{DataStatus, ManualStatus, PairStatus, PolicyStatus, ProtocolCounters, Snapshot};
+pub use nat_t::udp_tunnel::Counters as UdpTunnelCounters;
 pub use outbound::{OutPacket, Outbound, OutboundDrop, Outcome, ROOM};
 pub use own::datagram_of;
 pub use path_mtu::ReportRefusal;
@@ -93,3 +95,4 @@ pub use plan::Plan;
 pub use pump::Gateway;
 pub use session::{SessionStatus, Traffic};
 pub use setup::{BundleCounters, SetupCounters};
+pub use udp_tunnel::{UdpTunnel, UdpTunnelProblem, UdpTunnelStatus};

@@ -12,11 +12,12 @@ use crate::path_mtu;
 use crate::pump::Gateway;
 use crate::session::SessionStatus;
 use crate::setup::{BundleCounters, SetupCounters};
+use crate::udp_tunnel::{UdpTunnel, UdpTunnelStatus};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use drive::Instant;
+use drive::{Instant, Path};
 
 use ikev1_core::{ChildStatus, ConnectionId, IkeSaStatus, PolicyId};
 use sad::SaProtocol;
@@ -43,6 +44,8 @@ pub struct Snapshot {
     pub waiting: usize,
     /// The counters of packets at the boundary.
     pub counters: Counters,
+    /// ESP in UDP on port 2746: `IPsec over UDP`.
+    pub udp_tunnel: UdpTunnelStatus,
     /// The counters of the exchanges that routers show.
     pub ike_counters: ikev1_core::Counters,
     /// The counters of the exchanges that they do not.
@@ -121,6 +124,8 @@ pub struct PairStatus {
 /// What the data path of a pair is like.
 #[derive(Clone, Debug)]
 pub struct DataStatus {
+    /// What its packets travel on: through the UDP tunnel too, of which the exchanges know nothing.
+    pub path: Path,
     /// `CPI` of what it receives and of what it sends, if it compresses.
     pub cpi: (Option<u16>, Option<u16>),
     /// What became of packets that were compressed, if it compresses.
@@ -163,6 +168,8 @@ pub struct PolicyStatus {
     pub selector: spd::Selector,
     /// The negotiation behind it.
     pub negotiation: Option<(ConnectionId, PolicyId)>,
+    /// `UDP Tunnel`, with its port and heartbeat, if it is on.
+    pub udp_tunnel: Option<UdpTunnel>,
     /// `Number of Out Packets queued`.
     pub waiting: usize,
     /// Packets that matched it.
@@ -199,6 +206,7 @@ impl Gateway {
             policies: self.policy_status(),
             waiting: self.waiting.len(),
             counters: self.counters.clone(),
+            udp_tunnel: self.tunnel.status(),
             ike_counters: status.counters,
             own_ike_counters: status.own_counters,
             sad_counters: self.sad.counters().clone(),
@@ -221,6 +229,7 @@ impl Gateway {
         let longest = path_mtu::longest(self.ports, pair, path);
         let compresses = pair.inbound.cpi.is_some() || pair.outbound.cpi.is_some();
         DataStatus {
+            path: pair.path,
             cpi: (pair.inbound.cpi, pair.outbound.cpi),
             compression: compresses.then(|| pair.compression.clone()),
             path_mtu,
@@ -316,6 +325,7 @@ impl Gateway {
                     action: policy.action(),
                     selector: policy.selector().clone(),
                     negotiation: route.and_then(|route| route.negotiation),
+                    udp_tunnel: route.and_then(|route| route.tunnel),
                     waiting: template.map_or(0, |template| self.waiting.count(template)),
                     hits: self.policies.hits(id).unwrap_or(0),
                     counters: self.policies.policy_counters(id).cloned().unwrap_or_default(),

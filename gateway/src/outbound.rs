@@ -219,12 +219,18 @@ impl Gateway {
                 Ok(()) => {
                     item.header = chosen.entered.header;
                     count(&mut self.counters.out_sealed);
+                    if self.ports.is_tunnel(chosen.path) {
+                        count(&mut self.tunnel.counters.out_pkt);
+                    }
                     self.count_policy(chosen.policy, |counters| &mut counters.out_process_done);
                     self.sent(now, chosen.child);
                     Outbound::Send(chosen.path)
                 }
                 Err(reason) => {
                     count(&mut self.counters.out_unsealed);
+                    if self.ports.is_tunnel(chosen.path) {
+                        count(&mut self.tunnel.counters.out_pkt_fail);
+                    }
                     let no_state =
                         matches!(reason, OutboundDrop::Unsealed(SealRefusal::NotCarrying(_) | SealRefusal::Stale));
                     self.count_policy(chosen.policy, |counters| {
@@ -277,7 +283,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Puts before ESP what tells it from IKE, where they share a port that way.
+    /// Puts before ESP what tells it from IKE or heartbeats, where they share a port that way.
     fn mark(&self, path: Path, packet: &mut Packet<'_>) -> Result<(), OutboundDrop> {
         let marker = self.ports.marker(path);
         if !marker.is_empty() {

@@ -120,7 +120,10 @@ impl Gateway {
             return Err(InstallRefusal::Order);
         }
         let path = match install.encapsulation {
-            Encapsulation::Native => Path::ip(if ah { AH } else { ESP }, install.local, install.remote),
+            Encapsulation::Native => {
+                let native = Path::ip(if ah { AH } else { ESP }, install.local, install.remote);
+                self.through_tunnel(template, native)
+            }
             Encapsulation::Udp(_) if ah => return Err(InstallRefusal::AhInUdp),
             Encapsulation::Udp(path) => path,
         };
@@ -217,11 +220,15 @@ impl Gateway {
         if let Some(known) = self.outbound_known(child) {
             self.outbound_spis.insert(known, child);
         }
+        self.start_heartbeats(child);
     }
 
     fn forget_outbound(&mut self, child: ChildId) {
         if let Some(known) = self.outbound_known(child) {
             self.outbound_spis.remove(&known);
+        }
+        if let Some(path) = self.pairs.get(&child).map(|pair| pair.path) {
+            self.tunnel.leave(path, child);
         }
     }
 
@@ -262,6 +269,8 @@ impl Gateway {
 
     pub(crate) fn move_pair(&mut self, child: ChildId, path: Path) {
         self.forget_outbound(child);
+        let Some(template) = self.pairs.get(&child).map(|pair| pair.template) else { return };
+        let path = self.through_tunnel(template, path);
         let Some(pair) = self.pairs.get_mut(&child) else { return };
         pair.path = path;
         let session = pair.session;

@@ -1,6 +1,7 @@
 use crate::acquire::Limits;
 use crate::manual::ManualPlan;
 use crate::route::Routes;
+use crate::udp_tunnel::TunnelPlan;
 use alloc::vec::Vec;
 use ikev1_core::{ConnectionId, PolicyId};
 use sad::WindowSize;
@@ -17,6 +18,7 @@ pub struct Plan {
     pub(crate) path_mtu: Option<usize>,
     pub(crate) take_over: bool,
     pub(crate) manual: Vec<ManualPlan>,
+    pub(crate) tunnel: TunnelPlan,
 }
 
 impl Plan {
@@ -28,6 +30,11 @@ impl Plan {
     /// Returns the policies in their order.
     pub fn policies(&self) -> &Database {
         &self.policies
+    }
+
+    /// Returns the port on this side that the UDP tunnel needs, if a policy has it on.
+    pub fn udp_tunnel_port(&self) -> Option<u16> {
+        self.tunnel.open.then_some(self.tunnel.port)
     }
 
     /// Returns the connection and its phase 2 policy of that name.

@@ -20,6 +20,7 @@ use crate::route::Routes;
 use crate::session::Sessions;
 use crate::setup::Setups;
 use crate::shared::Flows;
+use crate::udp_tunnel::Tunnel;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -84,6 +85,8 @@ pub struct Gateway {
     pub(crate) outbound_spis: BTreeMap<(u32, IpAddr), ChildId>,
     /// The MTU that every path is held to.
     pub(crate) path_mtu: Option<usize>,
+    /// ESP in UDP on port 2746.
+    pub(crate) tunnel: Tunnel,
     pub(crate) reports: Budget,
     pub(crate) replies: Budget,
     /// The identification of the last header that was written here.
@@ -99,7 +102,8 @@ impl Gateway {
         let mut setups = Setups::default();
         setups.count_specifications(&plan.ike);
         let shared = plan.ike.esp_on_ike_port();
-        let ports = Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port(), shared };
+        let ports =
+            Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port(), shared, tunnel: plan.udp_tunnel_port() };
         let mut gateway = Self {
             sad: Sad::new(sad::SadSettings::default(), &mut spis),
             ike: Endpoint::new(plan.ike, entropy),
@@ -130,6 +134,7 @@ impl Gateway {
             inflater: None,
             outbound_spis: BTreeMap::new(),
             path_mtu: plan.path_mtu,
+            tunnel: Tunnel::new(plan.tunnel),
             reports: Budget::default(),
             replies: Budget::default(),
             identification: 0,
@@ -185,6 +190,7 @@ impl Gateway {
         while let Some(child) = self.switches.pop_due(now) {
             self.switch(child);
         }
+        self.send_heartbeats(now);
         self.drain(now);
     }
 
@@ -196,7 +202,10 @@ impl Gateway {
         let now = self.clock.observe(now);
         let closes = matches!(command, Command::CloseAll);
         let taken = self.ike.handle_command(now, command.into())?;
-        self.closed |= closes;
+        if closes {
+            self.closed = true;
+            self.tunnel.close();
+        }
         self.drain(now);
         Ok(taken)
     }
@@ -214,7 +223,7 @@ impl Gateway {
     /// Returns when the gateway wants to be called next, and why, for logs.
     pub fn next_timer(&self) -> Option<(Instant, &'static str)> {
         let switch = self.switches.next().map(|(at, _)| (at, "switch to a renewed pair"));
-        let timers = [self.ike.next_timer(), self.sad.next_timer(), switch];
+        let timers = [self.ike.next_timer(), self.sad.next_timer(), switch, self.tunnel.next()];
         timers.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 

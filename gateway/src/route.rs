@@ -1,6 +1,7 @@
 //! Which negotiation stands behind a policy, and which associations stand before it.
 
 use crate::header::OuterRules;
+use crate::udp_tunnel::UdpTunnel;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ikev1_core::{ChildId, ConnectionId, TrafficSelector};
@@ -24,6 +25,8 @@ pub(crate) struct Route {
     pub(crate) name: String,
     /// How the header around what it tunnels is made.
     pub(crate) outer: OuterRules,
+    /// How its ESP travels in UDP, if the UDP tunnel is on.
+    pub(crate) tunnel: Option<UdpTunnel>,
     /// Pairs that may send, newest first. A few at most: one per peer, and one more while it is renewed.
     carriers: Vec<Carrier>,
 }
@@ -48,8 +51,9 @@ impl Routes {
         spd: spd::PolicyId,
         name: &str,
         outer: OuterRules,
+        tunnel: Option<UdpTunnel>,
     ) {
-        self.routes.push(Route { negotiation, spd, name: name.into(), outer, carriers: Vec::new() });
+        self.routes.push(Route { negotiation, spd, name: name.into(), outer, tunnel, carriers: Vec::new() });
     }
 
     pub(crate) fn of(&self, template: TemplateId) -> Option<&Route> {
@@ -216,7 +220,7 @@ mod tests {
         let policy = spd::Policy::new("net", Selector::default(), spd::Action::Protect(TemplateId(0))).unwrap();
         let id = database.insert(INTERFACE, spd::Position::Last, policy).unwrap();
         let mut routes = Routes::default();
-        routes.add(Some((ConnectionId(0), ikev1_core::PolicyId(0))), id, "net", OuterRules::default());
+        routes.add(Some((ConnectionId(0), ikev1_core::PolicyId(0))), id, "net", OuterRules::default(), None);
         routes
     }
 
