@@ -72,7 +72,7 @@ impl Daemon {
     pub fn open(file: &File, plan: Plan) -> Result<Self, DaemonError> {
         let signals = Signals::catch()?;
         let poll = Poll::new()?;
-        let mut sockets = Sockets::open(&file.daemon)?;
+        let mut sockets = Sockets::open(&file.daemon, plan.udp_tunnel_port())?;
         sockets.register(poll.registry(), SOCKETS)?;
         let device = Device::open(&file.tun)?;
         device.register(poll.registry(), TUN)?;

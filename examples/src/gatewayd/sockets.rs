@@ -68,16 +68,16 @@ pub enum Received<'a> {
 }
 
 impl Sockets {
-    /// Binds two UDP sockets per address, and raw ones if asked.
+    /// Binds two UDP sockets per address, one more for the UDP tunnel if its port is given, and raw ones if asked.
     ///
     /// # Errors
     /// A socket cannot be opened or bound; the message names the address.
-    pub fn open(daemon: &Daemon) -> io::Result<Self> {
+    pub fn open(daemon: &Daemon, udp_tunnel: Option<u16>) -> io::Result<Self> {
         let mut sockets = Vec::new();
         let mut missing = Vec::new();
         for &address in &daemon.listen {
             let ports = [daemon.ike_port, daemon.nat_t_port];
-            for port in ports.into_iter().filter(|_| !daemon.no_ike) {
+            for port in ports.into_iter().filter(|_| !daemon.no_ike).chain(udp_tunnel) {
                 let local = SocketAddr::new(address, port);
                 sockets.push(Bound::udp(local).map_err(|error| named(&format!("udp {local}"), &error))?);
             }
