@@ -14,14 +14,14 @@
 //! # use gateway::{Action, Gateway};
 //! # fn receive() -> (Path, Vec<u8>) { unimplemented!() }
 //! # fn clear_packet() -> Vec<u8> { unimplemented!() }
-//! # fn send(_: drive::Transmit) {}
+//! # fn send(_: drive::Transmit, _: gateway::Header) {}
 //! # fn deliver(_: &[u8]) {}
 //! # fn step(gateway: &mut Gateway, now: Instant) {
 //! let (path, payload) = receive();                                  // 1. wait
 //! let _ = gateway.handle_datagram(now, Datagram { path, payload: &payload }); // 2. one call
 //! while let Some(action) = gateway.poll_action() {                  // 3. drain
 //!     match action {                                                // 4. perform
-//!         Action::Transmit(transmit) => send(transmit),
+//!         Action::Transmit(transmit, header) => send(transmit, header),
 //!         Action::Deliver(packet) => deliver(&packet),
 //!         _ => {}
 //!     }

@@ -180,11 +180,11 @@ impl Gateway {
         };
         let mut item = OutPacket::new(packet);
         self.seal_lot(now, core::slice::from_mut(&mut item));
-        let (outcome, range) = (item.outcome, item.packet.range());
+        let (outcome, header, range) = (item.outcome, item.header, item.packet.range());
         match outcome {
             Outbound::Send(path) => {
                 let payload = Bytes::from(buffer).slice(range);
-                self.push(Action::Transmit(Transmit { path, payload }));
+                self.push(Action::Transmit(Transmit { path, payload }, header));
                 Outcome::Sent
             }
             Outbound::Bypass => {

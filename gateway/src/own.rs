@@ -48,7 +48,7 @@ impl Gateway {
             crate::counters::count(&mut self.counters.out_malformed);
             return Outcome::Dropped(OutboundDrop::Malformed);
         };
-        let outcome = self.seal_copy(now, &packet, |_| Action::Transmit(transmit));
+        let outcome = self.seal_copy(now, &packet, |_| Action::Transmit(transmit, Header::PLAIN));
         self.drain(now);
         outcome
     }

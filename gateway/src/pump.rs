@@ -10,6 +10,7 @@ use crate::counters::{Counters, count};
 use crate::defaults;
 use crate::demux::Ports;
 use crate::fragments::RefusedFragments;
+use crate::header::Header;
 use crate::inbound::{DropReason, InPacket, Inbound};
 use crate::lent_ports::LentPorts;
 use crate::outbound::ROOM;
@@ -262,7 +263,7 @@ impl Gateway {
     fn perform(&mut self, now: Instant, action: ikev1_core::Action) {
         use ikev1_core::Action as Ike;
         match action {
-            Ike::Transmit(transmit) => self.push(Action::Transmit(transmit)),
+            Ike::Transmit(transmit) => self.push(Action::Transmit(transmit, Header::PLAIN)),
             Ike::AllocateSpi(question) => self.allocate(now, &question),
             Ike::ReleaseSpi { spi, protocol, local } => self.release(spi, protocol, local),
             Ike::InstallSa(install) => {

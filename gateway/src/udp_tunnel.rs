@@ -6,6 +6,7 @@
 use crate::action::Action;
 use crate::config::ConfigError;
 use crate::counters::count;
+use crate::header::Header;
 use crate::pump::Gateway;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -240,7 +241,7 @@ impl Gateway {
 
     fn beat(&mut self, now: Instant, path: Path) {
         count(&mut self.tunnel.counters.out_udp_heart_beat);
-        self.push(Action::Transmit(Transmit { path, payload: Bytes::from_static(&HEARTBEAT) }));
+        self.push(Action::Transmit(Transmit { path, payload: Bytes::from_static(&HEARTBEAT) }, Header::PLAIN));
         self.tunnel.beats.set(path, now + HEARTBEAT_INTERVAL);
     }
 

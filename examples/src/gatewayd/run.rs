@@ -8,7 +8,7 @@ use super::keylog::KeyLog;
 use super::log::Log;
 use super::packets;
 use super::signals::Signals;
-use super::sockets::{PLAIN, Sockets};
+use super::sockets::Sockets;
 use super::status;
 use super::trust::Trust;
 use super::tun::Device;
@@ -176,7 +176,7 @@ impl Daemon {
         let now = self.clock.now();
         while let Some(action) = self.engine.poll_action() {
             match action {
-                Action::Transmit(transmit) => self.send(now, transmit.path, PLAIN, &[&transmit.payload]),
+                Action::Transmit(transmit, header) => self.send(now, transmit.path, header, &[&transmit.payload]),
                 // An answer for a sender on this side takes the way of what is delivered to it.
                 Action::Deliver(packet) | Action::Reply(packet) => self.device.put(&packet),
                 Action::KeyLog(line) => {

@@ -25,9 +25,6 @@ const ICMPV6: u8 = 58;
 /// Octets that may wait in the system for us, or for the network, if it lets us have so many.
 const QUEUE: usize = 4 << 20;
 
-/// What the header around a message of the exchanges says: routers may fragment it.
-pub const PLAIN: Header = Header { traffic_class: 0, dont_fragment: false, ttl: 64 };
-
 /// Every socket of the daemon, each bound to one address of this machine.
 #[derive(Debug)]
 pub struct Sockets {
@@ -267,7 +264,7 @@ mod tests {
             let local: SocketAddr = local.parse().unwrap();
             // A machine without IPv6 has nothing to be told about it.
             let Ok(mut bound) = Bound::udp(local) else { continue };
-            for header in [PLAIN, Header { traffic_class: 0xb8, dont_fragment: true, ttl: 9 }, PLAIN] {
+            for header in [Header::PLAIN, Header { traffic_class: 0xb8, dont_fragment: true, ttl: 9 }, Header::PLAIN] {
                 bound.set_header(header).unwrap();
                 let seen = if local.is_ipv4() {
                     (bound.socket.tos_v4().unwrap(), bound.socket.ttl_v4().unwrap())
