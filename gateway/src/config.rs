@@ -1,21 +1,23 @@
 use crate::acquire::Limits;
+use crate::built_in;
 use crate::defaults;
 use crate::header::OuterRules;
 use crate::manual::{Manual, ManualProblem};
 use crate::plan::Plan;
-use crate::route::{self, Routes};
+use crate::route::{self, INTERFACE, Routes};
 use crate::udp_tunnel::{self, UdpTunnel, UdpTunnelProblem};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use sad::WindowSize;
-use spd::{Database, DatabaseError, Policy, Position, Selector, WhenEmpty};
+use spd::{Database, DatabaseError, InterfaceId, Policy, Position, Selector, WhenEmpty};
 
 /// The settings of a gateway in the operator's words; [`build`](Self::build) checks them all.
 ///
 /// The policies are those of the exemptions, in the order given, then one for each phase 2 policy of
 /// each connection, in the order of the IKE configuration. The first that matches a packet decides;
-/// what none matches is dropped.
+/// what none matches is dropped. Before them all, the gateway's own datagrams pass: those of the exchanges, of NAT
+/// traversal and of the UDP tunnel, from and to the addresses that connections fix.
 #[derive(Debug)]
 pub struct Config {
     ike: ikev1_core::Config,
@@ -195,13 +197,13 @@ impl Config {
         let replay_window = window(self.replay_window).ok_or(ConfigError::ReplayWindow(self.replay_window))?;
         let ike = self.ike.spi_source(ikev1_core::SpiSource::Caller).build()?;
         let mut policies = Database::new();
-        add_interface(&mut policies)?;
+        add_interface(&mut policies, INTERFACE, WhenEmpty::Discard)?;
         for (name, selector, exemption) in self.exemptions {
             let action = match exemption {
                 Exemption::Bypass => spd::Action::Bypass,
                 Exemption::Discard => spd::Action::Discard,
             };
-            add(&mut policies, &name, selector, action)?;
+            add(&mut policies, INTERFACE, &name, selector, action)?;
         }
         let mut tunnels = udp_tunnel::Settings::new(self.udp_tunnel_port, self.udp_tunnels, &ike);
         let mut routes = Routes::default();
@@ -214,7 +216,7 @@ impl Config {
             let selector = pair.selector();
             let action = spd::Action::Protect(routes.next());
             let template = routes.next();
-            let id = add(&mut policies, &name, selector, action)?;
+            let id = add(&mut policies, INTERFACE, &name, selector, action)?;
             routes.add(None, id, &name, pair.outer, tunnel);
             let wrong = |reason| ConfigError::Manual { name: name.clone(), reason };
             let plan = pair.plan(template, id).map_err(wrong)?;
@@ -230,7 +232,7 @@ impl Config {
             for (policy, protected) in of.policies() {
                 let selector = route::selector(protected.local(), protected.remote());
                 let action = spd::Action::Protect(routes.next());
-                let id = add(&mut policies, protected.name(), selector, action)?;
+                let id = add(&mut policies, INTERFACE, protected.name(), selector, action)?;
                 let rules = outer.remove(protected.name()).unwrap_or_default();
                 let tunnel = tunnels.negotiated(of, protected)?;
                 routes.add(Some((connection, policy)), id, protected.name(), rules, tunnel);
@@ -239,6 +241,8 @@ impl Config {
         if let Some((name, _)) = outer.pop_first() {
             return Err(ConfigError::Outer(name));
         }
+        let tunnel = tunnels.finish()?;
+        built_in::add(&mut policies, &ike, tunnel.open.then_some(tunnel.port))?;
         Ok(Plan {
             ike,
             policies,
@@ -248,7 +252,7 @@ impl Config {
             path_mtu: self.path_mtu,
             take_over: self.take_over,
             manual,
-            tunnel: tunnels.finish()?,
+            tunnel,
         })
     }
 }
@@ -267,20 +271,23 @@ const fn window(packets: u32) -> Option<WindowSize> {
     })
 }
 
-fn add_interface(policies: &mut Database) -> Result<(), ConfigError> {
-    policies
-        .add_interface(route::INTERFACE, WhenEmpty::Discard)
-        .map_err(|reason| ConfigError::Policy { policy: String::new(), reason })
+pub(crate) fn add_interface(
+    policies: &mut Database,
+    interface: InterfaceId,
+    empty: WhenEmpty,
+) -> Result<(), ConfigError> {
+    policies.add_interface(interface, empty).map_err(|reason| ConfigError::Policy { policy: String::new(), reason })
 }
 
-fn add(
+pub(crate) fn add(
     policies: &mut Database,
+    interface: InterfaceId,
     name: &str,
     selector: Selector,
     action: spd::Action,
 ) -> Result<spd::PolicyId, ConfigError> {
     Policy::new(name, selector, action)
         .map_err(DatabaseError::from)
-        .and_then(|policy| policies.insert(route::INTERFACE, Position::Last, policy))
+        .and_then(|policy| policies.insert(interface, Position::Last, policy))
         .map_err(|reason| ConfigError::Policy { policy: name.into(), reason })
 }

@@ -44,6 +44,7 @@ extern crate alloc;
 mod acquire;
 mod action;
 mod algorithms;
+mod built_in;
 mod carry;
 mod clear;
 mod command;

@@ -1,6 +1,7 @@
 //! Everything a gateway can show, at one instant.
 
 use crate::algorithms::{AlgorithmCounters, Algorithms, CountedAlgorithm};
+use crate::built_in::BUILT_IN;
 use crate::compression::CompressionCounters;
 use crate::counters::Counters;
 use crate::defaults;
@@ -10,6 +11,7 @@ use crate::manual;
 use crate::pair::Pair;
 use crate::path_mtu;
 use crate::pump::Gateway;
+use crate::route::INTERFACE;
 use crate::session::SessionStatus;
 use crate::setup::{BundleCounters, SetupCounters};
 use crate::udp_tunnel::{UdpTunnel, UdpTunnelStatus};
@@ -21,7 +23,7 @@ use drive::{Instant, Path};
 
 use ikev1_core::{ChildStatus, ConnectionId, IkeSaStatus, PolicyId};
 use sad::SaProtocol;
-use spd::{Decision, Direction, Explanation, KeyError, PacketKey};
+use spd::{Decision, Direction, Explanation, InterfaceId, KeyError, PacketKey};
 
 /// Everything a gateway can show, at one instant.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Snapshot {
     pub manual: Vec<ManualStatus>,
     /// The tunnels to peers that are up, oldest first.
     pub sessions: Vec<SessionStatus>,
+    /// The policies that come before all others: the gateway's own datagrams pass.
+    pub built_in: Vec<PolicyStatus>,
     /// The policies, in their order.
     pub policies: Vec<PolicyStatus>,
     /// Packets that wait for associations.
@@ -203,7 +207,8 @@ impl Gateway {
             ipsec: status.children.into_iter().map(pair).collect(),
             manual: self.manual_status(now),
             sessions: self.session_status(),
-            policies: self.policy_status(),
+            built_in: self.policy_status(BUILT_IN),
+            policies: self.policy_status(INTERFACE),
             waiting: self.waiting.len(),
             counters: self.counters.clone(),
             udp_tunnel: self.tunnel.status(),
@@ -298,7 +303,8 @@ impl Gateway {
     /// The headers of the packet lie.
     pub fn explain(&mut self, direction: Direction, packet: &[u8]) -> Result<Explanation, KeyError> {
         let key = PacketKey::from_packet(packet, direction)?;
-        Ok(self.policies.explain(crate::route::INTERFACE, direction, &key))
+        let list = if self.built_in(direction, &key).is_some() { BUILT_IN } else { INTERFACE };
+        Ok(self.policies.explain(list, direction, &key))
     }
 
     /// Returns what the policies say about a packet, and counts nothing.
@@ -307,12 +313,13 @@ impl Gateway {
     /// The headers of the packet lie.
     pub fn decision(&self, direction: Direction, packet: &[u8]) -> Result<Decision, KeyError> {
         let key = PacketKey::from_packet(packet, direction)?;
-        Ok(self.policies.decide(crate::route::INTERFACE, direction, &key))
+        let decision = self.built_in(direction, &key);
+        Ok(decision.unwrap_or_else(|| self.policies.decide(INTERFACE, direction, &key)))
     }
 
-    fn policy_status(&self) -> Vec<PolicyStatus> {
+    fn policy_status(&self, list: InterfaceId) -> Vec<PolicyStatus> {
         (1..)
-            .zip(self.policies.iter(crate::route::INTERFACE))
+            .zip(self.policies.iter(list))
             .map(|(position, (id, policy))| {
                 let template = match policy.action() {
                     spd::Action::Protect(template) => Some(template),

@@ -336,6 +336,10 @@ impl Gateway {
             count(&mut self.counters.out_malformed);
             return Err(Outbound::Dropped(OutboundDrop::Malformed));
         };
+        if self.passes_built_in(Direction::Outbound, &key) {
+            count(&mut self.counters.out_bypassed);
+            return Err(Outbound::Bypass);
+        }
         let decision = self.fragments.outbound(now, &mut self.policies, INTERFACE, &key, fragment.as_ref());
         let decision = decision.map_err(|reason| {
             count(&mut self.counters.out_fragments_refused);

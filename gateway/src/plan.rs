@@ -27,7 +27,7 @@ impl Plan {
         &self.ike
     }
 
-    /// Returns the policies in their order.
+    /// Returns the policies in their order, on interface 0; on interface 1 the built-in ones, which come before.
     pub fn policies(&self) -> &Database {
         &self.policies
     }

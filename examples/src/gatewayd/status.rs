@@ -13,6 +13,7 @@ pub fn of(snapshot: &Snapshot) -> Value {
         "ipsec": snapshot.ipsec.iter().map(|pair| ipsec_pair(snapshot, pair)).collect::<Vec<_>>(),
         "manual": snapshot.manual.iter().map(manual).collect::<Vec<_>>(),
         "sessions": snapshot.sessions.iter().map(|session| self::session(snapshot, session)).collect::<Vec<_>>(),
+        "built_in_policies": snapshot.built_in.iter().map(policy).collect::<Vec<_>>(),
         "policies": snapshot.policies.iter().map(policy).collect::<Vec<_>>(),
         "waiting": snapshot.waiting,
         "udp_tunnel": {
