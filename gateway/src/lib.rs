@@ -45,6 +45,7 @@ mod acquire;
 mod action;
 mod algorithms;
 mod built_in;
+mod carriers;
 mod carry;
 mod clear;
 mod command;

@@ -331,7 +331,9 @@ impl Gateway {
             let (local, remote) = (pair.local, pair.remote);
             self.pairs.insert(child, pair);
             self.note_outbound(child);
-            self.routes.attach(template, child, local, remote, None);
+            if let Some(carriers) = self.routes.carriers_mut(template) {
+                carriers.attach(child, local, remote, None);
+            }
         }
     }
 }

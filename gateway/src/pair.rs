@@ -146,7 +146,9 @@ impl Gateway {
         if install.direction == ikev1_core::Direction::Outbound {
             self.note_outbound(install.child);
             let behind = install.replaces.filter(|_| install.role == Role::Initiator);
-            self.routes.attach(template, install.child, local, remote, behind);
+            if let Some(carriers) = self.routes.carriers_mut(template) {
+                carriers.attach(install.child, local, remote, behind);
+            }
             if behind.is_some() {
                 self.switches.set(install.child, now + defaults::SWITCH_DELAY);
             }
@@ -252,7 +254,9 @@ impl Gateway {
         let Some(pair) = self.pairs.remove(&removal.child) else { return };
         self.session_left(now, removal.child, &pair, removal.reason);
         self.count_algorithms_gone(&pair);
-        self.routes.detach(pair.template, removal.child);
+        if let Some(carriers) = self.routes.carriers_mut(pair.template) {
+            carriers.forget(removal.child);
+        }
         self.switches.cancel(&removal.child);
         for association in pair.inbound.associations().chain(pair.outbound.associations()) {
             // It may be dead and gone already, which comes to the same.
@@ -262,8 +266,10 @@ impl Gateway {
 
     /// Lets a renewed pair send: the peer has shown that it has its keys, or has had time enough.
     pub(crate) fn switch(&mut self, child: ChildId) {
-        if let Some(template) = self.pairs.get(&child).map(|pair| pair.template) {
-            self.routes.promote(template, child);
+        if let Some(template) = self.pairs.get(&child).map(|pair| pair.template)
+            && let Some(carriers) = self.routes.carriers_mut(template)
+        {
+            carriers.promote(child);
         }
     }
 
