@@ -21,11 +21,12 @@ pub enum Action {
     /// A caller that leaves the header to its system loses DSCP, ECN and the policy's word about DF, no more. What has
     /// AH in it brings its header along.
     Transmit(Transmit, Header),
-    /// Hand a clear packet, which came protected, to this side.
+    /// Hand a clear packet, which came protected through this pair, to this side. A firewall knows by the pair that it
+    /// was decrypted here, and by whom.
     ///
     /// Comes of datagrams given to [`handle_datagram`](crate::Gateway::handle_datagram); those given to
     /// [`open_batch`](crate::Gateway::open_batch) stay in the caller's buffers.
-    Deliver(Bytes),
+    Deliver(Bytes, ChildId),
     /// Pass a clear packet on as it is: the policy says so. Comes of
     /// [`handle_packet`](crate::Gateway::handle_packet).
     Bypass(Bytes),

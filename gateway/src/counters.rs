@@ -21,6 +21,8 @@ drive::counters! {
         out_resting => "outResting",
         /// Those that could not be sealed.
         out_unsealed => "outProcessFail",
+        /// Copies of packets that were made: of those not given in with room around them, of those that waited, of parts.
+        out_copied => "outBufChainCopy",
         /// Packets that waited and were dropped: the queue was full, or the negotiation failed.
         waiting_dropped => "outWaitedDropped",
         /// Those too long for their path that must not be fragmented.
@@ -33,6 +35,8 @@ drive::counters! {
         reports_refused => "pathMtuReportsRefused",
         /// ESP packets given in.
         in_packets => "inProcessPkt",
+        /// Those that were copied: given in without room around them.
+        in_copied => "inBufChainCopy",
         /// Those that came out clear and were delivered.
         in_opened => "inProcessPktFinished",
         /// Those that no association takes, or whose integrity, number or padding is wrong.

@@ -22,7 +22,7 @@
 //! while let Some(action) = gateway.poll_action() {                  // 3. drain
 //!     match action {                                                // 4. perform
 //!         Action::Transmit(transmit, header) => send(transmit, header),
-//!         Action::Deliver(packet) => deliver(&packet),
+//!         Action::Deliver(packet, _) => deliver(&packet),
 //!         _ => {}
 //!     }
 //! }

@@ -170,6 +170,7 @@ impl Gateway {
 
     /// Seals a copy of a packet; `bypass` says how it passes where no policy protects it.
     pub(crate) fn seal_copy(&mut self, now: Instant, clear: &[u8], bypass: impl FnOnce(&[u8]) -> Action) -> Outcome {
+        count(&mut self.counters.out_copied);
         let mut buffer = vec![0; clear.len().saturating_add(2 * ROOM)];
         let end = ROOM.saturating_add(clear.len());
         if let Some(room) = buffer.get_mut(ROOM..end) {

@@ -30,7 +30,7 @@ impl Gateway {
     /// let _ = gateway.handle_transmit(now, l2tp_says);
     /// while let Some(action) = gateway.poll_action() {
     ///     match action {
-    ///         Action::Deliver(packet) => {
+    ///         Action::Deliver(packet, _) => {
     ///             if let Some(datagram) = datagram_of(&packet) {
     ///                 l2tp_hears(datagram);
     ///             }

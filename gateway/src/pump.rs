@@ -162,6 +162,7 @@ impl Gateway {
     }
 
     fn open_copy(&mut self, now: Instant, datagram: Datagram<'_>) -> Verdict<DropReason> {
+        count(&mut self.counters.in_copied);
         let mut buffer = vec![0; ROOM];
         buffer.extend_from_slice(datagram.payload);
         let end = buffer.len();
@@ -173,8 +174,8 @@ impl Gateway {
         self.open_lot(now, core::slice::from_mut(&mut item));
         let (outcome, range) = (item.outcome, item.packet.range());
         match outcome {
-            Inbound::Deliver { .. } => {
-                self.push(Action::Deliver(Bytes::from(buffer).slice(range)));
+            Inbound::Deliver { child } => {
+                self.push(Action::Deliver(Bytes::from(buffer).slice(range), child));
                 Verdict::Accepted
             }
             Inbound::Dropped(reason) => Verdict::Ignored(reason),

@@ -87,7 +87,7 @@ fn opened(capture: &[u8], mode: Mode, bundle: Bundle) -> Vec<Vec<u8>> {
         let path = Path::ip(protocol, destination, source);
         let verdict = gateway.handle_datagram(Instant::ZERO, Datagram { path, payload });
         assert_eq!(verdict, Verdict::Accepted, "packet {}", clear.len());
-        let Some(Action::Deliver(packet)) = gateway.poll_action() else { panic!("nothing was delivered") };
+        let Some(Action::Deliver(packet, _)) = gateway.poll_action() else { panic!("nothing was delivered") };
         clear.push(packet.to_vec());
     }
     clear

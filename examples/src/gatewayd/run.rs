@@ -178,7 +178,7 @@ impl Daemon {
             match action {
                 Action::Transmit(transmit, header) => self.send(now, transmit.path, header, &[&transmit.payload]),
                 // An answer for a sender on this side takes the way of what is delivered to it.
-                Action::Deliver(packet) | Action::Reply(packet) => self.device.put(&packet),
+                Action::Deliver(packet, _) | Action::Reply(packet) => self.device.put(&packet),
                 Action::KeyLog(line) => {
                     if let Some(Err(error)) = self.keylog.as_mut().map(|keylog| keylog.write(&line)) {
                         self.complain(&error, "key log");

@@ -182,7 +182,7 @@ impl<R: CryptoRng> Router<R> {
                 match action {
                     gateway::Action::Transmit(transmit, _) => actions.push_back(RouterAction::Transmit(transmit)),
                     gateway::Action::Event(event) => actions.push_back(RouterAction::Ipsec(Box::new(event))),
-                    gateway::Action::Deliver(packet) => {
+                    gateway::Action::Deliver(packet, _) => {
                         let Some(Datagram { path, payload }) = datagram_of(&packet) else { continue };
                         if is_control(path, payload) {
                             let payload = Bytes::copy_from_slice(payload);
