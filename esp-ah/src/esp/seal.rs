@@ -16,7 +16,7 @@ pub const MAX_ESP_LEN: usize = 65535;
 /// Packets looked through for those of one association; the rest of a batch follows.
 const GROUP: usize = 64;
 
-/// Packets of one association encrypted together, and then hashed together.
+/// Packets of one association encrypted together, and packets hashed together.
 const TOGETHER: usize = 16;
 
 /// Where the explicit IV comes from.
@@ -338,25 +338,27 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
             job.seal_alone(&aes.cipher);
             continue;
         }
+        let mut encrypted = ArrayVec::<&mut SealJob<'k, 'b>, GROUP>::new();
         for first in 0..framed.len() {
             let rest = framed.get_mut(first..).unwrap_or_default();
             while let Some(key) = rest.first().and_then(|job| job.as_ref()).map(|job| job.key) {
                 let same_key = |job: &&mut Option<&mut SealJob<'k, 'b>>| {
                     job.as_ref().is_some_and(|job| core::ptr::eq(job.key, key))
                 };
-                seal_together(key, rest.iter_mut().filter(same_key).take(TOGETHER).filter_map(Option::take).collect());
+                let mut jobs: Jobs<'_, 'k, 'b> =
+                    rest.iter_mut().filter(same_key).take(TOGETHER).filter_map(Option::take).collect();
+                encrypt(key, &mut jobs);
+                encrypted.extend(jobs);
             }
         }
+        write_icvs(&mut encrypted);
     }
 }
 
 type Jobs<'a, 'k, 'b> = ArrayVec<&'a mut SealJob<'k, 'b>, TOGETHER>;
 
-/// Encrypts packets of one key side by side, and then makes their ICVs side by side.
-fn seal_together<'k>(key: &'k SealKey, mut jobs: Jobs<'_, 'k, '_>) {
-    if let (SealCipher::Aes(aes), [job]) = (&key.cipher, jobs.as_mut_slice()) {
-        return job.seal_alone(&aes.cipher);
-    }
+/// Encrypts packets of one key side by side.
+fn encrypt(key: &SealKey, jobs: &mut [&mut SealJob<'_, '_>]) {
     let lanes = jobs.iter_mut();
     match &key.cipher {
         SealCipher::Aes(aes) => cbc::encrypt(&aes.cipher, lanes.map(|job| job.lane())),
@@ -364,10 +366,21 @@ fn seal_together<'k>(key: &'k SealKey, mut jobs: Jobs<'_, 'k, '_>) {
         SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
         SealCipher::Ctr(ctr) => lanes.for_each(|job| job.encrypt_counted(ctr)),
         // Nothing to encrypt, or sealed as soon as they were framed.
-        SealCipher::Null | SealCipher::Gcm(_) | SealCipher::Gmac(_) | SealCipher::Ccm(_) | SealCipher::ChaCha(_) => {}
+        SealCipher::Null
+        | SealCipher::Gcm(_)
+        | SealCipher::Gmac(_)
+        | SealCipher::Ccm(_)
+        | SealCipher::ChaCha(_) => {}
     }
-    let made = icvs::<TOGETHER>(jobs.iter().map(|job| (&key.integrity, job.covered())));
-    for (job, icv) in jobs.iter_mut().zip(&made) {
-        job.write_icv(icv);
+}
+
+/// Makes the ICVs of encrypted packets, those of like length side by side: a long one outlasts its company.
+fn write_icvs(jobs: &mut [&mut SealJob<'_, '_>]) {
+    jobs.sort_unstable_by_key(|job| (job.key.suite().integrity() as u8, job.packet.len()));
+    for jobs in jobs.chunks_mut(TOGETHER) {
+        let made = icvs::<TOGETHER>(jobs.iter().map(|job| (&job.key.integrity, job.covered())));
+        for (job, icv) in jobs.iter_mut().zip(&made) {
+            job.write_icv(icv);
+        }
     }
 }
