@@ -18,7 +18,11 @@ impl Sad {
         packet: &mut Packet<'_>,
     ) -> Result<u64, SealRefusal> {
         let now = self.clock.observe(now);
-        let admitted = self.admit(now, association, SaProtocol::Ah, packet.len() as u64)?;
+        let admitted = self.admit(now, association, SaProtocol::Ah, packet.len() as u64).inspect_err(|refusal| {
+            if *refusal == SealRefusal::SequenceExhausted {
+                self.exhausted(association);
+            }
+        })?;
         let Admitted { sequence, spi, .. } = admitted;
         let sealed = match self.outbound(association).and_then(|found| found.keys.as_ref()) {
             Some(OutboundKeys::Ah(key)) => ah_seal(key, packet, spi, sequence).map_err(SealRefusal::Ah),

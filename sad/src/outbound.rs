@@ -142,9 +142,20 @@ impl Sad {
             };
             self.account(item.association, *admitted, item.outcome.err());
         }
+        // Not before those are sealed that got the last numbers.
+        for item in lot.iter().filter(|item| item.outcome == Err(SealRefusal::SequenceExhausted)) {
+            self.exhausted(item.association);
+        }
+    }
+
+    /// Ends an association whose sequence numbers are used up.
+    pub(crate) fn exhausted(&mut self, association: SaHandle) {
+        self.reach(association, Hardness::Hard, LimitKind::Sequence);
     }
 
     /// Checks the association and takes a sequence number; counts the packet as carried.
+    ///
+    /// Where this says [`SealRefusal::SequenceExhausted`] the caller calls [`exhausted`](Self::exhausted).
     pub(crate) fn admit(
         &mut self,
         now: Instant,
@@ -171,7 +182,6 @@ impl Sad {
             }
             Err(SequenceExhausted::End) => {
                 tally.sequence_exhausted = tally.sequence_exhausted.saturating_add(1);
-                self.reach(association, Hardness::Hard, LimitKind::Sequence);
                 return Err(SealRefusal::SequenceExhausted);
             }
         };
