@@ -2,8 +2,8 @@ use crate::entry::{Common, Hardness, Inbound, InboundKeys, Outbound};
 use crate::probe::{Place, Places, Probe, Strangers, Target};
 use crate::spi::SpiLayout;
 use crate::{
-    Action, DatabaseCounters, FlowId, LimitKind, OwnerId, ProtocolCounters, SaCounters, SaHandle, SaProtocol, SaState,
-    Side, Spi,
+    Action, AfterRemoval, DatabaseCounters, FlowId, LimitKind, OwnerId, ProtocolCounters, SaCounters, SaHandle,
+    SaProtocol, SaState, SaTransform, Side, Spi,
 };
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -117,6 +117,8 @@ pub struct Sad {
     pub(crate) counters: DatabaseCounters,
     /// What associations that are gone have done: of ESP, of AH.
     gone: [ProtocolCounters; 2],
+    /// What was done elsewhere for associations that were gone by then; as long as there are algorithms, at most.
+    pub(crate) after_removal: Vec<(SaTransform, AfterRemoval)>,
 }
 
 impl Sad {
@@ -144,6 +146,7 @@ impl Sad {
             actions: VecDeque::new(),
             counters: DatabaseCounters::default(),
             gone: [ProtocolCounters::new(SaProtocol::Esp), ProtocolCounters::new(SaProtocol::Ah)],
+            after_removal: Vec::new(),
         }
     }
 
@@ -215,16 +218,25 @@ impl Sad {
                 sum.add(&counters);
             }
         }
+        for (_, more) in self.after_removal.iter().filter(|(transform, _)| transform.protocol() == protocol) {
+            sum.add_after_removal(more);
+        }
         sum
+    }
+
+    /// Returns what became of tickets whose association was gone when they were completed, for each transform that
+    /// any had.
+    pub fn after_removal(&self) -> &[(SaTransform, AfterRemoval)] {
+        &self.after_removal
     }
 
     /// The protocol and counters of an association that got its keys.
     fn counters_of(&self, handle: SaHandle) -> Option<(SaProtocol, SaCounters)> {
         let protocol = self.common(handle)?.protocol;
         let counters = match (handle.side(), self.occupant(handle)) {
-            (Side::Inbound, Some(Occupant::Live(live))) => SaCounters::inbound(protocol, live.tally),
+            (Side::Inbound, Some(Occupant::Live(live))) => SaCounters::inbound(protocol, &live.tally),
             (Side::Inbound, _) => return None,
-            (Side::Outbound, _) => SaCounters::outbound(protocol, self.outbound(handle)?.tally),
+            (Side::Outbound, _) => SaCounters::outbound(protocol, &self.outbound(handle)?.tally),
         };
         Some((protocol, counters))
     }
