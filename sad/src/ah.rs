@@ -31,7 +31,7 @@ impl Sad {
             Some(OutboundKeys::Elsewhere(_)) => Err(SealRefusal::KeysElsewhere),
             None => Err(SealRefusal::Stale),
         };
-        self.account(association, admitted, sealed.err());
+        self.account(now, association, admitted, sealed.err());
         sealed.map(|()| sequence)
     }
 

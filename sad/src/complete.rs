@@ -2,8 +2,8 @@ use crate::counters::count;
 use crate::inbound::Found;
 use crate::outbound::Admitted;
 use crate::{
-    AfterRemoval, DropReason, OpenFailure, OpenTicket, Opened, OpenedPayload, SaTransform, Sad, SealFailure,
-    SealRefusal, SealTicket, Unopened,
+    AfterRemoval, DropReason, OpenFailure, OpenTicket, Opened, OpenedPayload, Sad, SealFailure, SealRefusal,
+    SealTicket, Unopened,
 };
 use drive::Instant;
 use esp_ah::OpenError;
@@ -45,8 +45,7 @@ impl Sad {
             return Err(failure.into());
         }
         found.tally.carried.count(octets);
-        found.common.set_used(now);
-        self.account(association, Admitted { sequence, spi: spi.get(), octets }, None);
+        self.account(now, association, Admitted { sequence, spi: spi.get(), octets }, None);
         Ok(sequence)
     }
 
@@ -116,12 +115,5 @@ impl Sad {
         live.tally.dropped.icv_invalid = live.tally.dropped.icv_invalid.saturating_sub(1);
         live.tally.tickets().begin();
         Some(next)
-    }
-
-    fn count_after_removal(&mut self, transform: SaTransform, more: &AfterRemoval) {
-        match self.after_removal.iter_mut().find(|(known, _)| *known == transform) {
-            Some((_, sums)) => sums.add(more),
-            None => self.after_removal.push((transform, *more)),
-        }
     }
 }

@@ -163,7 +163,7 @@ impl Sad {
                 }
                 Err(error) => Err(error.into()),
             };
-            self.account(item.association, *admitted, item.outcome.err());
+            self.account(now, item.association, *admitted, item.outcome.err());
         }
         // Not before those are sealed that got the last numbers.
         for item in lot.iter().filter(|item| item.outcome == Err(SealRefusal::SequenceExhausted)) {
@@ -205,10 +205,7 @@ impl Sad {
             Err(SequenceExhausted::End) => return Err(tally.refuse(SealRefusal::SequenceExhausted)),
         };
         match place {
-            Where::Here => {
-                tally.carried.count(octets);
-                found.common.set_used(now);
-            }
+            Where::Here => tally.carried.count(octets),
             Where::Elsewhere => tally.unsent().tickets.begin(),
         }
         let spi = found.common.spi.get();
@@ -219,7 +216,13 @@ impl Sad {
     }
 
     /// Takes a failed packet back out of the count, and acts on limits that were reached.
-    pub(crate) fn account(&mut self, association: SaHandle, admitted: Admitted, refusal: Option<SealRefusal>) {
+    pub(crate) fn account(
+        &mut self,
+        now: Instant,
+        association: SaHandle,
+        admitted: Admitted,
+        refusal: Option<SealRefusal>,
+    ) {
         let Some(found) = self.outbound_mut(association) else { return };
         let tally = &mut found.tally;
         if let Some(refusal) = refusal {
@@ -227,6 +230,7 @@ impl Sad {
             tally.refuse(refusal);
             return;
         }
+        found.common.set_used(now);
         let limit = found.common.limit_reached(tally.carried);
         let nearly_used_up =
             found.common.state == SaState::Mature && admitted.sequence >= soft_sequence(found.sequence.bits());

@@ -1,4 +1,5 @@
-use crate::{SaCounters, SaProtocol};
+use crate::table::Occupant;
+use crate::{SaCounters, SaHandle, SaProtocol, SaTransform, Sad, Side};
 
 /// The counters of every association of one protocol together, those included that are gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,6 +157,57 @@ impl ProtocolCounters {
         }
         let mut named = SaCounters::default().all().zip(&self.sums);
         named.find(|((known, _), _)| *known == name).map_or(0, |(_, sum)| *sum)
+    }
+}
+
+impl Sad {
+    /// Returns what all associations of a protocol did together, those included that are gone. Reads every one.
+    pub fn protocol_counters(&self, protocol: SaProtocol) -> ProtocolCounters {
+        let gone = self.gone.iter().find(|gone| gone.protocol() == protocol);
+        let mut sum = gone.cloned().unwrap_or(ProtocolCounters::new(protocol));
+        for handle in self.iter() {
+            if let Some((_, counters)) = self.counters_of(handle).filter(|(known, _)| *known == protocol) {
+                sum.add(&counters);
+            }
+        }
+        for (_, more) in self.after_removal.iter().filter(|(transform, _)| transform.protocol() == protocol) {
+            sum.add_after_removal(more);
+        }
+        sum
+    }
+
+    /// Returns what became of tickets whose association was gone when they were completed, for each transform that
+    /// any had.
+    pub fn after_removal(&self) -> &[(SaTransform, AfterRemoval)] {
+        &self.after_removal
+    }
+
+    /// Counts a ticket whose association is gone.
+    pub(crate) fn count_after_removal(&mut self, transform: SaTransform, more: &AfterRemoval) {
+        match self.after_removal.iter_mut().find(|(known, _)| *known == transform) {
+            Some((_, sums)) => sums.add(more),
+            None => self.after_removal.push((transform, *more)),
+        }
+    }
+
+    /// The protocol and counters of an association that got its keys.
+    fn counters_of(&self, handle: SaHandle) -> Option<(SaProtocol, SaCounters)> {
+        let protocol = self.common(handle)?.protocol;
+        let counters = match (handle.side(), self.occupant(handle)) {
+            (Side::Inbound, Some(Occupant::Live(live))) => SaCounters::inbound(protocol, &live.tally),
+            (Side::Inbound, _) => return None,
+            (Side::Outbound, _) => SaCounters::outbound(protocol, &self.outbound(handle)?.tally),
+        };
+        Some((protocol, counters))
+    }
+
+    /// Keeps the counters of an association that is about to go.
+    pub(crate) fn bury(&mut self, handle: SaHandle) {
+        let Some((protocol, counters)) = self.counters_of(handle) else { return };
+        if let Some(gone) = self.gone.iter_mut().find(|gone| gone.protocol() == protocol) {
+            gone.add(&counters);
+            gone.count_removal();
+        }
     }
 }
 
