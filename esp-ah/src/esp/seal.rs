@@ -350,18 +350,17 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
                 };
                 let mut jobs: Jobs<'_, 'k, 'b> =
                     rest.iter_mut().filter(same_key).take(TOGETHER).filter_map(Option::take).collect();
-                match &key.cipher {
-                    SealCipher::Aes(aes) if jobs.len() <= cbc::LANES / 2 => match few.take() {
-                        Some((other, mut before)) => {
-                            encrypt_two([other, &aes.cipher], [&mut before, &mut jobs]);
-                            encrypted.extend(before);
-                        }
-                        None => {
-                            few = Some((&aes.cipher, jobs));
-                            continue;
-                        }
-                    },
-                    cipher => encrypt(cipher, &mut jobs),
+                if let SealCipher::Aes(aes) = &key.cipher
+                    && jobs.len() <= cbc::LANES / 2
+                {
+                    let Some((other, mut before)) = few.take() else {
+                        few = Some((&aes.cipher, jobs));
+                        continue;
+                    };
+                    encrypt_two([other, &aes.cipher], [&mut before, &mut jobs]);
+                    encrypted.extend(before);
+                } else {
+                    encrypt(&key.cipher, &mut jobs);
                 }
                 encrypted.extend(jobs);
             }
