@@ -3,6 +3,7 @@ use crate::cipher::{CbcSeal, SealCipher, cbc};
 use crate::integrity::{Integrity, Running};
 use crate::keys::SealKey;
 use crate::packet::{BufferTooSmall, Packet, Room};
+use crate::provider::ProviderFailed;
 use crate::suite::{MAX_ICV_LEN, MAX_IV_LEN};
 use arrayvec::ArrayVec;
 use cipher::BlockCipherEncrypt;
@@ -33,7 +34,7 @@ pub enum Iv {
     Given([u8; MAX_IV_LEN]),
 }
 
-/// Why a packet was not sealed; it is unchanged then.
+/// Why a packet was not sealed; it is unchanged then, unless the provider failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
@@ -46,6 +47,9 @@ pub enum SealError {
     /// The sequence number is zero, or above 32 bits where the association has no more.
     #[error("sequence number {0} out of range")]
     Sequence(u64),
+    /// The provider of the cryptography could not seal it.
+    #[error(transparent)]
+    Provider(#[from] ProviderFailed),
     /// The job was not run by [`seal_batch`].
     #[error("the job was not run")]
     NotRun,
@@ -170,7 +174,8 @@ impl<'k, 'b> SealJob<'k, 'b> {
                 | SealCipher::Gcm(_)
                 | SealCipher::Gmac(_)
                 | SealCipher::Ccm(_)
-                | SealCipher::ChaCha(_) => {
+                | SealCipher::ChaCha(_)
+                | SealCipher::Provided(_) => {
                     if let Some(field) = field.first_chunk_mut() {
                         *field = self.sequence.to_be_bytes();
                     }
@@ -256,6 +261,10 @@ impl<'k, 'b> SealJob<'k, 'b> {
                 tag
             }
             SealCipher::ChaCha(chacha) => chacha.seal(iv, associated, text),
+            SealCipher::Provided(provided) => match provided.seal(iv, associated, text) {
+                Ok(tag) => tag,
+                Err(failed) => return self.stage = Stage::Failed(failed.into()),
+            },
             SealCipher::Gmac(gcm) => super::gmac(gcm, iv, self.packet.octets(), key.frame, self.spi, self.sequence),
             SealCipher::Ctr(ctr) => {
                 ctr.apply(iv, text);
@@ -379,7 +388,8 @@ fn encrypt<'a, 'k, 'b>(key: &SealKey, mut jobs: Jobs<'a, 'k, 'b>, before: Jobs<'
         | SealCipher::Gcm(_)
         | SealCipher::Gmac(_)
         | SealCipher::Ccm(_)
-        | SealCipher::ChaCha(_) => {}
+        | SealCipher::ChaCha(_)
+        | SealCipher::Provided(_) => {}
     }
     hashing.finish();
     jobs.into_iter().filter(|job| job.stage == Stage::Encrypted).collect()
