@@ -81,9 +81,12 @@ pub(crate) enum SealCipher {
 }
 
 impl SealCipher {
-    /// Returns whether each block waits for the one before, so that packets are encrypted side by side.
-    pub(crate) const fn is_chained(&self) -> bool {
-        matches!(self, Self::Des(_) | Self::TripleDes(_) | Self::Aes(_))
+    /// Returns whether it makes the ICV as well.
+    pub(crate) const fn is_combined(&self) -> bool {
+        match self {
+            Self::Gcm(_) | Self::Gmac(_) | Self::Ccm(_) | Self::ChaCha(_) | Self::Provided(_) => true,
+            Self::Null | Self::Des(_) | Self::TripleDes(_) | Self::Aes(_) | Self::Ctr(_) => false,
+        }
     }
 
     /// Makes the key ready, by the provider if it does the cipher; `None` if a length is not the algorithm's.
