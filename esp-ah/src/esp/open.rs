@@ -3,6 +3,7 @@ use crate::cipher::{OpenCipher, cbc};
 use crate::integrity::{Message, icvs};
 use crate::keys::OpenKey;
 use crate::packet::Packet;
+use crate::provider::ProviderFailed;
 use crate::suite::{IntegrityAlgorithm, MAX_ICV_LEN};
 use arrayvec::ArrayVec;
 use cipher::BlockCipherDecrypt;
@@ -37,6 +38,9 @@ pub enum OpenError {
     /// The padding octets are not 1, 2, 3 and so on.
     #[error("padding octets out of order")]
     PadOctets,
+    /// The provider of the cryptography could not say.
+    #[error(transparent)]
+    Provider(#[from] ProviderFailed),
     /// The job was not run to its end.
     #[error("the job was not run")]
     NotRun,
@@ -67,6 +71,7 @@ pub struct OpenJob<'k, 'b> {
     key: &'k OpenKey,
     packet: Packet<'b>,
     sequence_high: u32,
+    keep: bool,
     stage: Stage,
 }
 
@@ -76,7 +81,18 @@ impl<'k, 'b> OpenJob<'k, 'b> {
     /// `sequence` is the whole number: its upper half matters with 64-bit sequence numbers only, its lower
     /// half is read from the packet.
     pub const fn new(key: &'k OpenKey, packet: Packet<'b>, sequence: u64) -> Self {
-        Self { key, packet, sequence_high: (sequence >> 32) as u32, stage: Stage::Waiting }
+        Self { key, packet, sequence_high: (sequence >> 32) as u32, keep: false, stage: Stage::Waiting }
+    }
+
+    /// Sets whether the packet stays as it came if its ICV is wrong, to be tried again with another upper half of its
+    /// sequence number.
+    ///
+    /// A key of this crate leaves it so anyway. A key that a [`Provider`](crate::Provider) made may lose it, unless it
+    /// is told not to, which takes more time and is possible with 64-bit sequence numbers only.
+    #[must_use]
+    pub const fn kept_if_refused(mut self, keep: bool) -> Self {
+        self.keep = keep;
+        self
     }
 
     /// Returns the packet: the payload once opened, the ESP packet before.
@@ -153,6 +169,11 @@ impl<'k, 'b> OpenJob<'k, 'b> {
                 let tag = icv.first_chunk().copied().unwrap_or_default();
                 icv.len() == 16 && chacha.open(iv, associated, text, tag)
             }
+            OpenCipher::Provided(provided) => {
+                let keep = self.keep;
+                let (iv, text, icv) = self.parts();
+                provided.open(iv, associated, text, icv, keep)?
+            }
             OpenCipher::Null
             | OpenCipher::Des(_)
             | OpenCipher::TripleDes(_)
@@ -205,7 +226,11 @@ impl<'k, 'b> OpenJob<'k, 'b> {
                 gcm.apply(iv, text);
             }
             // Nothing to decrypt, or decrypted already, the ICV being inseparable.
-            OpenCipher::Null | OpenCipher::Gmac(_) | OpenCipher::Ccm(_) | OpenCipher::ChaCha(_) => {}
+            OpenCipher::Null
+            | OpenCipher::Gmac(_)
+            | OpenCipher::Ccm(_)
+            | OpenCipher::ChaCha(_)
+            | OpenCipher::Provided(_) => {}
         }
         let end = self.packet.len().saturating_sub(frame.icv());
         let text = self.packet.octets().get(frame.header()..end).unwrap_or_default();

@@ -5,6 +5,7 @@ use crate::cipher::{CbcSeal, SealCipher, cbc};
 use crate::integrity::{Message, icvs};
 use crate::keys::SealKey;
 use crate::packet::{BufferTooSmall, Packet, Room};
+use crate::provider::ProviderFailed;
 use crate::suite::MAX_IV_LEN;
 use arrayvec::ArrayVec;
 use cipher::BlockCipherEncrypt;
@@ -35,7 +36,7 @@ pub enum Iv {
     Given([u8; MAX_IV_LEN]),
 }
 
-/// Why a packet was not sealed; it is unchanged then.
+/// Why a packet was not sealed; it is unchanged then, unless the provider failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
@@ -48,6 +49,9 @@ pub enum SealError {
     /// The sequence number is zero, or above 32 bits where the association has no more.
     #[error("sequence number {0} out of range")]
     Sequence(u64),
+    /// The provider of the cryptography could not seal it.
+    #[error(transparent)]
+    Provider(#[from] ProviderFailed),
     /// The job was not run by [`seal_batch`].
     #[error("the job was not run")]
     NotRun,
@@ -171,7 +175,8 @@ impl<'k, 'b> SealJob<'k, 'b> {
                 | SealCipher::Gcm(_)
                 | SealCipher::Gmac(_)
                 | SealCipher::Ccm(_)
-                | SealCipher::ChaCha(_) => {
+                | SealCipher::ChaCha(_)
+                | SealCipher::Provided(_) => {
                     if let Some(field) = field.first_chunk_mut() {
                         *field = self.sequence.to_be_bytes();
                     }
@@ -279,6 +284,10 @@ impl<'k, 'b> SealJob<'k, 'b> {
                 tag
             }
             SealCipher::ChaCha(chacha) => chacha.seal(iv, associated, text),
+            SealCipher::Provided(provided) => match provided.seal(iv, associated, text) {
+                Ok(tag) => tag,
+                Err(failed) => return self.stage = Stage::Failed(failed.into()),
+            },
             SealCipher::Gmac(gcm) => super::gmac(gcm, iv, self.packet.octets(), key.frame, self.spi, self.sequence),
             // Their ICVs stand apart.
             SealCipher::Null
@@ -384,7 +393,12 @@ fn encrypt(cipher: &SealCipher, jobs: &mut [&mut SealJob<'_, '_>]) {
         SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
         SealCipher::Ctr(ctr) => lanes.for_each(|job| job.encrypt_counted(ctr)),
         // Nothing to encrypt, or sealed as soon as they were framed.
-        SealCipher::Null | SealCipher::Gcm(_) | SealCipher::Gmac(_) | SealCipher::Ccm(_) | SealCipher::ChaCha(_) => {}
+        SealCipher::Null
+        | SealCipher::Gcm(_)
+        | SealCipher::Gmac(_)
+        | SealCipher::Ccm(_)
+        | SealCipher::ChaCha(_)
+        | SealCipher::Provided(_) => {}
     }
 }
 
