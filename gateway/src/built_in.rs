@@ -33,7 +33,7 @@ pub(crate) fn add(policies: &mut Database, plan: &ikev1_core::Plan, tunnel: Opti
                 local_port: PortSet::port(port),
                 ..Selector::default()
             };
-            config::add(policies, BUILT_IN, &format!("{name} {number}"), selector, spd::Action::Bypass)?;
+            config::add(policies, BUILT_IN, &format!("{name} {number}"), selector, spd::Action::Bypass, false)?;
         }
     }
     Ok(())

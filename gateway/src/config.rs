@@ -8,7 +8,9 @@ use crate::route::{self, INTERFACE, Routes};
 use crate::udp_tunnel::{self, UdpTunnel, UdpTunnelProblem};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use esp_ah::{BuiltIn, Provider};
 use sad::WindowSize;
 use spd::{Database, DatabaseError, InterfaceId, Policy, Position, Selector, WhenEmpty};
 
@@ -28,8 +30,10 @@ pub struct Config {
     take_over: bool,
     manual: Vec<Manual>,
     outer: Vec<(String, OuterRules)>,
+    carries_fragments: BTreeSet<String>,
     udp_tunnel_port: u16,
     udp_tunnels: BTreeMap<String, UdpTunnel>,
+    provider: Arc<dyn Provider>,
 }
 
 /// What becomes of packets that no association protects.
@@ -77,6 +81,9 @@ pub enum ConfigError {
     /// Rules for the outer header name no phase 2 policy.
     #[error("outer: there is no policy {0}")]
     Outer(String),
+    /// No policy that protects something has the name of one that is to carry fragments.
+    #[error("carries_fragments: there is no policy {0}")]
+    CarriesFragments(String),
     /// The UDP tunnel of a policy is impossible.
     #[error("{policy}: {problem}")]
     UdpTunnel {
@@ -107,8 +114,10 @@ impl Config {
             take_over: false,
             manual: Vec::new(),
             outer: Vec::new(),
+            carries_fragments: BTreeSet::new(),
             udp_tunnel_port: nat_t::udp_tunnel::DEFAULT_PORT,
             udp_tunnels: BTreeMap::new(),
+            provider: Arc::new(BuiltIn),
         }
     }
 
@@ -141,10 +150,26 @@ impl Config {
         self
     }
 
+    /// Lets the pairs of a policy for some ports carry later fragments, which do not show theirs, of packets whose first
+    /// fragment has them: what the first showed decides. The policy at the peer must say the same, RFC 4301 §7.3.
+    #[must_use]
+    pub fn carries_fragments(mut self, policy: &str) -> Self {
+        self.carries_fragments.insert(policy.into());
+        self
+    }
+
     /// Sets the port on this side for policies with the UDP tunnel on, 2746 if nothing is said; 0 closes it.
     #[must_use]
     pub fn udp_tunnel_port(mut self, port: u16) -> Self {
         self.udp_tunnel_port = port;
+        self
+    }
+
+    /// Sets who does the cryptography of ESP's combined modes, instead of `esp-ah` itself. What the provider does not
+    /// make is built in. Manual keys have no use for it: they go with no combined mode.
+    #[must_use]
+    pub fn provider(mut self, provider: Arc<dyn Provider>) -> Self {
+        self.provider = provider;
         self
     }
 
@@ -203,8 +228,9 @@ impl Config {
                 Exemption::Bypass => spd::Action::Bypass,
                 Exemption::Discard => spd::Action::Discard,
             };
-            add(&mut policies, INTERFACE, &name, selector, action)?;
+            add(&mut policies, INTERFACE, &name, selector, action, false)?;
         }
+        let mut carrying = self.carries_fragments;
         let mut tunnels = udp_tunnel::Settings::new(self.udp_tunnel_port, self.udp_tunnels, &ike);
         let mut routes = Routes::default();
         let mut manual = Vec::new();
@@ -216,7 +242,7 @@ impl Config {
             let selector = pair.selector();
             let action = spd::Action::Protect(routes.next());
             let template = routes.next();
-            let id = add(&mut policies, INTERFACE, &name, selector, action)?;
+            let id = add(&mut policies, INTERFACE, &name, selector, action, carrying.remove(&name))?;
             routes.add(None, id, &name, pair.outer, tunnel);
             let wrong = |reason| ConfigError::Manual { name: name.clone(), reason };
             let plan = pair.plan(template, id).map_err(wrong)?;
@@ -232,7 +258,8 @@ impl Config {
             for (policy, protected) in of.policies() {
                 let selector = route::selector(protected.local(), protected.remote());
                 let action = spd::Action::Protect(routes.next());
-                let id = add(&mut policies, INTERFACE, protected.name(), selector, action)?;
+                let name = protected.name();
+                let id = add(&mut policies, INTERFACE, name, selector, action, carrying.remove(name))?;
                 let rules = outer.remove(protected.name()).unwrap_or_default();
                 let tunnel = tunnels.negotiated(of, protected)?;
                 routes.add(Some((connection, policy)), id, protected.name(), rules, tunnel);
@@ -240,6 +267,9 @@ impl Config {
         }
         if let Some((name, _)) = outer.pop_first() {
             return Err(ConfigError::Outer(name));
+        }
+        if let Some(name) = carrying.pop_first() {
+            return Err(ConfigError::CarriesFragments(name));
         }
         let tunnel = tunnels.finish()?;
         built_in::add(&mut policies, &ike, tunnel.open.then_some(tunnel.port))?;
@@ -253,6 +283,7 @@ impl Config {
             take_over: self.take_over,
             manual,
             tunnel,
+            provider: self.provider,
         })
     }
 }
@@ -285,9 +316,10 @@ pub(crate) fn add(
     name: &str,
     selector: Selector,
     action: spd::Action,
+    carries_fragments: bool,
 ) -> Result<spd::PolicyId, ConfigError> {
     Policy::new(name, selector, action)
         .map_err(DatabaseError::from)
-        .and_then(|policy| policies.insert(interface, Position::Last, policy))
+        .and_then(|policy| policies.insert(interface, Position::Last, policy.with_carries_fragments(carries_fragments)))
         .map_err(|reason| ConfigError::Policy { policy: name.into(), reason })
 }

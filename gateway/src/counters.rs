@@ -21,8 +21,6 @@ drive::counters! {
         out_resting => "outResting",
         /// Those that could not be sealed.
         out_unsealed => "outProcessFail",
-        /// Copies of packets that were made: of those not given in with room around them, of those that waited, of parts.
-        out_copied => "outBufChainCopy",
         /// Packets that waited and were dropped: the queue was full, or the negotiation failed.
         waiting_dropped => "outWaitedDropped",
         /// Those too long for their path that must not be fragmented.
@@ -33,10 +31,10 @@ drive::counters! {
         reports_taken => "pathMtuReports",
         /// Reports of routers that were not believed.
         reports_refused => "pathMtuReportsRefused",
+        /// Whole packets to send that were copied: given in one by one, put to wait, or parted. In batches none is.
+        out_copies => "outBufChainCopy",
         /// ESP packets given in.
         in_packets => "inProcessPkt",
-        /// Those that were copied: given in without room around them.
-        in_copied => "inBufChainCopy",
         /// Those that came out clear and were delivered.
         in_opened => "inProcessPktFinished",
         /// Those that no association takes, or whose integrity, number or padding is wrong.
@@ -67,6 +65,8 @@ drive::counters! {
         in_not_ours => "inNotOurs",
         /// NAT keepalives.
         in_keepalives => "inKeepalive",
+        /// Whole packets received that were copied: given in one by one. In batches none is.
+        in_copies => "inBufChainCopy",
         /// Events dropped because the caller did not take them.
         events_dropped => "eventsDropped",
     }

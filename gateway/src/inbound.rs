@@ -335,7 +335,7 @@ impl Gateway {
             count(&mut self.counters.in_malformed);
             self.count_policy(policy, |counters| &mut counters.in_process_fail);
         })?;
-        let (local_port, remote_port) = ports(key.upper).unzip();
+        let (local_port, remote_port) = ports(self.as_whole(policy, key, fragment.as_ref()).upper).unzip();
         let wanted = self.pairs.get(&child).is_some_and(|pair| {
             holds(&pair.local, key.local, key.protocol, local_port)
                 && holds(&pair.remote, key.remote, key.protocol, remote_port)

@@ -2,7 +2,9 @@ use crate::acquire::Limits;
 use crate::manual::ManualPlan;
 use crate::route::Routes;
 use crate::udp_tunnel::TunnelPlan;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use esp_ah::Provider;
 use ikev1_core::{ConnectionId, PolicyId};
 use sad::WindowSize;
 use spd::Database;
@@ -19,6 +21,7 @@ pub struct Plan {
     pub(crate) take_over: bool,
     pub(crate) manual: Vec<ManualPlan>,
     pub(crate) tunnel: TunnelPlan,
+    pub(crate) provider: Arc<dyn Provider>,
 }
 
 impl Plan {
