@@ -1,5 +1,6 @@
 use crate::{EngineFailure, ReplayError, SaProtocol, SealRefusal};
 use alloc::boxed::Box;
+use esp_ah::SealError;
 use esp_ah::ah::AhError;
 
 drive::counters! {
@@ -72,6 +73,8 @@ impl OutboundTally {
             &mut unsent.fragments
         } else if refusal == SealRefusal::KeysElsewhere {
             &mut unsent.tickets.not_taken
+        } else if matches!(refusal, SealRefusal::Seal(SealError::Provider(_))) {
+            &mut unsent.tickets.cipher_failed
         } else {
             &mut unsent.refused
         });
@@ -96,7 +99,7 @@ pub(crate) struct Unsent {
     pub tickets: TicketTally,
 }
 
-/// What became of packets whose cryptography was to happen elsewhere, but for those that passed.
+/// What became of packets whose cryptography was to happen elsewhere or by a provider, but for those that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TicketTally {
     /// Started and not completed yet, or never.
