@@ -133,6 +133,15 @@ impl Database {
         self.interfaces.get(interface).map_or(0, |listed| listed.v4.octets() + listed.v6.octets())
     }
 
+    /// Goes on with what changes of the index of an interface have begun, some microseconds' worth, and returns whether
+    /// there is more to do.
+    ///
+    /// Every change does the same, so nobody has to call this. But when a long list has just been loaded and no more
+    /// changes come, look-ups are quicker once it has returned false.
+    pub fn settle(&mut self, interface: InterfaceId) -> bool {
+        self.interfaces.get_mut(interface).is_some_and(|listed| listed.v4.settle() | listed.v6.settle())
+    }
+
     /// Returns what changes of the index of an interface cost so far: entries moved and words written.
     ///
     /// It grows by some ten thousand at most with a change of one combination of ranges, however long the list: an

@@ -20,6 +20,7 @@ pub(crate) use entry::Flat;
 pub(crate) use tables::LANES;
 
 use crate::{Decision, Policy, PolicyId};
+use alloc::vec::Vec;
 use blocks::Blocks;
 use core::convert::Infallible;
 use entry::{Entry, entries};
@@ -47,7 +48,7 @@ const BLOCK: usize = 5;
 /// How many entries a block holds on average.
 const BLOCK_ENTRIES: usize = 384;
 /// How many entries move from one form to the other with each that is inserted or removed.
-const MOVED: usize = 32;
+const MOVED: usize = 64;
 
 impl Sizes {
     const USUAL: Self = Self { large: 64, small: 40, long: 1 << 15, weighed: true };
@@ -59,6 +60,8 @@ impl Sizes {
 pub(crate) struct Classifier<A: Address> {
     /// None while the list is short.
     tables: Option<Tables<A>>,
+    /// Tables that entries leave for others.
+    former: Option<Tables<A>>,
     /// The whole list while it is short, else what the tables refused.
     blocks: Blocks<A>,
     moving: Moving,
@@ -80,14 +83,15 @@ enum Moving {
     IntoTables(u64),
     /// Those at lower places than this in the tables go into blocks, and new ones do.
     IntoBlocks(usize),
-    /// Those at lower places than this in the tables go into tables that are shared by more, and new ones do.
-    IntoSharedTables(usize),
+    /// Those at this and higher places of the former tables go into the others, and new ones do.
+    FromFormerTables(usize),
 }
 
 impl<A: Address> Default for Classifier<A> {
     fn default() -> Self {
         Self {
             tables: None,
+            former: None,
             blocks: Blocks::default(),
             moving: Moving::None,
             large_at: Sizes::USUAL.large,
@@ -112,7 +116,7 @@ impl<A: Address> Classifier<A> {
     }
 
     pub fn remove(&mut self, policy: &Policy, label: u64, id: PolicyId) {
-        if let Some(tables) = &mut self.tables {
+        for tables in self.tables.iter_mut().chain(&mut self.former) {
             for entry in entries::<A>(policy, label, id) {
                 tables.remove(&entry);
             }
@@ -127,7 +131,7 @@ impl<A: Address> Classifier<A> {
 
     /// Takes over new labels, in list order. They do not change the order of the list.
     pub fn relabel(&mut self, policy: &Policy, old: u64, new: u64, id: PolicyId) {
-        if let Some(tables) = &mut self.tables {
+        for tables in self.tables.iter_mut().chain(&mut self.former) {
             for entry in entries::<A>(policy, old, id) {
                 tables.relabel(&entry, new);
             }
@@ -165,8 +169,8 @@ impl<A: Address> Classifier<A> {
         }
     }
 
-    /// Goes on with a search. What is seldom, entries that are not exact and those in blocks, stands apart: the rest is
-    /// short enough for a processor to work on two packets at a time.
+    /// Goes on with a search. What is seldom, entries that are not exact and tables that are being left, stands apart:
+    /// the rest is short enough for a processor to work on two packets at a time.
     #[inline(always)]
     fn find_from(
         &self,
@@ -175,44 +179,63 @@ impl<A: Address> Classifier<A> {
         begun: Begun,
         ask: impl Fn(u32) -> bool,
     ) -> Option<Decision> {
-        match tables.search(key, begun, |_| Err(()), || {}) {
-            Ok(found) if self.blocks.len() == 0 => found.map(|entry| entry.decision),
-            Ok(found) => self.find_in_blocks(key, found, ask),
-            Err(()) => self.find_asking(tables, key, begun, ask),
+        let mut found = match tables.search(key, begun, |_| Err(()), || {}) {
+            Ok(found) if self.former.is_none() => found,
+            Ok(_) | Err(()) => self.find_asking(tables, key, begun, &ask),
+        };
+        if self.blocks.len() > 0 {
+            let bound = found.map_or(u64::MAX, |entry| entry.label);
+            found = self.blocks.find(key, bound, &ask).or(found);
         }
+        found.map(|entry| entry.decision)
     }
 
     #[inline(never)]
-    fn find_in_blocks(&self, key: &Flat<A>, found: Option<&Entry<A>>, ask: impl Fn(u32) -> bool) -> Option<Decision> {
-        let bound = found.map_or(u64::MAX, |entry| entry.label);
-        self.blocks.find(key, bound, &ask).or(found).map(|entry| entry.decision)
-    }
-
-    #[inline(never)]
-    fn find_asking(
-        &self,
-        tables: &Tables<A>,
+    fn find_asking<'a>(
+        &'a self,
+        tables: &'a Tables<A>,
         key: &Flat<A>,
         begun: Begun,
-        ask: impl Fn(u32) -> bool,
-    ) -> Option<Decision> {
-        let found = tables.search(key, begun, |slot| Ok::<_, Infallible>(ask(slot)), || {});
-        self.find_in_blocks(key, found.unwrap_or_else(|never| match never {}), ask)
+        ask: &impl Fn(u32) -> bool,
+    ) -> Option<&'a Entry<A>> {
+        let search = |tables: &'a Tables<A>, begun| match tables.search(
+            key,
+            begun,
+            |slot| Ok::<_, Infallible>(ask(slot)),
+            || {},
+        ) {
+            Ok(found) => found,
+            Err(never) => match never {},
+        };
+        let former = self.former.as_ref().and_then(|former| search(former, former.begin(key)));
+        let found: [Option<&Entry<A>>; 2] = [search(tables, begun), former];
+        found.into_iter().flatten().min_by_key(|entry| entry.label)
+    }
+
+    /// Goes on with what changes have begun; returns whether there is more to do.
+    pub fn settle(&mut self) -> bool {
+        self.move_on();
+        let mut renews = false;
+        for tables in self.tables.iter_mut().chain(&mut self.former) {
+            renews |= tables.renew();
+        }
+        renews || self.moving != Moving::None
     }
 
     /// Returns the number of entries.
     pub fn len(&self) -> usize {
-        self.tables.as_ref().map_or(0, Tables::len) + self.blocks.len()
+        self.tables.iter().chain(&self.former).map(Tables::len).sum::<usize>() + self.blocks.len()
     }
 
     /// Returns the octets this takes.
     pub fn octets(&self) -> usize {
-        self.blocks.octets() + self.tables.as_ref().map_or(0, Tables::octets)
+        self.blocks.octets() + self.tables.iter().chain(&self.former).map(Tables::octets).sum::<usize>()
     }
 
     /// Returns what changes cost so far: entries moved and words written.
     pub fn work(&self) -> u64 {
-        self.work + self.blocks.work() + self.tables.as_ref().map_or(0, Tables::work)
+        let tables: u64 = self.tables.iter().chain(&self.former).map(Tables::work).sum();
+        self.work + self.blocks.work() + tables
     }
 
     #[cfg(test)]
@@ -258,18 +281,19 @@ impl<A: Address> Classifier<A> {
                 }
                 self.moving = Moving::IntoBlocks(first);
             }
-            (Moving::IntoSharedTables(0), _) => {
-                self.moving = Moving::None;
-                self.weigh_at = 0;
-            }
-            (Moving::IntoSharedTables(below), Some(tables)) => {
-                let first = below.saturating_sub(MOVED);
-                for place in (first..below).rev() {
-                    if let Some(Err(refused)) = tables.take(place).map(|entry| tables.insert(entry)) {
-                        self.blocks.insert(refused);
-                    }
+            // From the front: those that came first are of the first policies most often, and get the best places.
+            (Moving::FromFormerTables(from), _) => {
+                let Some(former) = &mut self.former else { return };
+                let end = former.places().min(from + MOVED);
+                let batch: Vec<_> = (from..end).filter_map(|place| former.take(place)).collect();
+                self.moving = Moving::FromFormerTables(end);
+                if from == end {
+                    self.work += self.former.take().map_or(0, |tables| tables.work());
+                    self.moving = Moving::None;
                 }
-                self.moving = Moving::IntoSharedTables(first);
+                for entry in batch {
+                    self.place(entry);
+                }
             }
             (Moving::None, _) | (_, None) => {}
         }
@@ -285,9 +309,9 @@ impl<A: Address> Classifier<A> {
         if self.sizes.weighed && self.are_tables_useless() {
             self.large_at = len * 2;
             self.give_up_tables();
-        } else if let Some(tables) = self.tables.as_mut().filter(|tables| len >= self.sizes.long && tables.are_fine()) {
-            tables.share();
-            self.moving = Moving::IntoSharedTables(tables.places());
+        } else if len >= self.sizes.long && self.tables.as_ref().is_some_and(Tables::are_fine) {
+            self.former = self.tables.replace(Tables::shared());
+            self.moving = Moving::FromFormerTables(0);
         }
     }
 
@@ -302,8 +326,8 @@ impl<A: Address> Classifier<A> {
     }
 
     fn give_up_tables(&mut self) {
-        let stay = !matches!(self.moving, Moving::IntoBlocks(_));
-        if let (Some(tables), true) = (&self.tables, stay) {
+        // What is being left is left first.
+        if let (Some(tables), Moving::None | Moving::IntoTables(_)) = (&self.tables, self.moving) {
             self.moving = Moving::IntoBlocks(tables.places());
         }
     }

@@ -50,9 +50,6 @@ const WEIGHED: usize = 64;
 pub(crate) const LANES: usize = 32;
 /// How many tables are fine: they tell apart by ports what addresses do not.
 const FINE_TABLES: usize = 32;
-/// How many tables there may be when one is made for a few entries that others have no room for: so there is room for
-/// tables that more share.
-const OWN_TABLES: usize = 48;
 /// How many entries a change takes into a new index, and after how many words written it takes no more.
 const RENEWED: usize = 32;
 const RENEWED_WORDS: u64 = 1 << 12;
@@ -95,7 +92,7 @@ impl<A: Address> Tables<A> {
     /// Takes an entry in, unless its chains are full.
     pub fn insert(&mut self, entry: Entry<A>) -> Result<(), Entry<A>> {
         self.renew();
-        let limits = [FINE_TABLES, MAX_TABLES, OWN_TABLES];
+        let limits = [FINE_TABLES, MAX_TABLES, MAX_TABLES];
         let forms = Tuple::of(&entry).forms::<A>().into_iter().zip(limits).skip(usize::from(!self.fine));
         let placed = forms.into_iter().any(|(tuple, most)| {
             let Some(number) = self.table(tuple, most) else { return false };
@@ -126,9 +123,9 @@ impl<A: Address> Tables<A> {
         self.fine
     }
 
-    /// Lets entries that come share tables with more: a list so long takes all tables there may be.
-    pub fn share(&mut self) {
-        self.fine = false;
+    /// Returns tables for a list so long that it takes all tables there may be: entries share them with more.
+    pub fn shared() -> Self {
+        Self { fine: false, ..Self::default() }
     }
 
     /// Returns the number of places that entries stand at, those that are free included.
@@ -335,12 +332,16 @@ impl<A: Address> Tables<A> {
         self.renewal = Some(Box::new(Renewal { index, done: 0, numbers, best: [u64::MAX; MAX_TABLES] }));
     }
 
-    /// Goes on with an index that is being made, and takes it over once it has all entries.
-    fn renew(&mut self) {
-        let Some(renewal) = &mut self.renewal else { return };
+    /// Goes on with an index that is being made, and takes it over once it has all entries; returns whether there is
+    /// more to do.
+    pub fn renew(&mut self) -> bool {
+        let Some(renewal) = &mut self.renewal else { return false };
         let mut words = 0;
         for _ in 0..RENEWED {
-            let Some(entry) = self.entries.at(renewal.done) else { return self.end_renewal() };
+            let Some(entry) = self.entries.at(renewal.done) else {
+                self.end_renewal();
+                return false;
+            };
             if entry.kinds != 0 {
                 words += renewal.add(entry);
             }
@@ -350,6 +351,7 @@ impl<A: Address> Tables<A> {
             }
         }
         self.work += words;
+        true
     }
 
     fn end_renewal(&mut self) {
