@@ -284,7 +284,7 @@ impl Database {
         if self.len >= self.limit {
             return Err(DatabaseError::Full(self.limit));
         }
-        if listed.names.contains_key(policy.name()) {
+        if self.by_name(interface, policy.name()).is_some() {
             return Err(DatabaseError::DuplicateName);
         }
         let last = listed.order.len() + 1;
@@ -312,8 +312,7 @@ impl Database {
     fn try_replace(&mut self, id: PolicyId, policy: Policy) -> Result<(PolicyId, Vec<PolicyId>), DatabaseError> {
         let record = self.record(id).ok_or(DatabaseError::NoPolicy(id))?;
         let interface = record.interface;
-        let listed = self.interfaces.get(interface).ok_or(DatabaseError::NoInterface)?;
-        if listed.names.get(policy.name()).is_some_and(|other| *other != id) {
+        if self.by_name(interface, policy.name()).is_some_and(|other| other != id) {
             return Err(DatabaseError::DuplicateName);
         }
         let mut gone = record.instances.clone();
@@ -359,7 +358,7 @@ impl Database {
             }
         }
         if let Some((_, record)) = record(id.slot) {
-            listed.names.insert(record.policy.name().into(), id);
+            listed.names.insert(record.policy.name(), id.slot);
             listed.selecting_ports += usize::from(record.policy.selector().selects_ports());
             listed.v4.insert(&record.policy, label, id);
             listed.v6.insert(&record.policy, label, id);
@@ -378,7 +377,7 @@ impl Database {
         let Some(record) = slots.get(id.slot as usize).and_then(|slot| slot.record.as_ref()) else { return };
         let Some(listed) = interfaces.get_mut(record.interface) else { return };
         listed.order.remove(record.label);
-        listed.names.remove(record.policy.name());
+        listed.names.remove(record.policy.name(), id.slot);
         listed.selecting_ports -= usize::from(record.policy.selector().selects_ports());
         listed.v4.remove(&record.policy, record.label, id);
         listed.v6.remove(&record.policy, record.label, id);

@@ -70,7 +70,9 @@ impl Database {
 
     /// Returns the policy of this name on an interface.
     pub fn by_name(&self, interface: InterfaceId, name: &str) -> Option<PolicyId> {
-        self.interfaces.get(interface)?.names.get(name).copied()
+        let mut candidates = self.interfaces.get(interface)?.names.candidates(name);
+        let slot = candidates.find(|slot| self.policy_in(*slot).is_some_and(|policy| policy.name() == name))?;
+        self.id(slot)
     }
 
     /// Returns the policies that protect traffic with the peer at `address`, in order, those for that
@@ -144,7 +146,7 @@ impl Database {
 
     /// Returns what changes of the index of an interface cost so far: entries moved and words written.
     ///
-    /// It grows by some ten thousand at most with a change of one combination of ranges, however long the list: an
+    /// It grows by half a million at most with a change of one combination of ranges, and four for each policy: an
     /// index that changes its shape does so a part a change.
     pub fn index_work(&self, interface: InterfaceId) -> u64 {
         self.interfaces.get(interface).map_or(0, |listed| listed.v4.work() + listed.v6.work())

@@ -1,8 +1,10 @@
+use crate::FragmentCheck;
 use crate::classify::Classifier;
 use crate::order::Order;
-use crate::{FragmentCheck, PolicyId};
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::hash::BuildHasher;
 
 /// An interface: a number the owner of the database gives and understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +30,31 @@ pub(crate) struct Interface {
     pub fragment_check: FragmentCheck,
     /// How many policies ask for ports or a message type.
     pub selecting_ports: usize,
-    pub names: hashbrown::HashMap<Box<str>, PolicyId, foldhash::fast::FixedState>,
+    pub names: Names,
+}
+
+/// The slots of policies by hashes of their names: a tree, since a hash table would move all names at once to grow.
+#[derive(Debug, Default)]
+pub(crate) struct Names(BTreeSet<(u64, u32)>);
+
+impl Names {
+    pub fn insert(&mut self, name: &str, slot: u32) {
+        self.0.insert((Self::hash(name), slot));
+    }
+
+    pub fn remove(&mut self, name: &str, slot: u32) {
+        self.0.remove(&(Self::hash(name), slot));
+    }
+
+    /// Returns the slots of policies that may have this name: one or none, as good as always.
+    pub fn candidates(&self, name: &str) -> impl Iterator<Item = u32> {
+        let hash = Self::hash(name);
+        self.0.range((hash, 0)..=(hash, u32::MAX)).map(|(_, slot)| *slot)
+    }
+
+    fn hash(name: &str) -> u64 {
+        foldhash::fast::FixedState::default().hash_one(name)
+    }
 }
 
 /// The interfaces in the order of their ids: few, so that a list is quicker than a tree.

@@ -22,12 +22,10 @@ pub(crate) struct Index {
 }
 
 /// How large it is for up to so many entries: for a short list so small that it takes no more than the list.
-const SIZES: [(usize, Size); 4] = [
-    (128, Size { bits: 7, half: 3 }),
-    (512, Size { bits: 8, half: 4 }),
-    (4096, Size { bits: 10, half: 5 }),
-    (usize::MAX, Size { bits: 12, half: 7 }),
-];
+const SIZES: [(usize, Size); 3] =
+    [(128, Size { bits: 7, half: 3 }), (512, Size { bits: 8, half: 4 }), (4096, Size { bits: 10, half: 5 })];
+/// How large it is for more.
+const LARGEST: Size = Size { bits: 12, half: 7 };
 /// Entries that are looked at to choose which bits pick the cell.
 const SAMPLE: usize = 256;
 
@@ -80,7 +78,7 @@ impl Index {
     /// Returns an index of no entries, shaped for these.
     pub fn shaped<A: Address>(entries: &Slab<Entry<A>>) -> Self {
         let size = SIZES.into_iter().find(|(most, _)| entries.len() <= *most);
-        let Size { bits, half } = size.map_or(SIZES[SIZES.len() - 1].1, |(_, size)| size);
+        let Size { bits, half } = size.map_or(LARGEST, |(_, size)| size);
         let step = (entries.places() / SAMPLE).max(1);
         let sample = || entries.iter().step_by(step).filter(|entry| entry.kinds != 0);
         let cut =

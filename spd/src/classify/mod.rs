@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use blocks::Blocks;
 use core::convert::Infallible;
 use entry::{Entry, entries};
-use tables::{Begun, Tables};
+use tables::{AT_ONCE, Begun, Tables};
 
 #[cfg(test)]
 mod differential;
@@ -48,7 +48,7 @@ const BLOCK: usize = 5;
 /// How many entries a block holds on average.
 const BLOCK_ENTRIES: usize = 384;
 /// How many entries move from one form to the other with each that is inserted or removed.
-const MOVED: usize = 64;
+const MOVED: usize = 32;
 
 impl Sizes {
     const USUAL: Self = Self { large: 64, small: 40, long: 1 << 15, weighed: true };
@@ -108,6 +108,7 @@ impl<A: Address> Classifier<A> {
             if self.tables.is_none() && self.blocks.len() >= self.large_at {
                 self.tables = Some(Tables::default());
                 self.moving = Moving::IntoTables(u64::MAX);
+                self.move_few();
             }
             self.move_on();
             self.place(entry);
@@ -299,6 +300,13 @@ impl<A: Address> Classifier<A> {
         }
     }
 
+    /// Moves all entries on if they are few.
+    fn move_few(&mut self) {
+        while self.len() <= AT_ONCE && self.moving != Moving::None {
+            self.move_on();
+        }
+    }
+
     /// Weighs from time to time if the tables are of use.
     fn weigh(&mut self) {
         if self.moving != Moving::None || self.tables.is_none() || self.len() < self.weigh_at {
@@ -329,6 +337,7 @@ impl<A: Address> Classifier<A> {
         // What is being left is left first.
         if let (Some(tables), Moving::None | Moving::IntoTables(_)) = (&self.tables, self.moving) {
             self.moving = Moving::IntoBlocks(tables.places());
+            self.move_few();
         }
     }
 }

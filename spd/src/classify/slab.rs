@@ -54,8 +54,8 @@ impl<T> Slab<T> {
         match self.chunks.last_mut() {
             Some(chunk) if chunk.len() < CHUNK => {
                 if chunk.len() == chunk.capacity() {
-                    // By a quarter and not by twice: items are most of what a list takes.
-                    chunk.reserve_exact((chunk.len() / 4 + 8).min(CHUNK - chunk.len()));
+                    // By an eighth and not by twice: items are most of what a list takes.
+                    chunk.reserve_exact((chunk.len() / 8 + 8).min(CHUNK - chunk.len()));
                 }
                 chunk.push(item);
             }

@@ -53,6 +53,8 @@ const FINE_TABLES: usize = 32;
 /// How many entries a change takes into a new index, and after how many words written it takes no more.
 const RENEWED: usize = 32;
 const RENEWED_WORDS: u64 = 1 << 12;
+/// Lists of up to so many entries change their form at once: they have not the memory for two.
+pub(super) const AT_ONCE: usize = 192;
 
 /// A search that has looked into its first chain.
 #[derive(Clone, Copy, Debug)]
@@ -330,6 +332,9 @@ impl<A: Address> Tables<A> {
         let index = Index::shaped(&self.entries);
         self.work += index.words();
         self.renewal = Some(Box::new(Renewal { index, done: 0, numbers, best: [u64::MAX; MAX_TABLES] }));
+        if self.entries.places() <= AT_ONCE {
+            while self.renew() {}
+        }
     }
 
     /// Goes on with an index that is being made, and takes it over once it has all entries; returns whether there is
