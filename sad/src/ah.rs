@@ -18,7 +18,12 @@ impl Sad {
         packet: &mut Packet<'_>,
     ) -> Result<u64, SealRefusal> {
         let now = self.clock.observe(now);
-        let admitted = self.admit(now, association, SaProtocol::Ah, packet.len() as u64)?;
+        let admitted = self.admit(now, association, SaProtocol::Ah, packet.len() as u64);
+        let stale = admitted.as_ref().err() == Some(&SealRefusal::Stale);
+        let counter = if stale { &mut self.counters.get_failed } else { &mut self.counters.get_good };
+        *counter = counter.saturating_add(1);
+        self.end_if_exhausted(association, admitted.as_ref().err().copied());
+        let admitted = admitted?;
         let Admitted { sequence, spi, .. } = admitted;
         let sealed = match self.outbound(association).and_then(|found| found.keys.as_ref()) {
             Some(OutboundKeys::Ah(key)) => ah_seal(key, packet, spi, sequence).map_err(SealRefusal::Ah),
@@ -45,14 +50,17 @@ impl Sad {
         packet: &mut Packet<'_>,
     ) -> Result<Opened, DropReason> {
         let now = self.clock.observe(now);
-        let place = ah_locate(packet.octets()).inspect_err(|_| {
-            self.counters.too_short = self.counters.too_short.saturating_add(1);
+        let place = ah_locate(packet.octets()).inspect_err(|error| {
+            let fragment = *error == AhError::Fragment;
+            let counters = &mut self.counters;
+            let counter = if fragment { &mut counters.ah_fragment } else { &mut counters.ah_malformed };
+            *counter = counter.saturating_add(1);
         })?;
         let handle = self.find(place.spi, path.local.ip(), SaProtocol::Ah);
         let found = self.admit_inbound(now, handle, (place.spi, place.sequence), &path, through)?;
         let opened = self.verify_ah(packet, &place, found);
         let (found, opened) = match opened {
-            Err(DropReason::Ah(AhError::Icv)) => match self.doubted(found) {
+            Err(DropReason::Ah(AhError::Icv)) => match self.doubted(found, 1) {
                 Some(next) => (next, self.verify_ah(packet, &place, next)),
                 None => (found, opened),
             },
@@ -72,11 +80,12 @@ impl Sad {
         Ok((place.next_header, newest))
     }
 
-    /// The next upper half of an extended sequence number, if the one just tried is in doubt.
-    pub(crate) fn doubted(&mut self, first: Found) -> Option<Found> {
+    /// The next upper half of an extended sequence number, if the one just tried is in doubt; so many failures more
+    /// than were counted yet.
+    pub(crate) fn doubted(&mut self, first: Found, uncounted: u32) -> Option<Found> {
         let live = live(&mut self.occupants, first.slot)?;
-        let doubtful =
-            live.window.bits() == SequenceBits::Bits64 && live.icv_failures_in_row >= Self::RESYNCHRONISE_AFTER;
+        let failed = live.icv_failures_in_row.saturating_add(uncounted);
+        let doubtful = live.window.bits() == SequenceBits::Bits64 && failed >= Self::RESYNCHRONISE_AFTER;
         let sequence = first.sequence.checked_add(1 << 32).filter(|_| doubtful)?;
         Some(Found { sequence, ..first })
     }

@@ -111,6 +111,7 @@ impl Sad {
             }
             admitted.push(found.ok());
         }
+        self.count_looked_up(lot);
 
         let mut outcomes = Lot::new();
         {
@@ -142,9 +143,23 @@ impl Sad {
             };
             self.account(item.association, *admitted, item.outcome.err());
         }
+        // Only now: the packets before had numbers, and needed the keys.
+        for item in lot.iter() {
+            self.end_if_exhausted(item.association, item.outcome.err());
+        }
+    }
+
+    /// Counts how many packets found their association.
+    fn count_looked_up(&mut self, lot: &[Outgoing<'_>]) {
+        let stale = lot.iter().filter(|item| item.outcome == Err(SealRefusal::Stale)).count() as u64;
+        let counters = &mut self.counters;
+        counters.get_failed = counters.get_failed.saturating_add(stale);
+        counters.get_good = counters.get_good.saturating_add((lot.len() as u64).saturating_sub(stale));
     }
 
     /// Checks the association and takes a sequence number; counts the packet as carried.
+    ///
+    /// Whoever asks calls [`end_if_exhausted`](Self::end_if_exhausted) when those that got numbers are sealed.
     pub(crate) fn admit(
         &mut self,
         now: Instant,
@@ -157,7 +172,9 @@ impl Sad {
             return Err(SealRefusal::OtherProtocol);
         }
         let tally = &mut found.tally;
-        let spent = found.common.hard_at <= now || found.common.hard.reached(tally.packets, tally.octets).is_some();
+        let spent = found.common.hard_at <= now
+            || tally.sequence_exhausted > 0
+            || found.common.hard.reached(tally.packets, tally.octets).is_some();
         if !found.common.state.carries_traffic() || spent {
             tally.refused = tally.refused.saturating_add(1);
             let state = if spent { SaState::Dead } else { found.common.state };
@@ -171,7 +188,6 @@ impl Sad {
             }
             Err(SequenceExhausted::End) => {
                 tally.sequence_exhausted = tally.sequence_exhausted.saturating_add(1);
-                self.reach(association, Hardness::Hard, LimitKind::Sequence);
                 return Err(SealRefusal::SequenceExhausted);
             }
         };
@@ -183,6 +199,13 @@ impl Sad {
             self.actions.push_back(Action::SnapshotDue { association });
         }
         Ok(Admitted { sequence, spi, octets })
+    }
+
+    /// Ends an association that has no sequence number left for a packet.
+    pub(crate) fn end_if_exhausted(&mut self, association: SaHandle, refusal: Option<SealRefusal>) {
+        if refusal == Some(SealRefusal::SequenceExhausted) {
+            self.reach(association, Hardness::Hard, LimitKind::Sequence);
+        }
     }
 
     /// Takes a failed packet back out of the count, and acts on limits that were reached.

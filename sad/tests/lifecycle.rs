@@ -283,3 +283,45 @@ fn the_counters_of_a_protocol_keep_what_associations_did_that_are_gone() {
         let _ = (tunnel.left.remove(tunnel.sealing), tunnel.right.remove(tunnel.opening));
     }
 }
+
+#[test]
+fn a_packet_limit_ends_the_receiving_association_within_a_batch_as_it_does_one_by_one() {
+    let packets = |packets| Limits { packets: Some(packets), ..Limits::NONE };
+    let lifetime = Lifetime { soft: packets(2), hard: packets(3) };
+    let outcomes = |batch: usize| {
+        // The sender has no limit of its own.
+        let mut tunnel = Tunnel::new(&Plan::default());
+        let wire: Vec<_> = (0..6u8).map(|n| tunnel.seal(seconds(1), &[n; 9]).unwrap()).collect();
+        let limited = Tunnel::new(&Plan { lifetime, ..Plan::default() });
+        let (mut right, opening) = (limited.right, limited.opening);
+        let mut buffers = wire;
+        // The fifth is forged: what comes after the end is refused for that, whatever it is.
+        buffers[4][9] ^= 1;
+        let mut items: Vec<_> =
+            buffers.iter_mut().map(|buffer| Incoming::new(path().reversed(), esp_ah::Packet::whole(buffer))).collect();
+        items.chunks_mut(batch).for_each(|chunk| right.open_batch(seconds(1), chunk));
+        let outcomes: Vec<_> = items.iter().map(|item| item.outcome().map(|opened| opened.sequence)).collect();
+        let said = actions(&mut right);
+        let hard = said.iter().filter(|action| matches!(action, Action::HardExpired { .. })).count();
+        let counters = right.status(opening).unwrap().detail.unwrap().counters;
+        let value = |name| counters.iter().find(|(known, _)| *known == name).unwrap().1;
+        (outcomes, hard, value("inProcessDone"), value("inProcessFailImm"), value("espIcvInvalid"))
+    };
+    let dead = Err(DropReason::NotCarrying(SaState::Dead));
+    let expected = (vec![Ok(1), Ok(2), Ok(3), dead, dead, dead], 1, 3, 3, 0);
+    for batch in [1, 2, 6] {
+        assert_eq!(outcomes(batch), expected, "batches of {batch}");
+    }
+}
+
+#[test]
+fn an_octet_limit_ends_the_association_with_the_packet_that_reaches_it() {
+    let octets = |octets| Limits { octets: Some(octets), ..Limits::NONE };
+    for (hard, carried) in [(99, 4), (100, 4), (101, 5)] {
+        let lifetime = Lifetime { soft: Limits::NONE, hard: octets(hard) };
+        let mut tunnel = Tunnel::new(&Plan { lifetime, ..Plan::default() });
+        let sealed = (0..10).filter(|_| tunnel.seal(seconds(1), &[0; 25]).is_ok()).count();
+        assert_eq!(sealed, carried, "{hard} octets");
+        assert_eq!(tunnel.counter(Side::Outbound, "outProcessFailImm"), 10 - carried as u64);
+    }
+}

@@ -62,6 +62,52 @@ fn a_short_sequence_ends_the_association_before_it_wraps() {
 }
 
 #[test]
+fn a_batch_across_the_last_number_sends_all_that_have_one_as_single_packets_do() {
+    let outcomes = |batch: usize| {
+        let plan = Plan::default();
+        let mut tunnel = Tunnel::new(&plan);
+        let last = u64::from(u32::MAX);
+        forward(&mut tunnel, &plan, last - 2, last - 2);
+        let mut buffers = vec![[0u8; 160]; 5];
+        let packets = buffers.iter_mut().map(|buffer| esp_ah::Packet::new(buffer, 64..84).unwrap());
+        let mut items: Vec<_> = packets.map(|packet| Outgoing::new(tunnel.sealing, packet, 4)).collect();
+        items.chunks_mut(batch).for_each(|chunk| tunnel.left.seal_batch(NOW, chunk));
+        let outcomes: Vec<_> = items.iter().map(|item| item.outcome()).collect();
+        let wire: Vec<_> = items.iter().map(|item| item.packet.octets().to_vec()).collect();
+        assert_eq!(tunnel.open(NOW, &wire[0]).unwrap().0.sequence, last - 1);
+        assert_eq!(tunnel.open(NOW, &wire[1]).unwrap().0.sequence, last);
+        let said = actions(&mut tunnel.left);
+        let hard = said.iter().filter(|a| matches!(a, Action::HardExpired { limit: LimitKind::Sequence, .. })).count();
+        let count = |name| tunnel.counter(Side::Outbound, name);
+        (outcomes, hard, count("outProcessDone"), count("outProcessFail"), count("outProcessFailImm"))
+    };
+    let last = u64::from(u32::MAX);
+    let dead = Err(SealRefusal::NotCarrying(SaState::Dead));
+    let expected = (vec![Ok(last - 1), Ok(last), Err(SealRefusal::SequenceExhausted), dead, dead], 1, 2, 1, 2);
+    for batch in [1, 2, 5] {
+        assert_eq!(outcomes(batch), expected, "batches of {batch}");
+    }
+}
+
+#[test]
+fn a_successor_is_asked_for_at_seven_eighths_of_the_numbers_and_not_before() {
+    for bits in [SequenceBits::Bits32, SequenceBits::Bits64] {
+        let plan = Plan { bits, ..Plan::default() };
+        let mut tunnel = Tunnel::new(&plan);
+        let most = if bits == SequenceBits::Bits32 { u64::from(u32::MAX) } else { u64::MAX };
+        let soft = most - most / 8;
+        forward(&mut tunnel, &plan, soft - 2, soft - 2);
+        tunnel.seal(NOW, b"a").unwrap();
+        assert_eq!(actions(&mut tunnel.left), []);
+        tunnel.seal(NOW, b"b").unwrap();
+        let said = actions(&mut tunnel.left);
+        assert!(matches!(said[..], [Action::SoftExpired { limit: LimitKind::Sequence, .. }]), "{said:?}");
+        tunnel.seal(NOW, b"c").unwrap();
+        assert_eq!(actions(&mut tunnel.left), [], "said once");
+    }
+}
+
+#[test]
 fn a_number_of_zero_is_refused_before_the_icv() {
     let mut tunnel = Tunnel::new(&Plan::default());
     let mut wire = tunnel.seal(NOW, b"a").unwrap();
@@ -204,4 +250,18 @@ fn a_snapshot_is_restored_only_as_what_it_is_and_in_time() {
     let stale = tunnel.sealing;
     tunnel.left.remove(stale).unwrap();
     assert_eq!(tunnel.left.snapshot(stale, 1), Err(SadError::Stale(stale)));
+}
+
+#[test]
+fn a_restore_counts_as_an_addition_and_one_past_its_limit_is_refused() {
+    let hard = Limits { packets: Some(3), ..Limits::NONE };
+    let plan = Plan { lifetime: Lifetime { soft: Limits::NONE, hard }, ..Plan::default() };
+    let mut tunnel = Tunnel::new(&plan);
+    let mut kept = tunnel.left.snapshot(tunnel.sealing, 1).unwrap();
+    let before = tunnel.left.counters().clone();
+    tunnel.left.restore_outbound(NOW, &kept, seal_key(&plan), None).unwrap();
+    assert_eq!(tunnel.left.counters().add_good, before.add_good + 1);
+    kept.packets = 3;
+    assert_eq!(tunnel.left.restore_outbound(NOW, &kept, seal_key(&plan), None), Err(SadError::Expired));
+    assert_eq!(tunnel.left.counters().add_failed, before.add_failed + 1);
 }
