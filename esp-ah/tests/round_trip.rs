@@ -290,3 +290,26 @@ fn no_explicit_iv_repeats_and_cbc_ivs_are_not_counters() {
         }
     }
 }
+
+#[test]
+fn a_shorter_icv_is_the_start_of_the_longer_one_where_the_algorithms_say_so() {
+    use esp_ah::CipherAlgorithm;
+    use esp_ah::suite::{AesKey, IcvLen};
+    let icv = |suite: Suite| {
+        let (sealer, _) = keys(suite, SequenceBits::Bits64);
+        let sealed = seal(&sealer, &payload(50), (7 << 32) + 9, 0).unwrap();
+        sealed[sealed.len() - suite.icv_len()..].to_vec()
+    };
+    let null = |integrity| Suite::new(CipherAlgorithm::Null, integrity).unwrap();
+    let (long, short) = (icv(null(IntegrityAlgorithm::HmacSha256_128)), icv(null(IntegrityAlgorithm::HmacSha256_96)));
+    assert_eq!((long.len(), short.len(), &long[..12]), (16, 12, &short[..]));
+    for key in AesKey::ALL {
+        let combined = |cipher| icv(Suite::new(cipher, IntegrityAlgorithm::None).unwrap());
+        let long = combined(CipherAlgorithm::AesGcm(key, IcvLen::Octets16));
+        assert_eq!(combined(CipherAlgorithm::AesGcm(key, IcvLen::Octets8)), long[..8]);
+        assert_eq!(combined(CipherAlgorithm::AesGcm(key, IcvLen::Octets12)), long[..12]);
+        // CCM says the length inside what it authenticates, RFC 3610 section 2.2.
+        let long = combined(CipherAlgorithm::AesCcm(key, IcvLen::Octets16));
+        assert_ne!(combined(CipherAlgorithm::AesCcm(key, IcvLen::Octets8)), long[..8]);
+    }
+}
