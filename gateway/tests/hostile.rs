@@ -9,6 +9,7 @@ use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, Suite};
 use gateway::{
     Config, DropReason, Gateway, InPacket, Inbound, Manual, ManualSa, OutPacket, Outbound, Packet, ROOM, Snapshot,
 };
+use ikev1_core::TrafficSelector;
 use ikev1_core::proposal::Mode;
 use proptest::prelude::*;
 
@@ -175,6 +176,95 @@ fn packets_that_do_not_shrink_are_tried_less_and_less() {
     }
     assert_eq!(pass(false), (5, 16, 1));
     assert_eq!(pass(false), (6, 16, 2));
+}
+
+#[test]
+fn what_is_outside_the_agreed_traffic_is_dropped_and_counted_whatever_its_keys() {
+    let (from, to) = (subnet([10, 10, 0, 0].into()), subnet([10, 10, 2, 0].into()));
+    let wide = |left: bool| {
+        let (local, remote) = if left { (LEFT, RIGHT) } else { (RIGHT, LEFT) };
+        let whole = TrafficSelector::subnet([0, 0, 0, 0].into(), 0).unwrap();
+        let pair = Manual::new("manual", Mode::Tunnel, local.into(), remote.into());
+        let pair =
+            if left { pair.traffic(whole, whole) } else { pair.traffic(to, from.with_protocol(17).with_port(53)) };
+        let (sends, receives) = if left { (1, 2) } else { (2, 1) };
+        let pair = layers("esp", sends).into_iter().fold(pair, Manual::sends);
+        let pair = layers("esp", receives).into_iter().fold(pair, Manual::receives);
+        let plan = Config::new(ikev1_core::Config::new()).manual(pair).build().unwrap();
+        Gateway::new(plan, Box::new(simnet::Entropy::new(u64::from(left))))
+    };
+    let (mut left, mut right) = (wide(true), wide(false));
+    let dns = |source: [u8; 4], destination: [u8; 4], protocol: u8, port: u16| {
+        let mut packet = echo(source.into(), destination.into(), 1);
+        packet[9] = protocol;
+        packet[20..22].copy_from_slice(&port.to_be_bytes());
+        fill_checksum(&mut packet);
+        packet
+    };
+    let lawful = dns([10, 10, 0, 1], [10, 10, 2, 1], 17, 53);
+    let mut later = lawful.clone();
+    later[7] = 100;
+    fill_checksum(&mut later);
+    for (clear, wanted) in [
+        (lawful, true),
+        (dns([10, 10, 1, 1], [10, 10, 2, 1], 17, 53), false),
+        (dns([10, 10, 0, 1], [10, 10, 3, 1], 17, 53), false),
+        (dns([10, 10, 0, 1], [10, 10, 2, 1], 6, 53), false),
+        (dns([10, 10, 0, 1], [10, 10, 2, 1], 17, 54), false),
+        // A later fragment does not show its ports.
+        (later, false),
+    ] {
+        let (path, wire) = seal(&mut left, &clear);
+        let outcome = open(&mut right, path, &wire, None, ROOM).0;
+        assert_eq!(matches!(outcome, Inbound::Deliver { .. }), wanted, "{outcome:?}");
+        assert_eq!(outcome == Inbound::Dropped(DropReason::Outside), !wanted, "{outcome:?}");
+    }
+    let shown = shown(&right);
+    assert_eq!((shown.counters.in_outside, shown.counters.in_opened), (5, 1));
+    let of = &shown.policies[0].counters;
+    assert_eq!((of.in_process_start, of.in_process_done, of.in_pol_select_match_fail), (6, 1, 5));
+}
+
+#[test]
+fn of_a_bundle_every_other_order_is_dropped_and_counted_for_what_it_is() {
+    let mode = Mode::Transport;
+    let (mut whole, mut right) = (gateway("esp ah", mode, true), gateway("esp ah", mode, false));
+    let clear = long_echo(mode, 84);
+    let (path, bundle) = seal(&mut whole, &clear);
+    assert!(matches!(open(&mut right, path, &bundle, None, ROOM).0, Inbound::Deliver { .. }));
+    // ESP alone.
+    let (native, esp) = seal(&mut gateway("esp", mode, true), &clear);
+    assert!(matches!(open(&mut right, native, &esp, None, ROOM).0, Inbound::Dropped(DropReason::Association(_))));
+    // AH alone, around what is no ESP.
+    let (path, ah) = seal(&mut gateway("ah", mode, true), &clear);
+    assert_eq!(open(&mut right, path, &ah, None, ROOM).0, Inbound::Dropped(DropReason::BundleUnfinished));
+    // AH within AH.
+    let (path, twice) = seal(&mut gateway("ah", mode, true), &ah);
+    assert_eq!(open(&mut right, path, &twice, None, ROOM).0, Inbound::Dropped(DropReason::BundleUnfinished));
+    // AH within ESP.
+    let (native, inside_out) = seal(&mut gateway("esp", mode, true), &ah);
+    assert!(matches!(
+        open(&mut right, native, &inside_out, None, ROOM).0,
+        Inbound::Dropped(DropReason::Association(_))
+    ));
+    // AH around ESP that is of no bundle.
+    let mut stray = esp.clone();
+    stray[..4].copy_from_slice(&0x7777_u32.to_be_bytes());
+    let mut around = clear[..20].to_vec();
+    around.extend(stray);
+    let total = (around.len() as u16).to_be_bytes();
+    around[2..4].copy_from_slice(&total);
+    around[9] = 50;
+    fill_checksum(&mut around);
+    let (path, strange) = seal(&mut gateway("ah", mode, true), &around);
+    assert!(matches!(open(&mut right, path, &strange, None, ROOM).0, Inbound::Dropped(DropReason::Association(_))));
+    let shown = shown(&right);
+    assert_eq!(
+        (shown.counters.in_bundle_unfinished, shown.counters.in_not_opened, shown.counters.in_opened),
+        (2, 3, 1)
+    );
+    let of = &shown.policies[0].counters;
+    assert_eq!((of.in_not_first_sa_in_bundle, of.in_premature_end_bundle, of.in_process_done), (2, 2, 1));
 }
 
 /// One way to change a packet.
