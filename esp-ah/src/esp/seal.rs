@@ -374,11 +374,7 @@ fn encrypt(key: &SealKey, jobs: &mut [&mut SealJob<'_, '_>]) {
         SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
         SealCipher::Ctr(ctr) => lanes.for_each(|job| job.encrypt_counted(ctr)),
         // Nothing to encrypt, or sealed as soon as they were framed.
-        SealCipher::Null
-        | SealCipher::Gcm(_)
-        | SealCipher::Gmac(_)
-        | SealCipher::Ccm(_)
-        | SealCipher::ChaCha(_) => {}
+        SealCipher::Null | SealCipher::Gcm(_) | SealCipher::Gmac(_) | SealCipher::Ccm(_) | SealCipher::ChaCha(_) => {}
     }
 }
 
