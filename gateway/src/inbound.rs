@@ -8,12 +8,12 @@ use crate::pump::Gateway;
 use crate::route::{INTERFACE, holds, ports};
 use arrayvec::ArrayVec;
 use drive::{Datagram, Instant, Path};
+use esp_ah::ah::ah_locate;
 use esp_ah::ipcomp::IpcompError;
 use esp_ah::mode::ModeError;
 use esp_ah::{BufferTooSmall, Packet};
 use ikev1_core::proposal::Mode;
 use ikev1_core::{ChildId, Command};
-use ipsec_wire::ipv6;
 use nat_t::demux::NotOurs;
 use sad::{Incoming, Opened, SaProtocol};
 use spd::{Arrival, Direction, InboundRefusal, PacketKey};
@@ -233,11 +233,11 @@ impl Gateway {
     fn not_opened(&mut self, item: &InPacket<'_>, protocol: SaProtocol, reason: sad::DropReason) -> DropReason {
         count(&mut self.counters.in_not_opened);
         let octets = item.packet.octets();
-        let at = match protocol {
-            SaProtocol::Esp => Some(octets),
-            SaProtocol::Ah => behind_ip(octets).and_then(|ah| ah.get(4..)),
+        let spi = match protocol {
+            SaProtocol::Esp => octets.first_chunk().map(|spi| u32::from_be_bytes(*spi)),
+            SaProtocol::Ah => ah_locate(octets).ok().map(|place| place.spi),
         };
-        if let Some(spi) = at.and_then(<[u8]>::first_chunk).map(|spi| u32::from_be_bytes(*spi))
+        if let Some(spi) = spi
             && let Some(association) = self.sad.find(spi, item.path.local.ip(), protocol)
             && let Some(flow) = self.sad.flow_of(association)
             && let Some(policy) = self.pairs.get(&ChildId(flow.0)).map(|pair| pair.policy)
@@ -377,13 +377,4 @@ impl Gateway {
             let _ = self.ike.handle_command(now, Command::TrafficSeen { child });
         }
     }
-}
-
-/// Returns what stands behind the IP header of a whole packet, options passed over.
-fn behind_ip(packet: &[u8]) -> Option<&[u8]> {
-    let header = match packet.first()? {
-        version @ 0x40..=0x4f => usize::from(version & 15) * 4,
-        _ => ipv6::HEADER_LEN,
-    };
-    packet.get(header..)
 }
