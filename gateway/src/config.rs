@@ -6,7 +6,9 @@ use crate::plan::Plan;
 use crate::route::{self, Routes};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use esp_ah::{BuiltIn, Provider};
 use sad::WindowSize;
 use spd::{Database, DatabaseError, Policy, Position, Selector, WhenEmpty};
 
@@ -25,6 +27,7 @@ pub struct Config {
     take_over: bool,
     manual: Vec<Manual>,
     outer: Vec<(String, OuterRules)>,
+    provider: Arc<dyn Provider>,
 }
 
 /// What becomes of packets that no association protects.
@@ -94,6 +97,7 @@ impl Config {
             take_over: false,
             manual: Vec::new(),
             outer: Vec::new(),
+            provider: Arc::new(BuiltIn),
         }
     }
 
@@ -115,6 +119,14 @@ impl Config {
     #[must_use]
     pub fn outer(mut self, policy: &str, rules: OuterRules) -> Self {
         self.outer.push((policy.into(), rules));
+        self
+    }
+
+    /// Sets who does the cryptography of ESP's combined modes, instead of `esp-ah` itself. What the provider does not
+    /// make is built in. Manual keys have no use for it: they go with no combined mode.
+    #[must_use]
+    pub fn provider(mut self, provider: Arc<dyn Provider>) -> Self {
+        self.provider = provider;
         self
     }
 
@@ -216,6 +228,7 @@ impl Config {
             path_mtu: self.path_mtu,
             take_over: self.take_over,
             manual,
+            provider: self.provider,
         })
     }
 }

@@ -1,7 +1,9 @@
 use crate::acquire::Limits;
 use crate::manual::ManualPlan;
 use crate::route::Routes;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use esp_ah::Provider;
 use ikev1_core::{ConnectionId, PolicyId};
 use sad::WindowSize;
 use spd::Database;
@@ -17,6 +19,7 @@ pub struct Plan {
     pub(crate) path_mtu: Option<usize>,
     pub(crate) take_over: bool,
     pub(crate) manual: Vec<ManualPlan>,
+    pub(crate) provider: Arc<dyn Provider>,
 }
 
 impl Plan {

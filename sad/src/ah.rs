@@ -2,7 +2,7 @@ use crate::counters::count;
 use crate::entry::{InboundKeys, OutboundKeys};
 use crate::inbound::{Found, live};
 use crate::outbound::{Admitted, Where};
-use crate::{DropReason, Opened, SaHandle, SaProtocol, Sad, SealRefusal, SequenceBits};
+use crate::{DropReason, Opened, SaHandle, SaProtocol, Sad, SealRefusal};
 use drive::{Instant, Path};
 use esp_ah::Packet;
 use esp_ah::ah::{AhError, AhPlace, ah_locate, ah_seal, ah_strip, ah_verify};
@@ -57,7 +57,7 @@ impl Sad {
         let (place, found) = self.admit_ah(now, &path, through, packet.octets())?;
         let opened = self.verify_ah(packet, &place, found);
         let (found, opened) = match opened {
-            Err(DropReason::Ah(AhError::Icv)) => match self.doubted(found, 1) {
+            Err(DropReason::Ah(AhError::Icv)) => match found.resynchronised() {
                 Some(next) => (next, self.verify_ah(packet, &place, next)),
                 None => (found, opened),
             },
@@ -96,15 +96,5 @@ impl Sad {
         live.icv_failures_in_row = 0;
         ah_strip(packet, place)?;
         Ok((place.next_header, newest))
-    }
-
-    /// The next upper half of an extended sequence number, if the one just tried is in doubt; so many failures more
-    /// than were counted yet.
-    pub(crate) fn doubted(&mut self, first: Found, uncounted: u32) -> Option<Found> {
-        let live = live(&mut self.occupants, first.slot)?;
-        let failed = live.icv_failures_in_row.saturating_add(uncounted);
-        let doubtful = live.window.bits() == SequenceBits::Bits64 && failed >= Self::RESYNCHRONISE_AFTER;
-        let sequence = first.sequence.checked_add(1 << 32).filter(|_| doubtful)?;
-        Some(Found { sequence, ..first })
     }
 }

@@ -5,9 +5,9 @@ use ipsec_wire::udp::{self, HEADER_LEN, UdpDatagram};
 
 /// The ports of UDP around ESP.
 ///
-/// The two forms differ in ports only: 4500 on both ends at first (RFC 3948 §2.1; a NAT may change one),
-/// and 2746 by configuration on both, the form of older routers. On 4500 IKE shares the port behind a
-/// marker of four zero octets, which no SPI is.
+/// There are two forms: 4500 on both ends at first (RFC 3948 §2.1; a NAT may change one), and 2746 by
+/// configuration on both, the form of older routers, which has four octets of its own before ESP
+/// (`nat_t::udp_tunnel`). On 4500 IKE shares the port behind a marker of four zero octets, which no SPI is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UdpPorts {
     /// The source port.
