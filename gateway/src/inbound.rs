@@ -8,11 +8,12 @@ use crate::pump::Gateway;
 use crate::route::{INTERFACE, holds, ports};
 use arrayvec::ArrayVec;
 use drive::{Datagram, Instant, Path};
+use esp_ah::ah::ah_locate;
 use esp_ah::ipcomp::IpcompError;
 use esp_ah::mode::ModeError;
 use esp_ah::{BufferTooSmall, Packet};
+use ikev1_core::proposal::Mode;
 use ikev1_core::{ChildId, Command};
-use ipsec_wire::ipv6;
 use nat_t::demux::NotOurs;
 use nat_t::udp_tunnel;
 use sad::{Incoming, Opened, SaProtocol};
@@ -55,6 +56,9 @@ pub enum DropReason {
     /// It came out of AH, and is not the ESP that its bundle has inside.
     #[error("the bundle is not finished")]
     BundleUnfinished,
+    /// It came out of the last association of its bundle in transport mode, and is ESP or AH again.
+    #[error("protected more often than its bundle says")]
+    BeyondBundle,
     /// It came out of its association compressed, and cannot be expanded.
     #[error(transparent)]
     Compression(#[from] IpcompError),
@@ -242,11 +246,11 @@ impl Gateway {
     fn not_opened(&mut self, item: &InPacket<'_>, protocol: SaProtocol, reason: sad::DropReason) -> DropReason {
         count(&mut self.counters.in_not_opened);
         let octets = item.packet.octets();
-        let at = match protocol {
-            SaProtocol::Esp => Some(octets),
-            SaProtocol::Ah => behind_ip(octets).and_then(|ah| ah.get(4..)),
+        let spi = match protocol {
+            SaProtocol::Esp => octets.first_chunk().map(|spi| u32::from_be_bytes(*spi)),
+            SaProtocol::Ah => ah_locate(octets).ok().map(|place| place.spi),
         };
-        if let Some(spi) = at.and_then(<[u8]>::first_chunk).map(|spi| u32::from_be_bytes(*spi))
+        if let Some(spi) = spi
             && let Some(association) = self.sad.find(spi, item.path.local.ip(), protocol)
             && let Some(flow) = self.sad.flow_of(association)
             && let Some(policy) = self.pairs.get(&ChildId(flow.0)).map(|pair| pair.policy)
@@ -258,10 +262,13 @@ impl Gateway {
                     &mut counters.in_bundle_sa_match_fail
                 } else if matches!(reason, sad::DropReason::NotCarrying(_)) {
                     &mut counters.in_bundle_state_bad
-                } else if reason == sad::DropReason::WrongSource {
-                    &mut counters.in_process_fail_imm
                 } else {
-                    &mut counters.in_process_fail
+                    count(&mut counters.in_process_start);
+                    if reason == sad::DropReason::WrongSource {
+                        &mut counters.in_process_fail_imm
+                    } else {
+                        &mut counters.in_process_fail
+                    }
                 }
             });
         }
@@ -328,13 +335,13 @@ impl Gateway {
         let around = after.as_ref().map(|after| &after.around);
         let traffic_class = around.map(|around| around.traffic_class).or(item.traffic_class);
         let key = next_header.and_then(|kind| {
+            if mode == Mode::Transport && matches!(kind, ESP | AH) {
+                return Err(DropReason::BeyondBundle);
+            }
             carry::leave(mode, &ends, kind, around, traffic_class, &mut item.packet)?;
             PacketKey::with_fragment(item.packet.octets(), Direction::Inbound).map_err(|_| DropReason::Inner)
         });
-        let (key, fragment) = key.inspect_err(|_| {
-            count(&mut self.counters.in_malformed);
-            self.count_policy(policy, |counters| &mut counters.in_process_fail);
-        })?;
+        let (key, fragment) = key.inspect_err(|reason| self.count_not_made(policy, *reason))?;
         let (local_port, remote_port) = ports(self.as_whole(policy, key, fragment.as_ref()).upper).unzip();
         let wanted = self.pairs.get(&child).is_some_and(|pair| {
             holds(&pair.local, key.local, key.protocol, local_port)
@@ -342,18 +349,21 @@ impl Gateway {
         });
         if !wanted {
             count(&mut self.counters.in_outside);
+            self.count_policy(policy, |counters| &mut counters.in_process_start);
             self.count_policy(policy, |counters| &mut counters.in_pol_select_match_fail);
             return Err(DropReason::Outside);
         }
         let (policies, fragment) = (&mut self.policies, fragment.as_ref());
         match self.fragments.inbound(now, policies, INTERFACE, &key, fragment, Arrival::Protected { policy }) {
             Ok(_) => {
-                self.claim(now, child, &key, item.packet.octets_mut())?;
+                self.claim(now, child, &key, item.packet.octets_mut())
+                    .inspect_err(|_| self.count_policy(policy, |counters| &mut counters.in_process_fail))?;
                 count(&mut self.counters.in_opened);
                 self.count_policy(policy, |counters| &mut counters.in_process_done);
                 Ok(child)
             }
             Err(refusal) => {
+                self.count_policy(policy, |counters| &mut counters.in_process_start);
                 if let InboundRefusal::Fragment(reason) = refusal {
                     count(&mut self.counters.in_fragments_refused);
                     self.fragment_refused(now, false, reason, &key);
@@ -363,6 +373,23 @@ impl Gateway {
                 Err(refusal.into())
             }
         }
+    }
+
+    /// Counts what came out of its last association and made no packet.
+    fn count_not_made(&mut self, policy: spd::PolicyId, reason: DropReason) {
+        let counters = &mut self.counters;
+        count(if reason == DropReason::Congestion {
+            &mut counters.in_congestion
+        } else if matches!(reason, DropReason::Room(_) | DropReason::Compression(IpcompError::BufferTooSmall(_))) {
+            &mut counters.in_no_room
+        } else {
+            &mut counters.in_malformed
+        });
+        self.count_policy(policy, |counters| &mut counters.in_process_start);
+        self.count_policy(policy, |counters| {
+            let beyond = reason == DropReason::BeyondBundle;
+            if beyond { &mut counters.in_end_of_bundle } else { &mut counters.in_process_fail }
+        });
     }
 
     /// Says to the exchanges that a pair carried an authentic packet: now and then, and at once when the
@@ -381,13 +408,4 @@ impl Gateway {
             let _ = self.ike.handle_command(now, Command::TrafficSeen { child });
         }
     }
-}
-
-/// Returns what stands behind the IP header of a whole packet, options passed over.
-fn behind_ip(packet: &[u8]) -> Option<&[u8]> {
-    let header = match packet.first()? {
-        version @ 0x40..=0x4f => usize::from(version & 15) * 4,
-        _ => ipv6::HEADER_LEN,
-    };
-    packet.get(header..)
 }

@@ -305,8 +305,8 @@ impl Gateway {
             None => self.carrier(now, template, &key),
             // No other may carry it.
             Some(session) => {
-                let none = Outbound::Dropped(OutboundDrop::NoAssociation);
-                Some(self.carrier_of(template, &key, session).ok_or(none)?)
+                let carrier = self.carrier_of(template, &key, session);
+                Some(carrier.ok_or_else(|| self.no_association(template))?)
             }
         };
         let route = self.routes.of(template);
@@ -317,9 +317,12 @@ impl Gateway {
         let (policy, path, layers, mode, outer) = (pair.policy, pair.path, pair.outbound, pair.mode, route.outer);
         if let Some(mtu) = pair.mtu.path(now, self.path_mtu) {
             if outer.fragmenting == Fragmenting::Before && self.leaves_in_parts(now, child, mtu, packet.octets()) {
+                self.count_policy(policy, |counters| &mut counters.out_process_done);
                 return Err(Outbound::Parted);
             }
-            self.hold_to_mtu(now, child, mtu, packet.octets()).map_err(Outbound::Dropped)?;
+            self.hold_to_mtu(now, child, mtu, packet.octets())
+                .inspect_err(|_| self.count_policy(policy, |counters| &mut counters.out_process_fail_imm))
+                .map_err(Outbound::Dropped)?;
         }
         let entered = carry::enter(mode, &layers, &outer, packet).map_err(|reason| {
             count(&mut self.counters.out_malformed);
@@ -368,7 +371,7 @@ impl Gateway {
     /// Puts a packet to wait, and starts the negotiation it waits for.
     fn wait(&mut self, now: Instant, template: TemplateId, packet: &[u8]) -> Outbound {
         let route = self.routes.of(template).and_then(|route| Some((route.negotiation?, route.spd)));
-        let Some(((connection, policy), spd)) = route else { return Outbound::Dropped(OutboundDrop::NoAssociation) };
+        let Some(((connection, policy), spd)) = route else { return self.no_association(template) };
         self.count_policy(spd, |counters| &mut counters.out_no_bundle);
         match self.waiting.admit(now, template, packet) {
             Admission::Resting => {
@@ -395,6 +398,16 @@ impl Gateway {
                 Outbound::Waits
             }
         }
+    }
+
+    /// Drops a packet that nothing carries and nothing is negotiated for.
+    fn no_association(&mut self, template: TemplateId) -> Outbound {
+        count(&mut self.counters.out_unsealed);
+        if let Some(spd) = self.routes.of(template).map(|route| route.spd) {
+            self.count_policy(spd, |counters| &mut counters.out_no_bundle);
+            self.count_policy(spd, |counters| &mut counters.out_no_bundle_fail);
+        }
+        Outbound::Dropped(OutboundDrop::NoAssociation)
     }
 
     /// Counts one for a policy.

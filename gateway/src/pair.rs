@@ -2,7 +2,7 @@
 
 use crate::action::{Action, InstallRefusal};
 use crate::carry::Ends;
-use crate::compression::CompressionCounters;
+use crate::compression::{Backoff, CompressionCounters};
 use crate::defaults;
 use crate::demux::{AH, ESP, IPCOMP};
 use crate::layers::Layers;
@@ -41,6 +41,7 @@ pub(crate) struct Pair {
     /// The session it is part of, once it may send; none of manual keys.
     pub(crate) session: Option<SessionId>,
     pub(crate) compression: CompressionCounters,
+    pub(crate) backoff: Backoff,
     pub(crate) sent_reported: Option<Instant>,
     pub(crate) seen_reported: Option<Instant>,
 }
@@ -73,6 +74,7 @@ impl Pair {
             mtu: PathMtu::default(),
             session: None,
             compression: CompressionCounters::default(),
+            backoff: Backoff::default(),
             sent_reported: None,
             seen_reported: None,
         }

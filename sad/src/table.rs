@@ -33,7 +33,7 @@ pub enum SadError {
     /// The two associations are not of two directions.
     #[error("a pair is one association of each direction")]
     NotAPair,
-    /// The snapshot is of an association whose time is over.
+    /// The snapshot is of an association that is past a hard limit.
     #[error("the association has expired")]
     Expired,
     /// The snapshot and the keys are of two directions, protocols or widths of sequence numbers.

@@ -255,10 +255,14 @@ impl Database {
             (None, Arrival::Clear) => None,
         };
         let Err(refusal) = verdict else { return self.count_decision(decision, Direction::Inbound) };
-        let Some(record) = blamed.and_then(|id| self.record_mut(id)) else {
-            self.counters.match_failed = self.counters.match_failed.saturating_add(1);
-            return;
-        };
+        // A packet that is refused met its policy all the same.
+        let met = decision.policy().and_then(|id| self.record_mut(id)).map(|record| {
+            record.hits = record.hits.saturating_add(1);
+        });
+        let counters = &mut self.counters;
+        let counter = if met.is_some() { &mut counters.match_good } else { &mut counters.match_failed };
+        *counter = counter.saturating_add(1);
+        let Some(record) = blamed.and_then(|id| self.record_mut(id)) else { return };
         let counters = &mut record.counters;
         let counter = match refusal {
             InboundRefusal::Discarded(_) => &mut counters.in_deny,
