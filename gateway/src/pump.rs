@@ -160,6 +160,7 @@ impl Gateway {
     }
 
     fn open_copy(&mut self, now: Instant, datagram: Datagram<'_>) -> Verdict<DropReason> {
+        count(&mut self.counters.in_copies);
         let mut buffer = vec![0; ROOM];
         buffer.extend_from_slice(datagram.payload);
         let end = buffer.len();

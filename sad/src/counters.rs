@@ -251,9 +251,14 @@ impl SaCounters {
         self.unsent.tickets.under_way.saturating_add(self.tickets.under_way)
     }
 
-    /// Returns the packets that were done elsewhere when the association had ended, and thrown away.
-    pub const fn done_too_late(&self) -> u64 {
-        self.unsent.tickets.bad_state.saturating_add(self.tickets.bad_state)
+    /// Returns the packets that were sealed elsewhere when the association had ended, and thrown away.
+    pub const fn sealed_too_late(&self) -> u64 {
+        self.unsent.tickets.bad_state
+    }
+
+    /// Returns the packets that were opened elsewhere when the association had ended, and thrown away.
+    pub const fn opened_too_late(&self) -> u64 {
+        self.tickets.bad_state
     }
 
     /// Returns each counter with its name, in the order of the table.

@@ -1,4 +1,5 @@
 use super::{PADDING, associated};
+use crate::cipher::aes::AesEnc;
 use crate::cipher::ctr::Ctr;
 use crate::cipher::{CbcSeal, SealCipher, cbc};
 use crate::integrity::{Message, icvs};
@@ -348,6 +349,8 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
             continue;
         }
         let mut encrypted = ArrayVec::<&mut SealJob<'k, 'b>, GROUP>::new();
+        // Packets of a key that has too few to fill the processor; they wait for those of another one.
+        let mut few = None;
         for first in 0..framed.len() {
             let rest = framed.get_mut(first..).unwrap_or_default();
             while let Some(key) = rest.first().and_then(|job| job.as_ref()).map(|job| job.key) {
@@ -356,9 +359,24 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
                 };
                 let mut jobs: Jobs<'_, 'k, 'b> =
                     rest.iter_mut().filter(same_key).take(TOGETHER).filter_map(Option::take).collect();
-                encrypt(key, &mut jobs);
+                if let SealCipher::Aes(aes) = &key.cipher
+                    && jobs.len() <= cbc::LANES / 2
+                {
+                    let Some((other, mut before)) = few.take() else {
+                        few = Some((&aes.cipher, jobs));
+                        continue;
+                    };
+                    encrypt_two([other, &aes.cipher], [&mut before, &mut jobs]);
+                    encrypted.extend(before);
+                } else {
+                    encrypt(&key.cipher, &mut jobs);
+                }
                 encrypted.extend(jobs);
             }
+        }
+        if let Some((aes, mut jobs)) = few {
+            cbc::encrypt(aes, jobs.iter_mut().map(|job| job.lane()));
+            encrypted.extend(jobs);
         }
         write_icvs(&mut encrypted);
     }
@@ -367,9 +385,9 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
 type Jobs<'a, 'k, 'b> = ArrayVec<&'a mut SealJob<'k, 'b>, TOGETHER>;
 
 /// Encrypts packets of one key side by side.
-fn encrypt(key: &SealKey, jobs: &mut [&mut SealJob<'_, '_>]) {
+fn encrypt(cipher: &SealCipher, jobs: &mut [&mut SealJob<'_, '_>]) {
     let lanes = jobs.iter_mut();
-    match &key.cipher {
+    match cipher {
         SealCipher::Aes(aes) => cbc::encrypt(&aes.cipher, lanes.map(|job| job.lane())),
         SealCipher::Des(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
         SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
@@ -381,6 +399,22 @@ fn encrypt(key: &SealKey, jobs: &mut [&mut SealJob<'_, '_>]) {
         | SealCipher::Ccm(_)
         | SealCipher::ChaCha(_)
         | SealCipher::Provided(_) => {}
+    }
+}
+
+/// Encrypts packets of two keys side by side, if the keys are of one length.
+fn encrypt_two<'k, 'b>(keys: [&AesEnc; 2], jobs: [&mut Jobs<'_, 'k, 'b>; 2]) {
+    let lanes = jobs.map(|jobs| jobs.iter_mut().map(|job| job.lane()));
+    let [first, second] = keys;
+    match (first, second) {
+        (AesEnc::Bits128(first), AesEnc::Bits128(second)) => cbc::encrypt_two([first, second], lanes),
+        (AesEnc::Bits192(first), AesEnc::Bits192(second)) => cbc::encrypt_two([&**first, second], lanes),
+        (AesEnc::Bits256(first), AesEnc::Bits256(second)) => cbc::encrypt_two([&**first, second], lanes),
+        (AesEnc::Bits128(_) | AesEnc::Bits192(_) | AesEnc::Bits256(_), _) => {
+            let [lanes, others] = lanes;
+            cbc::encrypt(first, lanes);
+            cbc::encrypt(second, others);
+        }
     }
 }
 
