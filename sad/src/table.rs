@@ -351,8 +351,8 @@ impl Sad {
     }
 
     #[cold]
-    pub(crate) fn find_stranger(&self, spi: u32, destination: IpAddr, protocol: SaProtocol) -> Option<SaHandle> {
-        let slot = self.strangers.find(spi, Target::new(destination, protocol))?;
+    pub(crate) fn find_stranger(&self, spi: u32, target: Target) -> Option<SaHandle> {
+        let slot = self.strangers.find(spi, target)?;
         let generation = self.probes.get(slot as usize)?.generation();
         Some(SaHandle::new(Side::Inbound, slot, generation))
     }
