@@ -8,6 +8,9 @@ use core::ops::Bound;
 use ikev1_core::{ChildId, TrafficSelector};
 use spd::PacketKey;
 
+/// So many pairs are looked at one by one sooner than found by place: a policy with one peer has no more.
+const FEW: usize = 3;
+
 /// How much a pair is preferred: newer ones have higher ranks, and a renewed one that waits a lower one than the pair it
 /// replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +99,9 @@ impl Carriers {
 
     /// Returns the newest pair whose selectors name the packet.
     pub(crate) fn newest(&self, key: &PacketKey) -> Option<ChildId> {
+        if self.by_rank.len() <= FEW {
+            return self.by_rank.values().rev().find(|carrier| carrier.carries(key)).map(|carrier| carrier.child);
+        }
         let newest =
             self.buckets(key.remote).filter_map(|bucket| bucket.iter().rev().find(|(_, one)| one.carries(key)));
         newest.max_by_key(|(rank, _)| **rank).map(|(_, carrier)| carrier.child)

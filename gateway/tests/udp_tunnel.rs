@@ -14,7 +14,7 @@ use gateway::{
 };
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::proposal::{Bundle, Mode};
-use ikev1_core::{ConnectionConfig, Identity, Peer, PolicyConfig, RemoteIdentity};
+use ikev1_core::{ConnectionConfig, Identity, Peer, PolicyConfig, RemoteIdentity, TrafficSelector};
 use nat_t::udp_tunnel::{ESP_HEADER, HEARTBEAT, NotOurs};
 use proptest::prelude::*;
 use simnet::{Chance, Link, NatConfig, NodeId, PortChoice, Realm, World};
@@ -22,7 +22,7 @@ use simnet::{Chance, Link, NatConfig, NodeId, PortChoice, Realm, World};
 const SECOND: Duration = Duration::from_secs(1);
 const BEATING: UdpTunnel = UdpTunnel { remote_port: 2746, heartbeat: true };
 
-fn lan(host: Ipv4Addr) -> ikev1_core::TrafficSelector {
+fn lan(host: Ipv4Addr) -> TrafficSelector {
     subnet((u32::from(host) & !255).into())
 }
 
@@ -415,6 +415,25 @@ fn manual_keys_go_through_the_tunnel_too() {
     assert_eq!((counted.in_pkt, counted.out_pkt), (1, 1));
     assert!((2..=3).contains(&counted.in_udp_heart_beat), "{counted:?}");
     assert_eq!(snapshot(&sites, sites.left).manual[0].data.path.remote.port(), 2746);
+}
+
+#[test]
+fn transport_mode_goes_through_the_tunnel_too() {
+    let of = |left: bool| {
+        let (local, remote) = if left { (LEFT, RIGHT) } else { (RIGHT, LEFT) };
+        let host = |end: Ipv4Addr| TrafficSelector::host(end.into());
+        let policy = PolicyConfig::new("net").mode(Mode::Transport).local(host(local)).remote(host(remote));
+        let connection = connection(local, Peer::Address(remote.into())).policy(policy);
+        Config::new(ikev1_core::Config::new().connection(connection)).udp_tunnel("net", BEATING).build().unwrap()
+    };
+    let mut sites = Sites::new(41, of(true), of(false));
+    sites.up();
+    sites.net.world.start_capture();
+    assert_eq!(sites.send(sites.left, &echo(LEFT, RIGHT, 1)), Outcome::Sent);
+    sites.run(SECOND);
+    assert_eq!(sites.replies(sites.left, 1), 1);
+    let packets = sites.net.world.capture().unwrap().packets();
+    assert!(packets.iter().all(|(_, packet)| packet.path.remote.port() == 2746 && packet.payload[..4] == ESP_HEADER));
 }
 
 #[test]
