@@ -80,6 +80,12 @@ impl OpenTicket {
         self.mode
     }
 
+    /// Returns whether the upper half of the sequence number is in doubt, so that the packet is wanted once more if its
+    /// ICV is wrong: keep it then, as [`esp_ah::OpenJob::kept_if_refused`] does. See [`Unopened::Again`].
+    pub const fn is_doubtful(&self) -> bool {
+        self.found.doubtful && !self.again
+    }
+
     /// Returns the algorithms, how wide the sequence number is, and who holds the key.
     pub const fn keys(&self) -> KeyDescription {
         self.keys

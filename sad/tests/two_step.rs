@@ -352,13 +352,15 @@ fn after_many_wrong_icvs_in_a_row_a_second_ticket_is_for_the_next_upper_half() {
     let (last, before) = packets.split_last_chunk::<3>().map(|(before, last)| (last, before)).unwrap();
     for wire in before {
         let ticket = submit(&mut tunnel.right, NOW, wire).unwrap();
+        assert!(!ticket.is_doubtful());
         assert_eq!(tunnel.right.complete_open(NOW, ticket, wrong).unwrap_err(), icv());
     }
     let again = |tunnel: &mut Tunnel, wire: &[u8]| {
         let ticket = submit(&mut tunnel.right, NOW, wire).unwrap();
         let first = ticket.sequence();
+        assert!(ticket.is_doubtful());
         let Err(Unopened::Again(again)) = tunnel.right.complete_open(NOW, ticket, wrong) else { panic!("no doubt") };
-        assert_eq!(again.sequence(), first + (1 << 32));
+        assert_eq!((again.sequence(), again.is_doubtful()), (first + (1 << 32), false));
         again
     };
     let before = u64::from(tries) - 1;
