@@ -1,5 +1,6 @@
 use crate::acquire::Lost;
 use crate::session::Traffic;
+use crate::trace::Trace;
 use alloc::boxed::Box;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
@@ -53,7 +54,7 @@ pub enum Action {
     Event(Event),
 }
 
-/// News for people: what happened. No event holds a secret.
+/// News for people: what happened. No event holds a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -130,6 +131,8 @@ pub enum Event {
         /// The MTU of the path.
         mtu: usize,
     },
+    /// A line of the policy debugger, which somebody asked for. It may hold what clear packets say.
+    Trace(Box<Trace>),
     /// A negotiated association could not be installed; its pair is deleted.
     InstallRefused {
         /// The pair.

@@ -1,4 +1,5 @@
 use crate::acquire::Limits;
+use crate::debug::DebugSettings;
 use crate::defaults;
 use crate::header::OuterRules;
 use crate::manual::{Manual, ManualProblem};
@@ -25,6 +26,7 @@ pub struct Config {
     take_over: bool,
     manual: Vec<Manual>,
     outer: Vec<(String, OuterRules)>,
+    debug: Vec<(String, DebugSettings)>,
 }
 
 /// What becomes of packets that no association protects.
@@ -72,6 +74,9 @@ pub enum ConfigError {
     /// Rules for the outer header name no phase 2 policy.
     #[error("outer: there is no policy {0}")]
     Outer(String),
+    /// What is to be told names no policy.
+    #[error("debug: there is no policy {0}")]
+    Debug(String),
     /// The path MTU is below what every path has.
     #[error("path_mtu: must be at least 576")]
     PathMtu,
@@ -94,6 +99,7 @@ impl Config {
             take_over: false,
             manual: Vec::new(),
             outer: Vec::new(),
+            debug: Vec::new(),
         }
     }
 
@@ -115,6 +121,14 @@ impl Config {
     #[must_use]
     pub fn outer(mut self, policy: &str, rules: OuterRules) -> Self {
         self.outer.push((policy.into(), rules));
+        self
+    }
+
+    /// Sets what is told of the packets of a policy from the start. [`Command::Debug`](crate::Command::Debug) changes it
+    /// later.
+    #[must_use]
+    pub fn debug(mut self, policy: &str, settings: DebugSettings) -> Self {
+        self.debug.push((policy.into(), settings));
         self
     }
 
@@ -207,6 +221,11 @@ impl Config {
         if let Some((name, _)) = outer.pop_first() {
             return Err(ConfigError::Outer(name));
         }
+        let mut debug = BTreeMap::new();
+        for (name, settings) in self.debug {
+            let policy = policies.by_name(route::INTERFACE, &name).ok_or(ConfigError::Debug(name))?;
+            debug.insert(policy, settings);
+        }
         Ok(Plan {
             ike,
             policies,
@@ -216,6 +235,7 @@ impl Config {
             path_mtu: self.path_mtu,
             take_over: self.take_over,
             manual,
+            debug,
         })
     }
 }

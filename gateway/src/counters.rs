@@ -65,6 +65,8 @@ drive::counters! {
         in_keepalives => "inKeepalive",
         /// Events dropped because the caller did not take them.
         events_dropped => "eventsDropped",
+        /// Lines of the policy debugger dropped because the caller did not take those before.
+        traces_dropped => "tracesDropped",
     }
 }
 

@@ -1,6 +1,8 @@
 use crate::acquire::Limits;
+use crate::debug::DebugSettings;
 use crate::manual::ManualPlan;
 use crate::route::Routes;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use ikev1_core::{ConnectionId, PolicyId};
 use sad::WindowSize;
@@ -17,6 +19,7 @@ pub struct Plan {
     pub(crate) path_mtu: Option<usize>,
     pub(crate) take_over: bool,
     pub(crate) manual: Vec<ManualPlan>,
+    pub(crate) debug: BTreeMap<spd::PolicyId, DebugSettings>,
 }
 
 impl Plan {

@@ -123,6 +123,11 @@ impl Route {
         self.carriers.iter().filter(both).map(|carrier| carrier.child)
     }
 
+    /// Returns the pairs that may send, newest first.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = ChildId> {
+        self.carriers.iter().map(|carrier| carrier.child)
+    }
+
     /// Returns the pairs whose selectors name the packet, newest first.
     pub(crate) fn carriers(&self, key: &PacketKey) -> impl Iterator<Item = ChildId> {
         self.carriers
