@@ -32,6 +32,9 @@ pub struct Snapshot {
     pub isakmp: Vec<IkeSaStatus>,
     /// ISAKMP SAs whose peer has proven nothing: `Embryonic`.
     pub embryonic: usize,
+    /// `Debug Flag` of ISAKMP and of each of its policies: bit 0 for messages, 1 for states, 3 for the trace. States and
+    /// trace are told always, as events; messages if the plan asks for it.
+    pub isakmp_debug_flags: u8,
     /// The pairs of IPsec SAs, oldest first, those that are being made included.
     pub ipsec: Vec<PairStatus>,
     /// The pairs with manual keys.
@@ -200,6 +203,7 @@ impl Gateway {
             now,
             isakmp: status.ike_sas,
             embryonic: status.embryonic,
+            isakmp_debug_flags: 0b1010 | u8::from(self.ike.plan().traces_messages()),
             ipsec: status.children.into_iter().map(pair).collect(),
             manual: self.manual_status(now),
             sessions: self.session_status(),

@@ -126,6 +126,18 @@ fn row_1348_selector_tells_of_the_selectors_that_are_named() {
 }
 
 #[test]
+fn a_filter_that_is_told_moves_the_counters_of_the_policy_filter() {
+    let mut sites = quiet(17);
+    let left = sites.left;
+    let counted = |sites: &Sites| sites.machine(left).snapshot(sites.net.now()).filter_counters.remote_address_mask;
+    ping(&mut sites);
+    assert_eq!(counted(&sites), 0, "nobody walks the policies one by one");
+    debug(&mut sites, left, net(), filter("lport"));
+    ping(&mut sites);
+    assert_eq!(counted(&sites), 1);
+}
+
+#[test]
 fn row_1347_result_tells_of_what_passes_or_of_what_fails() {
     let mut sites = quiet(3);
     let left = sites.left;
@@ -388,6 +400,15 @@ fn rows_1113_to_1117_and_1162_to_1166_the_settings_of_policies_and_pairs_are_sho
     assert_eq!(shown(&sites), (of_policy, of_pair));
     debug(&mut sites, left, DebugTarget::AllPolicies, OFF);
     assert_eq!(shown(&sites), (OFF, OFF));
+}
+
+#[test]
+fn rows_438_1182_and_1270_the_debug_flag_of_isakmp_says_what_its_events_tell() {
+    let flags = |trace: bool| {
+        let plan = Config::new(ikev1_core::Config::new().trace(trace)).build().unwrap();
+        Gateway::new(plan, Box::new(Entropy::new(1))).snapshot(Instant::ZERO).isakmp_debug_flags
+    };
+    assert_eq!((flags(false), flags(true)), (0b1010, 0b1011));
 }
 
 #[test]

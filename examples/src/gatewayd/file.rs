@@ -1,6 +1,7 @@
 //! The shape of the configuration file.
 
 use super::clients::{ModeConfig, Pool, Xauth};
+use super::debug::Debug;
 use super::locate;
 use super::manual::Manual;
 use super::negotiation::Negotiation;
@@ -9,6 +10,7 @@ use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, Se
 use core::net::IpAddr;
 use drive::SecretBytes;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A whole configuration file, every field in the operator's words.
@@ -31,6 +33,9 @@ pub struct File {
     /// The peers.
     #[serde(default)]
     pub connection: Vec<Connection>,
+    /// What is told of single packets, by the name of the policy, child or pair with manual keys.
+    #[serde(default)]
+    pub debug: BTreeMap<String, Debug>,
 }
 
 /// What concerns the program and not one connection.

@@ -7,6 +7,7 @@ pub mod clients;
 pub mod clock;
 pub mod control;
 pub mod datagrams;
+pub mod debug;
 pub mod file;
 pub mod keylog;
 pub mod link;

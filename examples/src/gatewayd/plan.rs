@@ -64,6 +64,9 @@ impl File {
         for (index, manual) in self.manual.iter().enumerate() {
             config = config.manual(manual.plan(&format!("manual[{index}]"))?);
         }
+        for (name, debug) in &self.debug {
+            config = config.debug(name, debug.plan(&format!("debug.{name}"))?);
+        }
         config.build().map_err(|error| FileError::Engine(error.to_string()))
     }
 }
