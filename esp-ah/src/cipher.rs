@@ -77,9 +77,9 @@ pub(crate) enum SealCipher {
 }
 
 impl SealCipher {
-    /// Returns whether each block waits for the one before, so that packets are encrypted side by side.
-    pub(crate) const fn is_chained(&self) -> bool {
-        matches!(self, Self::Des(_) | Self::TripleDes(_) | Self::Aes(_))
+    /// Returns whether it makes the ICV as well.
+    pub(crate) const fn is_combined(&self) -> bool {
+        matches!(self, Self::Gcm(_) | Self::Gmac(_) | Self::Ccm(_) | Self::ChaCha(_))
     }
 
     /// Makes the key ready; `None` if a length is not the algorithm's.

@@ -1,5 +1,6 @@
 use crate::cipher::{OpenCipher, SealCipher};
 use crate::integrity::Integrity;
+use crate::provider::ProviderId;
 use crate::suite::{CipherAlgorithm, Suite};
 use core::fmt;
 
@@ -147,6 +148,11 @@ impl SealKey {
     pub const fn sequence_bits(&self) -> SequenceBits {
         if self.frame.extended { SequenceBits::Bits64 } else { SequenceBits::Bits32 }
     }
+
+    /// Returns who does the cryptography.
+    pub const fn provider(&self) -> ProviderId {
+        ProviderId::BUILT_IN
+    }
 }
 
 impl fmt::Debug for SealKey {
@@ -189,6 +195,11 @@ impl OpenKey {
     /// Returns how wide the sequence numbers are.
     pub const fn sequence_bits(&self) -> SequenceBits {
         if self.frame.extended { SequenceBits::Bits64 } else { SequenceBits::Bits32 }
+    }
+
+    /// Returns who does the cryptography.
+    pub const fn provider(&self) -> ProviderId {
+        ProviderId::BUILT_IN
     }
 }
 

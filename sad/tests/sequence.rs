@@ -4,7 +4,9 @@ mod common;
 
 use common::*;
 use drive::Instant;
-use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenError, OpenKey, SealKey, Suite, suite::AesKey, suite::IcvLen};
+use esp_ah::{
+    CipherAlgorithm, IntegrityAlgorithm, OpenError, OpenKey, Packet, SealKey, Suite, suite::AesKey, suite::IcvLen,
+};
 use sad::*;
 
 const NOW: Instant = Instant::from_secs(1);
@@ -59,6 +61,27 @@ fn a_short_sequence_ends_the_association_before_it_wraps() {
     let soft = said.iter().any(|a| matches!(a, Action::SoftExpired { limit: LimitKind::Sequence, .. }));
     let hard = said.iter().any(|a| matches!(a, Action::HardExpired { limit: LimitKind::Sequence, .. }));
     assert!(soft && hard, "{said:?}");
+}
+
+#[test]
+fn a_batch_that_uses_up_the_numbers_sends_those_that_got_one() {
+    let plan = Plan::default();
+    let mut tunnel = Tunnel::new(&plan);
+    let last = u64::from(u32::MAX);
+    forward(&mut tunnel, &plan, last - 2, last - 2);
+    let mut buffers = [[0; 160]; 4];
+    let mut batch: Vec<_> = buffers
+        .iter_mut()
+        .map(|buffer| Outgoing::new(tunnel.sealing, Packet::new(buffer, 64..84).unwrap(), 4))
+        .collect();
+    tunnel.left.seal_batch(NOW, &mut batch);
+    let outcomes: Vec<_> = batch.iter().map(Outgoing::outcome).collect();
+    let used_up = Err(SealRefusal::SequenceExhausted);
+    assert_eq!(outcomes, [Ok(last - 1), Ok(last), used_up, used_up]);
+    let wire = batch[1].packet.octets().to_vec();
+    assert_eq!(tunnel.open(NOW, &wire).unwrap().0.sequence, last);
+    assert_eq!(tunnel.counter(Side::Outbound, "outProcessDone"), 2);
+    assert_eq!(tunnel.left.status(tunnel.sealing).unwrap().state, SaState::Dead);
 }
 
 #[test]

@@ -1,12 +1,17 @@
 use super::{PADDING, associated};
 use crate::cipher::{OpenCipher, cbc};
+use crate::integrity::{Message, icvs};
 use crate::keys::OpenKey;
 use crate::packet::Packet;
-use crate::suite::IntegrityAlgorithm;
+use crate::suite::{IntegrityAlgorithm, MAX_ICV_LEN};
+use arrayvec::ArrayVec;
 use cipher::BlockCipherDecrypt;
 use cipher::array::Array;
 use ipsec_wire::esp::{EspPacket, HEADER_LEN, TRAILER_LEN};
 use subtle::ConstantTimeEq;
+
+/// Packets verified together: their hashes do not wait for each other.
+const TOGETHER: usize = 8;
 
 /// Why a packet was not opened.
 ///
@@ -40,6 +45,8 @@ pub enum OpenError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Waiting,
+    /// Its lengths are right; its ICV stands apart from its cipher and is to be checked.
+    Measured,
     Verified,
     Opened(u8),
     Failed(OpenError),
@@ -85,7 +92,7 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         match self.stage {
             Stage::Opened(next_header) => Ok(next_header),
             Stage::Failed(error) => Err(error),
-            Stage::Waiting | Stage::Verified => Err(OpenError::NotRun),
+            Stage::Waiting | Stage::Measured | Stage::Verified => Err(OpenError::NotRun),
         }
     }
 
@@ -97,24 +104,15 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         self.outcome().map(|next_header| Opened { packet: self.packet, next_header })
     }
 
-    /// Checks lengths and ICV, and decrypts the packet that was verified before this one, if it was accepted.
-    ///
-    /// The hash of the one and the cipher of the other do not wait for each other, so they share the processor.
-    fn verify(&mut self, mut previous: Option<&mut Self>) {
-        let mut decrypt = |beside: &mut dyn FnMut() -> bool| {
-            if let Some(previous) = previous.take() {
-                previous.decrypt(beside);
-            }
-        };
-        self.stage = match self.try_verify(&mut decrypt) {
-            Ok(()) => Stage::Verified,
+    /// Checks lengths, and the ICV where the cipher makes it.
+    fn measure(&mut self) {
+        self.stage = match self.try_measure() {
+            Ok(stage) => stage,
             Err(error) => Stage::Failed(error),
         };
-        // If there was no hash to do it beside of.
-        decrypt(&mut || false);
     }
 
-    fn try_verify(&mut self, work: &mut dyn FnMut(&mut dyn FnMut() -> bool)) -> Result<(), OpenError> {
+    fn try_measure(&mut self) -> Result<Stage, OpenError> {
         let key = self.key;
         let frame = key.frame;
         let overhead = frame.header().saturating_add(frame.icv());
@@ -159,38 +157,40 @@ impl<'k, 'b> OpenJob<'k, 'b> {
             | OpenCipher::Des(_)
             | OpenCipher::TripleDes(_)
             | OpenCipher::Aes(_)
-            | OpenCipher::Ctr(_) => {
-                let high = self.sequence_high.to_be_bytes();
-                let suffix: &[u8] = if frame.extended { &high } else { &[] };
-                let at = self.packet.len().saturating_sub(frame.icv());
-                match self.packet.octets().split_at_checked(at) {
-                    // Only a suite made with the dangerous name has no integrity.
-                    Some(_) if key.suite().integrity() == IntegrityAlgorithm::None => true,
-                    Some((covered, icv)) => {
-                        let mut mac = key.integrity.start();
-                        work(&mut || mac.take(covered, 1));
-                        same(icv, &mac.finish(covered, suffix))
-                    }
-                    None => false,
-                }
-            }
+            | OpenCipher::Ctr(_) => return Ok(Stage::Measured),
         };
-        if right { Ok(()) } else { Err(OpenError::Icv) }
+        if right { Ok(Stage::Verified) } else { Err(OpenError::Icv) }
     }
 
-    fn decrypt(&mut self, beside: &mut dyn FnMut() -> bool) {
-        self.stage = match self.try_decrypt(beside) {
+    /// Returns what a separate integrity algorithm covers.
+    fn covered(&self) -> Message<'_> {
+        let octets = self.packet.octets();
+        let covered = octets.get(..octets.len().saturating_sub(self.key.frame.icv()));
+        Message::new(covered.unwrap_or_default(), self.key.frame.extended, self.sequence_high)
+    }
+
+    /// Compares the ICV with the one computed.
+    fn verify(&mut self, computed: &[u8; MAX_ICV_LEN]) {
+        let octets = self.packet.octets();
+        let received = octets.get(octets.len().saturating_sub(self.key.frame.icv())..).unwrap_or_default();
+        // Only a suite made with the dangerous name has no integrity.
+        let right = self.key.suite().integrity() == IntegrityAlgorithm::None || same(received, computed);
+        self.stage = if right { Stage::Verified } else { Stage::Failed(OpenError::Icv) };
+    }
+
+    fn decrypt(&mut self) {
+        self.stage = match self.try_decrypt() {
             Ok(next_header) => Stage::Opened(next_header),
             Err(error) => Stage::Failed(error),
         };
     }
 
-    fn try_decrypt(&mut self, beside: &mut dyn FnMut() -> bool) -> Result<u8, OpenError> {
+    fn try_decrypt(&mut self) -> Result<u8, OpenError> {
         let frame = self.key.frame;
         match &self.key.cipher {
-            OpenCipher::Aes(aes) => self.decrypt_cbc(aes, beside),
-            OpenCipher::Des(des) => self.decrypt_cbc(&**des, beside),
-            OpenCipher::TripleDes(des) => self.decrypt_cbc(&**des, beside),
+            OpenCipher::Aes(aes) => self.decrypt_cbc(aes),
+            OpenCipher::Des(des) => self.decrypt_cbc(&**des),
+            OpenCipher::TripleDes(des) => self.decrypt_cbc(&**des),
             OpenCipher::Ctr(ctr) => {
                 let (iv, text, _) = self.parts();
                 ctr.apply(iv, text);
@@ -216,12 +216,12 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         Ok(next_header)
     }
 
-    fn decrypt_cbc<C: BlockCipherDecrypt>(&mut self, cipher: &C, beside: &mut dyn FnMut() -> bool) {
+    fn decrypt_cbc<C: BlockCipherDecrypt>(&mut self, cipher: &C) {
         let frame = self.key.frame;
         let end = self.packet.len().saturating_sub(frame.icv());
         let body = self.packet.octets_mut().get_mut(HEADER_LEN..end).unwrap_or_default();
         let (iv, text) = body.split_at_mut_checked(frame.iv()).unwrap_or_default();
-        cbc::decrypt(cipher, &Array::try_from(&*iv).unwrap_or_default(), text, beside);
+        cbc::decrypt(cipher, &Array::try_from(&*iv).unwrap_or_default(), text);
     }
 
     /// Returns the IV of a counter mode, the text and the ICV.
@@ -270,23 +270,30 @@ impl<'k, 'b> OpenSlot<'k, 'b> for Option<OpenJob<'k, 'b>> {
 /// are both right, and the window tells them apart. A packet that is not accepted is
 /// [`OpenError::Rejected`].
 pub fn open_batch_if<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S], mut accept: impl FnMut(usize) -> bool) {
-    // Where the packet stands that is verified and accepted, and not yet decrypted.
-    let mut accepted = None;
-    for index in 0..slots.len() {
-        let Some((before, [slot, ..])) = slots.split_at_mut_checked(index) else { return };
-        let Some(job) = slot.job().filter(|job| job.stage == Stage::Waiting) else { continue };
-        job.verify(accepted.take().and_then(|at: usize| before.get_mut(at)).and_then(OpenSlot::job));
-        if job.stage != Stage::Verified {
-            continue;
+    for (group, slots) in slots.chunks_mut(TOGETHER).enumerate() {
+        // Filled where it stands: moved, it would be copied with all its room.
+        let mut jobs = ArrayVec::<(usize, &mut OpenJob<'k, 'b>), TOGETHER>::new();
+        jobs.extend(slots.iter_mut().enumerate().filter_map(|(at, slot)| {
+            let job = slot.job().filter(|job| job.stage == Stage::Waiting)?;
+            job.measure();
+            Some((group.saturating_mul(TOGETHER).saturating_add(at), job))
+        }));
+        let measured = jobs.iter().filter(|(_, job)| job.stage == Stage::Measured);
+        let computed = icvs::<TOGETHER>(measured.map(|(_, job)| (&job.key.integrity, job.covered())));
+        let measured = jobs.iter_mut().filter(|(_, job)| job.stage == Stage::Measured);
+        for ((_, job), computed) in measured.zip(&computed) {
+            job.verify(computed);
         }
-        if accept(index) {
-            accepted = Some(index);
-        } else {
-            job.stage = Stage::Failed(OpenError::Rejected);
+        for (index, job) in jobs {
+            if job.stage != Stage::Verified {
+                continue;
+            }
+            if accept(index) {
+                job.decrypt();
+            } else {
+                job.stage = Stage::Failed(OpenError::Rejected);
+            }
         }
-    }
-    if let Some(last) = accepted.and_then(|at| slots.get_mut(at)).and_then(OpenSlot::job) {
-        last.decrypt(&mut || false);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod engine;
+
 use drive::{Instant, Path};
 use esp_ah::suite::AesKey;
 use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, SealKey, Suite};
