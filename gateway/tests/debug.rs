@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo};
+use common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo, left_behind_nat, right_for_anyone};
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, SecretBytes};
@@ -47,7 +47,7 @@ fn traces(sites: &Sites, node: NodeId) -> Vec<Trace> {
 
 /// Returns what was told at a node since the last call, as it reads, without what packets hold.
 fn told(sites: &mut Sites, node: NodeId) -> Vec<String> {
-    let lines = traces(sites, node).iter().map(|trace| first_line(trace)).collect();
+    let lines = traces(sites, node).iter().map(first_line).collect();
     sites.net.handler.events.clear();
     lines
 }
@@ -465,6 +465,25 @@ fn a_packet_that_is_dropped_on_its_way_is_told_with_its_reason() {
     let lines = told(&mut sites, left);
     assert!(lines[0].starts_with(&format!("IPSEC net: {number}: OUT: dropped: longer than the ")), "{lines:#?}");
     assert_eq!(lines.len(), 1);
+}
+
+#[test]
+fn a_peer_that_sends_from_elsewhere_is_told() {
+    let mut sites = Sites::behind_nat(18, left_behind_nat().plan(), right_for_anyone().plan());
+    sites.net.handler.silent = true;
+    sites.up();
+    let right = sites.right;
+    debug(&mut sites, right, net(), trace("in ipsec"));
+    sites.net.handler.events.clear();
+    let nat = sites.nat.unwrap();
+    sites.net.world.nat_mut(nat).unwrap().rebind();
+    ping(&mut sites);
+    let number = child(&sites, right).0;
+    let elsewhere = format!("IPSEC net: {number}: IN: the peer is elsewhere: {RIGHT}:4500 > ");
+    let lines = told(&mut sites, right);
+    assert!(lines.iter().any(|line| line.starts_with(&elsewhere)), "{lines:#?}");
+    ping(&mut sites);
+    assert!(!told(&mut sites, right).iter().any(|line| line.starts_with(&elsewhere)), "it is known now");
 }
 
 #[test]
