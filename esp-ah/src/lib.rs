@@ -27,5 +27,7 @@ pub use esp::open::{OpenError, OpenJob, OpenSlot, Opened, open_batch, open_batch
 pub use esp::seal::{Iv, MAX_ESP_LEN, SealError, SealJob, SealSlot, seal_batch};
 pub use keys::{KeyError, OpenKey, SealKey, SequenceBits};
 pub use packet::{BufferTooSmall, Packet, Room};
-pub use provider::ProviderId;
+#[cfg(feature = "ring")]
+pub use provider::ring::Ring;
+pub use provider::{Aead, BuiltIn, Provider, ProviderFailed, ProviderId};
 pub use suite::{CipherAlgorithm, IntegrityAlgorithm, Suite, SuiteError};

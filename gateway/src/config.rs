@@ -7,7 +7,9 @@ use crate::plan::Plan;
 use crate::route::{self, Routes};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use esp_ah::{BuiltIn, Provider};
 use sad::WindowSize;
 use spd::{Database, DatabaseError, Policy, Position, Selector, WhenEmpty};
 
@@ -27,6 +29,7 @@ pub struct Config {
     manual: Vec<Manual>,
     outer: Vec<(String, OuterRules)>,
     debug: Vec<(String, DebugSettings)>,
+    provider: Arc<dyn Provider>,
 }
 
 /// What becomes of packets that no association protects.
@@ -100,6 +103,7 @@ impl Config {
             manual: Vec::new(),
             outer: Vec::new(),
             debug: Vec::new(),
+            provider: Arc::new(BuiltIn),
         }
     }
 
@@ -129,6 +133,14 @@ impl Config {
     #[must_use]
     pub fn debug(mut self, policy: &str, settings: DebugSettings) -> Self {
         self.debug.push((policy.into(), settings));
+        self
+    }
+
+    /// Sets who does the cryptography of ESP's combined modes, instead of `esp-ah` itself. What the provider does not
+    /// make is built in. Manual keys have no use for it: they go with no combined mode.
+    #[must_use]
+    pub fn provider(mut self, provider: Arc<dyn Provider>) -> Self {
+        self.provider = provider;
         self
     }
 
@@ -236,6 +248,7 @@ impl Config {
             take_over: self.take_over,
             manual,
             debug,
+            provider: self.provider,
         })
     }
 }

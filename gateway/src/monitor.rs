@@ -20,7 +20,7 @@ use core::net::IpAddr;
 use drive::Instant;
 
 use ikev1_core::{ChildId, ChildStatus, ConnectionId, IkeSaStatus, PolicyId};
-use sad::SaProtocol;
+use sad::{ProviderId, SaProtocol};
 use spd::{Decision, Direction, Explanation, KeyError, PacketKey};
 
 /// Everything a gateway can show, at one instant.
@@ -129,6 +129,8 @@ pub struct DataStatus {
     pub cpi: (Option<u16>, Option<u16>),
     /// What became of packets that were compressed, if it compresses.
     pub compression: Option<CompressionCounters>,
+    /// `Compression ENCO channel`: who compresses, if it compresses. There is nobody but the gateway itself.
+    pub compression_provider: Option<ProviderId>,
     /// How long a path is believed to carry packets, if anything is known.
     pub path_mtu: Option<usize>,
     /// The longest packet that fits that path once it is sealed; that of a path of 1500 octets if nothing is known.
@@ -234,6 +236,7 @@ impl Gateway {
         DataStatus {
             cpi: (pair.inbound.cpi, pair.outbound.cpi),
             compression: compresses.then(|| pair.compression.clone()),
+            compression_provider: compresses.then_some(ProviderId::BUILT_IN),
             path_mtu,
             longest,
             overhead: path.saturating_sub(longest),
@@ -259,6 +262,7 @@ impl Gateway {
     fn algorithm_counters(&self) -> Vec<(CountedAlgorithm, AlgorithmCounters)> {
         let mut sums = self.algorithms.clone();
         self.pairs.values().for_each(|pair| self.add_algorithms(&mut sums, pair, false));
+        sums.add_after_removal(self.sad.after_removal());
         sums.iter().map(|(algorithm, counters)| (algorithm, counters.clone())).collect()
     }
 

@@ -171,6 +171,7 @@ impl Gateway {
 
     /// Seals a copy of a packet; `bypass` says how it passes where no policy protects it.
     pub(crate) fn seal_copy(&mut self, now: Instant, clear: &[u8], bypass: impl FnOnce(&[u8]) -> Action) -> Outcome {
+        count(&mut self.counters.out_copies);
         let mut buffer = vec![0; clear.len().saturating_add(2 * ROOM)];
         let end = ROOM.saturating_add(clear.len());
         if let Some(room) = buffer.get_mut(ROOM..end) {
@@ -189,7 +190,11 @@ impl Gateway {
                 Outcome::Sent
             }
             Outbound::Bypass => {
-                self.push(bypass(clear));
+                let action = bypass(clear);
+                if matches!(action, Action::Bypass(_)) {
+                    count(&mut self.counters.out_copies);
+                }
+                self.push(action);
                 Outcome::Bypassed
             }
             Outbound::Parted => Outcome::Sent,
@@ -406,6 +411,7 @@ impl Gateway {
                     let queued = self.waiting.count(template);
                     self.trace_policy(spd, Direction::Outbound, Step::Queued(queued));
                 }
+                count(&mut self.counters.out_copies);
                 if let Some(reason) = lost {
                     count(&mut self.counters.waiting_dropped);
                     self.news(Event::WaitingLost { connection, policy, packets: 1, reason });

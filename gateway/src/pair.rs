@@ -171,7 +171,10 @@ impl Gateway {
                     pair.inbound.cpi = Some(u16::try_from(sa.spi).map_err(|_| InstallRefusal::ReservedSpi)?);
                     continue;
                 }
-                Transform::Esp(suite) => InboundKeys::Esp(OpenKey::new(*suite, bits, keymat(sa).expose())?),
+                Transform::Esp(suite) => {
+                    let key = OpenKey::with_provider(*suite, bits, keymat(sa).expose(), &*self.provider)?;
+                    InboundKeys::Esp(key)
+                }
                 Transform::Ah(integrity) => InboundKeys::Ah(AhKey::new(*integrity, bits, sa.integrity_key.expose())?),
             };
             let protocol = pair.inbound.note(&keys);
@@ -199,7 +202,10 @@ impl Gateway {
                     self.deflater.get_or_insert_with(Deflater::new);
                     continue;
                 }
-                Transform::Esp(suite) => OutboundKeys::Esp(SealKey::new(*suite, bits, keymat(sa).expose())?),
+                Transform::Esp(suite) => {
+                    let key = SealKey::with_provider(*suite, bits, keymat(sa).expose(), &*self.provider)?;
+                    OutboundKeys::Esp(key)
+                }
                 Transform::Ah(integrity) => OutboundKeys::Ah(AhKey::new(*integrity, bits, sa.integrity_key.expose())?),
             };
             let spi = Spi::new(sa.spi).ok_or(InstallRefusal::ReservedSpi)?;

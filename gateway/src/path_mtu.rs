@@ -180,6 +180,7 @@ impl Gateway {
         // What must not be fragmented, is IPv6, or has no room for eight octets a fragment is no packet for this.
         let Ok(parts) = fragments(packet, most) else { return false };
         for part in parts {
+            count(&mut self.counters.out_copies);
             let whole = [part.header(), part.payload()].concat();
             // What finds no association any more waits, or is counted as dropped.
             let _ = self.seal_copy(now, &whole, |clear| Action::Bypass(Bytes::copy_from_slice(clear)));

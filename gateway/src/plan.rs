@@ -3,7 +3,9 @@ use crate::debug::DebugSettings;
 use crate::manual::ManualPlan;
 use crate::route::Routes;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use esp_ah::Provider;
 use ikev1_core::{ConnectionId, PolicyId};
 use sad::WindowSize;
 use spd::Database;
@@ -20,6 +22,7 @@ pub struct Plan {
     pub(crate) take_over: bool,
     pub(crate) manual: Vec<ManualPlan>,
     pub(crate) debug: BTreeMap<spd::PolicyId, DebugSettings>,
+    pub(crate) provider: Arc<dyn Provider>,
 }
 
 impl Plan {

@@ -24,13 +24,14 @@ use crate::tracer::Tracer;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::IpAddr;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
-use esp_ah::Packet;
 use esp_ah::ipcomp::{Deflater, Inflater, MAX_INFLATED};
+use esp_ah::{Packet, Provider};
 use ikev1_core::{ChildId, CommandError, ConnectionId, Endpoint, Handle, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng as _};
@@ -76,6 +77,8 @@ pub struct Gateway {
     /// Renewed pairs that wait to send.
     pub(crate) switches: Timers<ChildId>,
     pub(crate) window: WindowSize,
+    /// Who does the cryptography of ESP, as far as it goes.
+    pub(crate) provider: Arc<dyn Provider>,
     pub(crate) entropy: ChaCha20Rng,
     /// Made when the first pair with compression is installed: it is large.
     pub(crate) deflater: Option<Deflater>,
@@ -127,6 +130,7 @@ impl Gateway {
             closed: false,
             switches: Timers::new(),
             window: plan.replay_window,
+            provider: plan.provider,
             entropy: spis,
             deflater: None,
             inflater: None,
@@ -159,6 +163,7 @@ impl Gateway {
     }
 
     fn open_copy(&mut self, now: Instant, datagram: Datagram<'_>) -> Verdict<DropReason> {
+        count(&mut self.counters.in_copies);
         let mut buffer = vec![0; ROOM];
         buffer.extend_from_slice(datagram.payload);
         let end = buffer.len();

@@ -74,13 +74,13 @@ impl Gateway {
         if flags == DebugFlags::OFF || !flags.has(way(direction) | whereabouts(place) | result) {
             return;
         }
-        let policy = name_of(&self.policies, pair.policy);
+        let (policies, policy) = (&self.policies, pair.policy);
         self.tracer.tell(&mut self.counters, settings.device, || {
             let octets = if stage == TraceStage::Failed { &[] } else { packet.octets() };
             let shown = octets.get(..settings.packet_length).unwrap_or(octets);
             let is_ip = kind == IPV4 || kind == IPV6;
             TraceLine::Packet(PacketTrace {
-                policy,
+                policy: name_of(policies, policy),
                 child,
                 direction,
                 place,
@@ -123,7 +123,7 @@ impl Gateway {
             let step = Step::Opened { protocol, spi: spi.get(), sequence: opened.sequence };
             self.trace_step(child, Direction::Inbound, step);
         }
-        if opened.next_header == ESP {
+        if protocol == SaProtocol::Ah && opened.next_header == ESP {
             self.trace_packet(child, Direction::Inbound, (TracePlace::Esp, TraceStage::Before), ESP, packet);
         }
     }

@@ -239,9 +239,10 @@ impl Gateway {
         step: Step,
     ) {
         if settings.trace.has(way(direction) | whereabouts(step.place()) | result(step.passed())) {
-            let policy = name_of(&self.policies, policy);
-            let line = || TraceLine::Step(StepTrace { policy, child, direction, step });
-            self.tracer.tell(&mut self.counters, settings.device, line);
+            let policies = &self.policies;
+            self.tracer.tell(&mut self.counters, settings.device, || {
+                TraceLine::Step(StepTrace { policy: name_of(policies, policy), child, direction, step })
+            });
         }
     }
 

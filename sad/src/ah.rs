@@ -1,7 +1,7 @@
 use crate::entry::{InboundKeys, OutboundKeys};
 use crate::inbound::{Found, live};
 use crate::outbound::{Admitted, Where};
-use crate::{DropReason, Opened, SaHandle, SaProtocol, Sad, SealRefusal, SequenceBits};
+use crate::{DropReason, Opened, SaHandle, SaProtocol, Sad, SealRefusal};
 use drive::{Instant, Path};
 use esp_ah::Packet;
 use esp_ah::ah::{AhError, AhPlace, ah_locate, ah_seal, ah_strip, ah_verify};
@@ -54,7 +54,7 @@ impl Sad {
         let (place, found) = self.admit_ah(now, &path, through, packet.octets())?;
         let opened = self.verify_ah(packet, &place, found);
         let (found, opened) = match opened {
-            Err(DropReason::Ah(AhError::Icv)) => match self.doubted(found) {
+            Err(DropReason::Ah(AhError::Icv)) => match found.resynchronised() {
                 Some(next) => (next, self.verify_ah(packet, &place, next)),
                 None => (found, opened),
             },
@@ -92,14 +92,5 @@ impl Sad {
         live.icv_failures_in_row = 0;
         ah_strip(packet, place)?;
         Ok((place.next_header, newest))
-    }
-
-    /// The next upper half of an extended sequence number, if the one just tried is in doubt.
-    pub(crate) fn doubted(&mut self, first: Found) -> Option<Found> {
-        let live = live(&mut self.occupants, first.slot)?;
-        let doubtful =
-            live.window.bits() == SequenceBits::Bits64 && live.icv_failures_in_row >= Self::RESYNCHRONISE_AFTER;
-        let sequence = first.sequence.checked_add(1 << 32).filter(|_| doubtful)?;
-        Some(Found { sequence, ..first })
     }
 }

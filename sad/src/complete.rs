@@ -110,7 +110,7 @@ impl Sad {
     /// Returns the other number to try, as one more ticket, and takes the failure of the first back: the packet is
     /// counted once, by what the second try finds.
     fn try_next_half(&mut self, first: Found) -> Option<Found> {
-        let next = self.doubted(first)?;
+        let next = first.resynchronised()?;
         let live = crate::inbound::live(&mut self.occupants, first.slot)?;
         live.tally.dropped.icv_invalid = live.tally.dropped.icv_invalid.saturating_sub(1);
         live.tally.tickets().begin();

@@ -1,5 +1,6 @@
 use crate::{EngineFailure, ReplayError, SaProtocol, SealRefusal};
 use alloc::boxed::Box;
+use esp_ah::SealError;
 use esp_ah::ah::AhError;
 
 drive::counters! {
@@ -72,6 +73,8 @@ impl OutboundTally {
             &mut unsent.fragments
         } else if refusal == SealRefusal::KeysElsewhere {
             &mut unsent.tickets.not_taken
+        } else if matches!(refusal, SealRefusal::Seal(SealError::Provider(_))) {
+            &mut unsent.tickets.cipher_failed
         } else {
             &mut unsent.refused
         });
@@ -96,7 +99,7 @@ pub(crate) struct Unsent {
     pub tickets: TicketTally,
 }
 
-/// What became of packets whose cryptography was to happen elsewhere, but for those that passed.
+/// What became of packets whose cryptography was to happen elsewhere or by a provider, but for those that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TicketTally {
     /// Started and not completed yet, or never.
@@ -248,9 +251,14 @@ impl SaCounters {
         self.unsent.tickets.under_way.saturating_add(self.tickets.under_way)
     }
 
-    /// Returns the packets that were done elsewhere when the association had ended, and thrown away.
-    pub const fn done_too_late(&self) -> u64 {
-        self.unsent.tickets.bad_state.saturating_add(self.tickets.bad_state)
+    /// Returns the packets that were sealed elsewhere when the association had ended, and thrown away.
+    pub const fn sealed_too_late(&self) -> u64 {
+        self.unsent.tickets.bad_state
+    }
+
+    /// Returns the packets that were opened elsewhere when the association had ended, and thrown away.
+    pub const fn opened_too_late(&self) -> u64 {
+        self.tickets.bad_state
     }
 
     /// Returns each counter with its name, in the order of the table.

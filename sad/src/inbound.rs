@@ -2,7 +2,8 @@ use crate::counters::InboundTally;
 use crate::entry::{Inbound, InboundKeys};
 use crate::table::Occupant;
 use crate::{
-    Action, EngineFailure, FlowId, ReplayError, SaHandle, SaMode, SaProtocol, SaState, Sad, Side, SourceCheck, Spi,
+    Action, EngineFailure, FlowId, ReplayError, SaHandle, SaMode, SaProtocol, SaState, Sad, SequenceBits, Side,
+    SourceCheck, Spi,
 };
 use arrayvec::ArrayVec;
 use drive::{Instant, Path};
@@ -133,11 +134,20 @@ pub(crate) struct Found {
     pub slot: u32,
     pub generation: u32,
     pub sequence: u64,
+    /// Whether the upper half of its number is in doubt.
+    pub doubtful: bool,
 }
 
 impl Found {
     pub fn handle(self) -> SaHandle {
         SaHandle::new(Side::Inbound, self.slot, self.generation)
+    }
+
+    /// Returns the same with the next upper half of its number, if that is in doubt: more than 2^32 packets may have
+    /// been lost, RFC 4303 appendix A3.
+    pub(crate) fn resynchronised(self) -> Option<Self> {
+        let sequence = self.sequence.checked_add(1 << 32).filter(|_| self.doubtful)?;
+        Some(Self { sequence, ..self })
     }
 }
 
@@ -211,7 +221,10 @@ impl Sad {
             jobs.extend(lot.iter_mut().zip(found).map(|(item, found)| {
                 let at = found.as_ref()?;
                 match keys.get(at.slot as usize)?.as_deref()? {
-                    InboundKeys::Esp(key) => Some(OpenJob::new(key, item.packet.reborrow(), at.sequence)),
+                    InboundKeys::Esp(key) => {
+                        let job = OpenJob::new(key, item.packet.reborrow(), at.sequence);
+                        Some(job.kept_if_refused(at.doubtful))
+                    }
                     // The look-up asked for ESP.
                     InboundKeys::Ah(_) | InboundKeys::Elsewhere(_) => None,
                 }
@@ -308,7 +321,11 @@ impl Sad {
             None => Err(ReplayError::TooOld),
         };
         match checked {
-            Ok(sequence) => Ok(Found { slot: handle.slot(), generation: handle.generation(), sequence }),
+            Ok(sequence) => {
+                let in_row = live.icv_failures_in_row.saturating_add(1);
+                let doubtful = live.window.bits() == SequenceBits::Bits64 && in_row >= Self::RESYNCHRONISE_AFTER;
+                Ok(Found { slot: handle.slot(), generation: handle.generation(), sequence, doubtful })
+            }
             Err(error) => {
                 tally.dropped.count_replay(error);
                 Err(error.into())
@@ -316,10 +333,9 @@ impl Sad {
         }
     }
 
-    /// Tries the next upper half of an extended sequence number once, after many packets in a row failed:
-    /// more than 2^32 packets may have been lost, RFC 4303 appendix A3.
+    /// Tries the next upper half of an extended sequence number once, after many packets in a row failed.
     fn resynchronise(&mut self, now: Instant, item: &mut Incoming<'_>, first: Found) {
-        let Some(next) = self.doubted(first) else { return };
+        let Some(next) = first.resynchronised() else { return };
         // The packet is counted once, by what the second try finds.
         if let Some(live) = live(&mut self.occupants, first.slot) {
             live.tally.dropped.icv_invalid = live.tally.dropped.icv_invalid.saturating_sub(1);
@@ -395,6 +411,8 @@ fn count_drop(tally: &mut InboundTally, reason: DropReason) {
         return tally.tickets().count_failure(EngineFailure::NotTaken);
     } else if let DropReason::Engine(failure) = reason {
         return tally.tickets().count_failure(failure);
+    } else if matches!(reason, DropReason::Open(OpenError::Provider(_))) {
+        return tally.tickets().count_failure(EngineFailure::Cipher);
     } else if is_wrong_icv(reason) {
         &mut dropped.icv_invalid
     } else if matches!(reason, DropReason::Open(OpenError::PadLength | OpenError::PadOctets)) {

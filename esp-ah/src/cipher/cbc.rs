@@ -13,7 +13,7 @@ use cipher::{
 use core::marker::PhantomData;
 
 /// Packets encrypted side by side: enough to fill the pipeline of every processor with AES instructions.
-const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// One packet's blocks on their way through the cipher.
 pub(crate) struct Lane<'a, N: ArraySize> {
@@ -45,6 +45,17 @@ impl<N: ArraySize> Default for Lane<'_, N> {
 /// Encrypts all lanes under one key; a lane that ends makes place for the next.
 pub(crate) fn encrypt<'a, C: BlockCipherEncrypt>(cipher: &C, lanes: impl Iterator<Item = Lane<'a, C::BlockSize>>) {
     cipher.encrypt_with_backend(Lockstep { waiting: lanes.fuse(), size: PhantomData });
+}
+
+/// Encrypts lanes under two keys, for keys that have not enough packets to fill the processor alone: at most half of
+/// [`LANES`] of each run side by side.
+pub(crate) fn encrypt_two<'a, C, I>(ciphers: [&C; 2], lanes: [I; 2])
+where
+    C: BlockCipherEncrypt,
+    I: Iterator<Item = Lane<'a, C::BlockSize>>,
+{
+    let [first, second] = ciphers;
+    first.encrypt_with_backend(WithFirst { second, lanes });
 }
 
 /// Encrypts the whole blocks of one packet from `start` on, and calls `behind` with everything before and up to the
@@ -134,11 +145,62 @@ impl<'a, N: ArraySize, I: Iterator<Item = Lane<'a, N>>> BlockCipherEncClosure fo
     }
 }
 
+struct WithFirst<'c, C, I> {
+    second: &'c C,
+    lanes: [I; 2],
+}
+
+impl<C: BlockSizeUser, I> BlockSizeUser for WithFirst<'_, C, I> {
+    type BlockSize = C::BlockSize;
+}
+
+impl<'a, C: BlockCipherEncrypt, I: Iterator<Item = Lane<'a, C::BlockSize>>> BlockCipherEncClosure
+    for WithFirst<'_, C, I>
+{
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = C::BlockSize>>(self, backend: &B) {
+        self.second.encrypt_with_backend(WithBoth { first: backend, lanes: self.lanes });
+    }
+}
+
+struct WithBoth<'b, B, I> {
+    first: &'b B,
+    lanes: [I; 2],
+}
+
+impl<B: BlockSizeUser, I> BlockSizeUser for WithBoth<'_, B, I> {
+    type BlockSize = B::BlockSize;
+}
+
+impl<'a, A: BlockCipherEncBackend, I: Iterator<Item = Lane<'a, A::BlockSize>>> BlockCipherEncClosure
+    for WithBoth<'_, A, I>
+{
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = A::BlockSize>>(self, second: &B) {
+        let mut waiting = self.lanes.map(Iterator::fuse);
+        let mut lanes: [[Lane<'a, A::BlockSize>; LANES / 2]; 2] = Default::default();
+        let mut active = [0; 2];
+        loop {
+            for ((lanes, active), waiting) in lanes.iter_mut().zip(&mut active).zip(&mut waiting) {
+                *active = refill(lanes, *active, waiting);
+            }
+            let [lanes_of_first, lanes_of_second] = &mut lanes;
+            let first = lanes_of_first.get_mut(..active[0]).unwrap_or_default();
+            let others = lanes_of_second.get_mut(..active[1]).unwrap_or_default();
+            let Some(steps) = first.iter().chain(&*others).map(|lane| lane.blocks.len()).min() else { return };
+            for _ in 0..steps {
+                advance_some(self.first, first, 1);
+                advance_some(second, others, 1);
+            }
+        }
+    }
+}
+
 /// Puts waiting lanes in the place of those that ended, keeps the running ones together at the front,
 /// and returns their number.
 #[inline(always)]
 fn refill<'a, N: ArraySize>(
-    lanes: &mut [Lane<'a, N>; LANES],
+    lanes: &mut [Lane<'a, N>],
     mut active: usize,
     waiting: &mut impl Iterator<Item = Lane<'a, N>>,
 ) -> usize {
@@ -306,7 +368,16 @@ mod tests {
                 lengths.iter().enumerate().map(|(n, &len)| std::vec![n as u8; len * 16]).collect();
             let alone: Vec<Vec<u8>> = packets.iter().map(|packet| encrypt_one(&aes, &seed, packet)).collect();
             encrypt(&aes, packets.iter_mut().map(|packet| Lane::new(Array(seed), packet)));
-            prop_assert_eq!(packets, alone);
+            prop_assert_eq!(&packets, &alone);
+            let other = AesEnc::new(&[seed, seed].concat()).unwrap();
+            let other = [&aes, &other];
+            let mut both = [lengths.as_slice(), lengths.get(..lengths.len() / 3).unwrap()].map(|lengths| {
+                lengths.iter().enumerate().map(|(n, &len)| std::vec![n as u8; len * 16]).collect::<Vec<_>>()
+            });
+            let alone: [Vec<Vec<u8>>; 2] =
+                [0, 1].map(|n| both[n].iter().map(|packet| encrypt_one(other[n], &seed, packet)).collect());
+            encrypt_two(other, both.each_mut().map(|packets| packets.iter_mut().map(|packet| Lane::new(Array(seed), packet))));
+            prop_assert_eq!(both, alone);
         }
     }
 }

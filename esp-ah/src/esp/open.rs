@@ -3,6 +3,7 @@ use crate::cipher::{OpenCipher, cbc};
 use crate::integrity::{Message, icvs};
 use crate::keys::OpenKey;
 use crate::packet::Packet;
+use crate::provider::ProviderFailed;
 use crate::suite::{IntegrityAlgorithm, MAX_ICV_LEN};
 use arrayvec::ArrayVec;
 use cipher::BlockCipherDecrypt;
@@ -37,6 +38,9 @@ pub enum OpenError {
     /// The padding octets are not 1, 2, 3 and so on.
     #[error("padding octets out of order")]
     PadOctets,
+    /// The provider of the cryptography could not say.
+    #[error(transparent)]
+    Provider(#[from] ProviderFailed),
     /// The job was not run to its end.
     #[error("the job was not run")]
     NotRun,
@@ -67,6 +71,7 @@ pub struct OpenJob<'k, 'b> {
     key: &'k OpenKey,
     packet: Packet<'b>,
     sequence_high: u32,
+    keep: bool,
     stage: Stage,
 }
 
@@ -76,7 +81,18 @@ impl<'k, 'b> OpenJob<'k, 'b> {
     /// `sequence` is the whole number: its upper half matters with 64-bit sequence numbers only, its lower
     /// half is read from the packet.
     pub const fn new(key: &'k OpenKey, packet: Packet<'b>, sequence: u64) -> Self {
-        Self { key, packet, sequence_high: (sequence >> 32) as u32, stage: Stage::Waiting }
+        Self { key, packet, sequence_high: (sequence >> 32) as u32, keep: false, stage: Stage::Waiting }
+    }
+
+    /// Sets whether the packet stays as it came if its ICV is wrong, to be tried again with another upper half of its
+    /// sequence number.
+    ///
+    /// A key of this crate leaves it so anyway. A key that a [`Provider`](crate::Provider) made may lose it, unless it
+    /// is told not to, which takes more time and is possible with 64-bit sequence numbers only.
+    #[must_use]
+    pub const fn kept_if_refused(mut self, keep: bool) -> Self {
+        self.keep = keep;
+        self
     }
 
     /// Returns the packet: the payload once opened, the ESP packet before.
@@ -153,6 +169,11 @@ impl<'k, 'b> OpenJob<'k, 'b> {
                 let tag = icv.first_chunk().copied().unwrap_or_default();
                 icv.len() == 16 && chacha.open(iv, associated, text, tag)
             }
+            OpenCipher::Provided(provided) => {
+                let keep = self.keep;
+                let (iv, text, icv) = self.parts();
+                provided.open(iv, associated, text, icv, keep)?
+            }
             OpenCipher::Null
             | OpenCipher::Des(_)
             | OpenCipher::TripleDes(_)
@@ -178,8 +199,13 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         self.stage = if right { Stage::Verified } else { Stage::Failed(OpenError::Icv) };
     }
 
-    fn decrypt(&mut self) {
-        self.stage = match self.try_decrypt() {
+    /// Decrypts a verified packet if it is accepted.
+    fn go_on(&mut self, accept: impl FnOnce() -> bool) {
+        if self.stage != Stage::Verified {
+            return;
+        }
+        let opened = if accept() { self.try_decrypt() } else { Err(OpenError::Rejected) };
+        self.stage = match opened {
             Ok(next_header) => Stage::Opened(next_header),
             Err(error) => Stage::Failed(error),
         };
@@ -200,7 +226,11 @@ impl<'k, 'b> OpenJob<'k, 'b> {
                 gcm.apply(iv, text);
             }
             // Nothing to decrypt, or decrypted already, the ICV being inseparable.
-            OpenCipher::Null | OpenCipher::Gmac(_) | OpenCipher::Ccm(_) | OpenCipher::ChaCha(_) => {}
+            OpenCipher::Null
+            | OpenCipher::Gmac(_)
+            | OpenCipher::Ccm(_)
+            | OpenCipher::ChaCha(_)
+            | OpenCipher::Provided(_) => {}
         }
         let end = self.packet.len().saturating_sub(frame.icv());
         let text = self.packet.octets().get(frame.header()..end).unwrap_or_default();
@@ -270,6 +300,18 @@ impl<'k, 'b> OpenSlot<'k, 'b> for Option<OpenJob<'k, 'b>> {
 /// are both right, and the window tells them apart. A packet that is not accepted is
 /// [`OpenError::Rejected`].
 pub fn open_batch_if<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S], mut accept: impl FnMut(usize) -> bool) {
+    if let [slot] = slots {
+        // Without company, and without the room for it.
+        if let Some(job) = slot.job().filter(|job| job.stage == Stage::Waiting) {
+            job.measure();
+            if job.stage == Stage::Measured {
+                let computed = job.key.integrity.icv(&job.covered());
+                job.verify(&computed);
+            }
+            job.go_on(|| accept(0));
+        }
+        return;
+    }
     for (group, slots) in slots.chunks_mut(TOGETHER).enumerate() {
         // Filled where it stands: moved, it would be copied with all its room.
         let mut jobs = ArrayVec::<(usize, &mut OpenJob<'k, 'b>), TOGETHER>::new();
@@ -285,14 +327,7 @@ pub fn open_batch_if<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S], mut accept: i
             job.verify(computed);
         }
         for (index, job) in jobs {
-            if job.stage != Stage::Verified {
-                continue;
-            }
-            if accept(index) {
-                job.decrypt();
-            } else {
-                job.stage = Stage::Failed(OpenError::Rejected);
-            }
+            job.go_on(|| accept(index));
         }
     }
 }

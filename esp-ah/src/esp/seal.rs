@@ -1,9 +1,11 @@
 use super::{PADDING, associated};
+use crate::cipher::aes::AesEnc;
 use crate::cipher::ctr::Ctr;
 use crate::cipher::{CbcSeal, SealCipher, cbc};
 use crate::integrity::{Message, icvs};
 use crate::keys::SealKey;
 use crate::packet::{BufferTooSmall, Packet, Room};
+use crate::provider::ProviderFailed;
 use crate::suite::MAX_IV_LEN;
 use arrayvec::ArrayVec;
 use cipher::BlockCipherEncrypt;
@@ -34,7 +36,7 @@ pub enum Iv {
     Given([u8; MAX_IV_LEN]),
 }
 
-/// Why a packet was not sealed; it is unchanged then.
+/// Why a packet was not sealed; it is unchanged then, unless the provider failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
@@ -47,6 +49,9 @@ pub enum SealError {
     /// The sequence number is zero, or above 32 bits where the association has no more.
     #[error("sequence number {0} out of range")]
     Sequence(u64),
+    /// The provider of the cryptography could not seal it.
+    #[error(transparent)]
+    Provider(#[from] ProviderFailed),
     /// The job was not run by [`seal_batch`].
     #[error("the job was not run")]
     NotRun,
@@ -170,7 +175,8 @@ impl<'k, 'b> SealJob<'k, 'b> {
                 | SealCipher::Gcm(_)
                 | SealCipher::Gmac(_)
                 | SealCipher::Ccm(_)
-                | SealCipher::ChaCha(_) => {
+                | SealCipher::ChaCha(_)
+                | SealCipher::Provided(_) => {
                     if let Some(field) = field.first_chunk_mut() {
                         *field = self.sequence.to_be_bytes();
                     }
@@ -278,6 +284,10 @@ impl<'k, 'b> SealJob<'k, 'b> {
                 tag
             }
             SealCipher::ChaCha(chacha) => chacha.seal(iv, associated, text),
+            SealCipher::Provided(provided) => match provided.seal(iv, associated, text) {
+                Ok(tag) => tag,
+                Err(failed) => return self.stage = Stage::Failed(failed.into()),
+            },
             SealCipher::Gmac(gcm) => super::gmac(gcm, iv, self.packet.octets(), key.frame, self.spi, self.sequence),
             // Their ICVs stand apart.
             SealCipher::Null
@@ -339,6 +349,8 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
             continue;
         }
         let mut encrypted = ArrayVec::<&mut SealJob<'k, 'b>, GROUP>::new();
+        // Packets of a key that has too few to fill the processor; they wait for those of another one.
+        let mut few = None;
         for first in 0..framed.len() {
             let rest = framed.get_mut(first..).unwrap_or_default();
             while let Some(key) = rest.first().and_then(|job| job.as_ref()).map(|job| job.key) {
@@ -347,9 +359,24 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
                 };
                 let mut jobs: Jobs<'_, 'k, 'b> =
                     rest.iter_mut().filter(same_key).take(TOGETHER).filter_map(Option::take).collect();
-                encrypt(key, &mut jobs);
+                if let SealCipher::Aes(aes) = &key.cipher
+                    && jobs.len() <= cbc::LANES / 2
+                {
+                    let Some((other, mut before)) = few.take() else {
+                        few = Some((&aes.cipher, jobs));
+                        continue;
+                    };
+                    encrypt_two([other, &aes.cipher], [&mut before, &mut jobs]);
+                    encrypted.extend(before);
+                } else {
+                    encrypt(&key.cipher, &mut jobs);
+                }
                 encrypted.extend(jobs);
             }
+        }
+        if let Some((aes, mut jobs)) = few {
+            cbc::encrypt(aes, jobs.iter_mut().map(|job| job.lane()));
+            encrypted.extend(jobs);
         }
         write_icvs(&mut encrypted);
     }
@@ -358,9 +385,9 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
 type Jobs<'a, 'k, 'b> = ArrayVec<&'a mut SealJob<'k, 'b>, TOGETHER>;
 
 /// Encrypts packets of one key side by side.
-fn encrypt(key: &SealKey, jobs: &mut [&mut SealJob<'_, '_>]) {
+fn encrypt(cipher: &SealCipher, jobs: &mut [&mut SealJob<'_, '_>]) {
     let lanes = jobs.iter_mut();
-    match &key.cipher {
+    match cipher {
         SealCipher::Aes(aes) => cbc::encrypt(&aes.cipher, lanes.map(|job| job.lane())),
         SealCipher::Des(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
         SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
@@ -370,7 +397,24 @@ fn encrypt(key: &SealKey, jobs: &mut [&mut SealJob<'_, '_>]) {
         | SealCipher::Gcm(_)
         | SealCipher::Gmac(_)
         | SealCipher::Ccm(_)
-        | SealCipher::ChaCha(_) => {}
+        | SealCipher::ChaCha(_)
+        | SealCipher::Provided(_) => {}
+    }
+}
+
+/// Encrypts packets of two keys side by side, if the keys are of one length.
+fn encrypt_two<'k, 'b>(keys: [&AesEnc; 2], jobs: [&mut Jobs<'_, 'k, 'b>; 2]) {
+    let lanes = jobs.map(|jobs| jobs.iter_mut().map(|job| job.lane()));
+    let [first, second] = keys;
+    match (first, second) {
+        (AesEnc::Bits128(first), AesEnc::Bits128(second)) => cbc::encrypt_two([first, second], lanes),
+        (AesEnc::Bits192(first), AesEnc::Bits192(second)) => cbc::encrypt_two([&**first, second], lanes),
+        (AesEnc::Bits256(first), AesEnc::Bits256(second)) => cbc::encrypt_two([&**first, second], lanes),
+        (AesEnc::Bits128(_) | AesEnc::Bits192(_) | AesEnc::Bits256(_), _) => {
+            let [lanes, others] = lanes;
+            cbc::encrypt(first, lanes);
+            cbc::encrypt(second, others);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The shape of the configuration file.
 
 use super::clients::{ModeConfig, Pool, Xauth};
+use super::cryptography::Cryptography;
 use super::debug::Debug;
 use super::locate;
 use super::manual::Manual;
@@ -69,6 +70,9 @@ pub struct Daemon {
     /// Whether IKE is off, its sockets closed: manual keys only.
     #[serde(default)]
     pub no_ike: bool,
+    /// Who does the cryptography of packets: built-in, or ring where it is faster.
+    #[serde(default)]
+    pub cryptography: Cryptography,
     /// The Unix socket that takes commands.
     pub control: Option<PathBuf>,
     /// How much to log.

@@ -6,6 +6,7 @@ mod check;
 pub mod clients;
 pub mod clock;
 pub mod control;
+pub mod cryptography;
 pub mod datagrams;
 pub mod debug;
 pub mod file;

@@ -37,8 +37,10 @@ impl File {
         for (index, connection) in self.connection.iter().enumerate() {
             ike = ike.connection(connection.plan(&format!("connection[{index}]"))?);
         }
-        let mut config =
-            Config::new(ike).replay_window(self.daemon.replay_window).newest_takes_over(self.daemon.newest_takes_over);
+        let mut config = Config::new(ike)
+            .replay_window(self.daemon.replay_window)
+            .newest_takes_over(self.daemon.newest_takes_over)
+            .provider(self.daemon.cryptography.provider()?);
         if let Some(mtu) = self.daemon.path_mtu {
             config = config.path_mtu(mtu);
         }

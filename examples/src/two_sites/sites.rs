@@ -3,6 +3,7 @@
 use super::scenario::{NatSettings, Scenario, Side};
 use super::site::{Clients, Phase1};
 use crate::gatewayd::clients::{ModeConfig, Pool, Xauth};
+use crate::gatewayd::cryptography::Cryptography;
 use crate::gatewayd::file::{self, Child, Connection, Daemon, File, FileError, LogLevel, Start, Tun};
 use crate::gatewayd::negotiation::Negotiation;
 use crate::gatewayd::outer::Outer;
@@ -43,6 +44,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<(Plan, Tr
             raw_esp: true,
             raw_ah: false,
             no_ike: false,
+            cryptography: Cryptography::default(),
             control: None,
             log: LogLevel::Trace,
             dangerously_keylog_dir: log_keys.then(Default::default),
