@@ -89,8 +89,7 @@ pub fn nanoseconds<T>(mut work: impl FnMut() -> T) -> f64 {
     median((0..ROUNDS).map(|_| time(&mut work, calls)))
 }
 
-/// Returns what one call gives, and the seconds it took: for work that is too long to repeat.
-#[cfg(feature = "anchors")]
+/// Returns what one call gives, and the seconds it took: for work that is too long to repeat, or never the same.
 pub fn seconds<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let begun = Instant::now();
     let result = work();

@@ -149,3 +149,26 @@ impl OpenCipher {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
+    use chacha20poly1305::ChaCha20Poly1305;
+    use zeroize::ZeroizeOnDrop;
+
+    #[test]
+    fn every_cipher_wipes_its_key() {
+        // The compiler's to refuse, if a feature of a dependency were lost.
+        const fn wiped<T: ZeroizeOnDrop>() {}
+        wiped::<Aes128Enc>();
+        wiped::<Aes128Dec>();
+        wiped::<Aes192Enc>();
+        wiped::<Aes192Dec>();
+        wiped::<Aes256Enc>();
+        wiped::<Aes256Dec>();
+        wiped::<Des>();
+        wiped::<TdesEde3>();
+        wiped::<ChaCha20Poly1305>();
+    }
+}

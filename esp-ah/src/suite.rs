@@ -380,9 +380,11 @@ impl Suite {
     /// routers with a hash algorithm of NONE need it; nothing else does.
     ///
     /// # Errors
-    /// A cipher that does not encrypt, or a combined mode, which authenticates anyway.
+    /// A cipher that does not encrypt, or a combined mode, which authenticates anyway; and AES-CTR, whose texts anyone
+    /// can change bit by bit (RFC 3686 §3.3).
     pub const fn dangerously_unauthenticated(cipher: CipherAlgorithm) -> Result<Self, SuiteError> {
         match (cipher.is_combined(), cipher.is_confidential()) {
+            _ if matches!(cipher, CipherAlgorithm::AesCtr(_)) => Err(SuiteError::Unauthenticated),
             (true, _) => Err(SuiteError::Combined),
             (false, false) => Err(SuiteError::NothingProtected),
             (false, true) => Ok(Self { cipher, integrity: IntegrityAlgorithm::None }),

@@ -245,3 +245,145 @@ fn a_packet_that_cannot_be_sealed_is_unchanged() {
     assert_eq!(ah_seal(&vector.key, &mut packet, 256, 1 << 32), Err(AhError::Sequence(1 << 32)));
     assert_eq!(buffer, before);
 }
+
+fn key() -> AhKey {
+    AhKey::new(IntegrityAlgorithm::HmacSha256_128, SequenceBits::Bits32, &[3; 32]).unwrap()
+}
+
+/// An IPv6 packet of UDP from ..1 to ..2, with these extension headers; the first of them is of kind `first`.
+fn ipv6(first: u8, extensions: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend(((extensions.len() + 12) as u16).to_be_bytes());
+    packet.extend([first, 64]);
+    packet.extend([&[0x20; 15][..], &[1], &[0x20; 15], &[2]].concat());
+    packet.extend(extensions);
+    packet.extend([0, 9, 0, 9, 0, 12, 0, 0, 1, 2, 3, 4]);
+    packet
+}
+
+/// The octets of a host of the network of [`ipv6`].
+fn host(last: u8) -> [u8; 16] {
+    let mut octets = [0x20; 16];
+    octets[15] = last;
+    octets
+}
+
+#[test]
+fn a_routing_header_of_ipv6_is_sealed_as_the_receiver_will_see_it() {
+    // Type 0, two segments left of three: one was visited.
+    let route = |left: u8, hops: [u8; 3]| {
+        let mut header = vec![17, 6, 0, left, 0, 0, 0, 0];
+        header.extend(hops.map(host).concat());
+        header
+    };
+    let packet = ipv6(43, &route(2, [9, 7, 8]));
+    let sealed = seal(&key(), &packet, 256, 1).unwrap();
+    assert_eq!(sealed[24..40], host(2), "the true header is sent");
+    let mut arrived = sealed.clone();
+    arrived[24..40].copy_from_slice(&host(8));
+    arrived[40..96].copy_from_slice(&[&[51][..], &route(0, [9, 2, 7])[1..]].concat());
+    let (opened, next_header) = open(&key(), &arrived, 1).unwrap();
+    assert_eq!((next_header, &opened[96..]), (17, &packet[96..]));
+    for at in [39, 47, 48 + 15, 64 + 15, 80 + 15] {
+        let mut changed = arrived.clone();
+        changed[at] ^= 1;
+        assert_eq!(open(&key(), &changed, 1), Err(AhError::Icv), "octet {at}");
+    }
+    // Routes that nobody can follow to their end.
+    for (left, kind) in [(4, 0), (2, 3), (255, 0)] {
+        let mut packet = packet.clone();
+        (packet[43], packet[42]) = (left, kind);
+        assert_eq!(seal(&key(), &packet, 256, 1), Err(AhError::Headers), "{left} left, type {kind}");
+    }
+    let mut done = packet.clone();
+    (done[43], done[42]) = (0, 3);
+    assert!(seal(&key(), &done, 256, 1).is_ok(), "of any type, once it was followed");
+}
+
+#[test]
+fn ah_stands_behind_the_headers_for_routers_and_before_those_for_the_end() {
+    let options = |next: u8| [next, 0, 0x3e, 4, b'm', b'u', b't', b'a']; // a mutable option
+    let packet = ipv6(0, &[options(60), options(43), [60, 0, 4, 0, 0, 0, 0, 0], options(17)].concat());
+    let sealed = seal(&key(), &packet, 256, 1).unwrap();
+    let place = ah_locate(&sealed).unwrap();
+    assert_eq!((place.offset, place.next_header), (64, 60), "before the second destination options");
+    assert_eq!(open(&key(), &sealed, 1).unwrap().0, packet);
+    // What is mutable before AH may change; behind AH nothing may.
+    for (at, lawful) in [(44, true), (43, false), (52, true), (51, false), (64 + 32 + 4, false)] {
+        let mut changed = sealed.clone();
+        changed[at] ^= 1;
+        assert_eq!(open(&key(), &changed, 1).is_ok(), lawful, "octet {at}");
+    }
+}
+
+#[test]
+fn every_option_of_ipv4_is_mutable_or_not_as_rfc_4302_appendix_a1_says() {
+    let immutable = [130, 133, 134, 148, 149];
+    for kind in (2..=255u8).filter(|kind| ![131, 137].contains(kind)) {
+        let mut packet = hex::decode("47000020000000004006000001020304").unwrap();
+        packet.extend([5, 6, 7, 8]);
+        packet.extend([kind, 6, 1, 2, 3, 4, 1, 0]);
+        packet.extend([9; 4]);
+        let mut sealed = seal(&key(), &with_checksum(packet), 256, 1).unwrap();
+        sealed[23] ^= 0x55;
+        assert_eq!(open(&key(), &sealed, 1).is_ok(), !immutable.contains(&kind), "option {kind}");
+    }
+}
+
+#[test]
+fn a_strict_source_route_and_one_already_followed_are_sealed_as_they_will_be_seen() {
+    let routed = |kind: u8, pointer: u8| {
+        let mut packet = hex::decode("48000024000000004006000001020304").unwrap();
+        packet.extend([5, 6, 7, 8]);
+        packet.extend([kind, 11, pointer, 10, 0, 0, 1, 10, 0, 0, 2, 0]);
+        packet.extend([9; 4]);
+        with_checksum(packet)
+    };
+    for kind in [131, 137] {
+        let sealed = seal(&key(), &routed(kind, 8), 256, 1).unwrap();
+        let mut arrived = sealed.clone();
+        arrived[16..20].copy_from_slice(&[10, 0, 0, 2]);
+        arrived[22] = 12;
+        assert!(open(&key(), &arrived, 1).is_ok());
+        // The route is followed: the destination is what it is.
+        let sealed = seal(&key(), &routed(kind, 12), 256, 1).unwrap();
+        assert!(open(&key(), &sealed, 1).is_ok());
+        let mut moved = sealed;
+        moved[16] ^= 1;
+        assert_eq!(open(&key(), &moved, 1), Err(AhError::Icv));
+    }
+}
+
+#[test]
+fn fragments_of_ipv6_are_refused_both_ways() {
+    let packet = ipv6(44, &[17, 0, 0, 1, 0, 0, 0, 7]);
+    assert_eq!(seal(&key(), &packet, 256, 1), Err(AhError::Fragment));
+    let mut sealed = seal(&key(), &ipv6(60, &[17, 0, 1, 4, 0, 0, 0, 0]), 256, 1).unwrap();
+    sealed[6] = 44;
+    assert_eq!(ah_locate(&sealed).err(), Some(AhError::Fragment));
+}
+
+#[test]
+fn headers_beyond_what_is_worked_out_are_refused_and_the_packet_is_unchanged() {
+    let long = |units: u8| {
+        let mut header = vec![17, units, 1, 0];
+        let filler = usize::from(units) * 8 + 8 - 4;
+        header[3] = (filler.min(255)) as u8;
+        header.resize(4 + filler, 0);
+        header
+    };
+    // 40 octets and 248, which is 288; and twice that: more than 512.
+    let first = long(30);
+    assert!(seal(&key(), &ipv6(0, &first), 256, 1).is_ok());
+    let mut two = first.clone();
+    two[0] = 43;
+    let mut route = vec![17, 60, 0, 0, 0, 0, 0, 0];
+    route.resize(8 * 61, 0);
+    let packet = ipv6(0, &[two, route].concat());
+    let mut buffer = [&[0xee; 64][..], &packet].concat();
+    let before = buffer.clone();
+    let mut sealed = Packet::new(&mut buffer, 64..64 + packet.len()).unwrap();
+    assert_eq!(ah_seal(&key(), &mut sealed, 256, 1), Err(AhError::Headers));
+    assert_eq!(sealed.octets(), packet);
+    assert_eq!(buffer, before);
+}

@@ -61,7 +61,7 @@ fn headers_and_ah_allocate_nothing() {
             ah_strip(&mut packet, &place).unwrap();
             packet.trim_front(20).unwrap();
             tunnel_leave(&mut packet, 4, Some(0)).unwrap();
-            udp_enter(&mut packet, UdpPorts::NAT_TRAVERSAL).unwrap();
+            udp_enter(&mut packet, UdpPorts::NAT_TRAVERSAL, (outer.source, outer.destination)).unwrap();
             udp_leave(&mut packet).unwrap();
             assert_eq!(packet.octets(), inner);
         });

@@ -21,7 +21,7 @@ drive::counters! {
         out_too_small => "compOutCompTooSmall",
         /// Packets that were fragments; a tunnel compresses them like others.
         out_fragment => "compOutCompFragment",
-        /// Packets not tried because those before did not shrink: every packet is tried here.
+        /// Packets not tried because those before did not shrink, RFC 3173 §2.2.
         out_non_expansion_backoff => "compOutNonExpansionBackoff",
         /// Packets that would not have shrunk, and went as they were.
         out_data_expansion => "compOutDataExpansion",
@@ -57,12 +57,14 @@ drive::counters! {
 impl CompressionCounters {
     /// Adds the counters of a pair.
     pub(crate) fn add(&mut self, other: &Self) {
-        let Self { out_buf_chain_copy, out_too_small, out_data_expansion, out_start, out_good, .. } = other;
+        let Self { out_buf_chain_copy, out_too_small, out_non_expansion_backoff, .. } = other;
+        let Self { out_data_expansion, out_start, out_good, .. } = other;
         let Self { in_buf_chain_copy, in_start, in_fail_imm, in_fail, in_good, .. } = other;
         for (sum, more) in [
             (&mut self.out_buf_chain_copy, out_buf_chain_copy),
             (&mut self.in_buf_chain_copy, in_buf_chain_copy),
             (&mut self.out_too_small, out_too_small),
+            (&mut self.out_non_expansion_backoff, out_non_expansion_backoff),
             (&mut self.out_data_expansion, out_data_expansion),
             (&mut self.out_start, out_start),
             (&mut self.out_good, out_good),
@@ -73,6 +75,34 @@ impl CompressionCounters {
         ] {
             *sum = sum.saturating_add(*more);
         }
+    }
+}
+
+/// When packets are tried after others that did not shrink: encrypted or compressed above, the next will not either.
+///
+/// The more in a row did not, the longer none is tried, up to 128 packets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Backoff {
+    in_row: u32,
+    skipping: u32,
+}
+
+impl Backoff {
+    /// How many in a row are tried before any is skipped.
+    const PATIENCE: u32 = 4;
+
+    /// Returns whether the next packet is tried.
+    const fn try_next(&mut self) -> bool {
+        let skipped = self.skipping > 0;
+        self.skipping = self.skipping.saturating_sub(1);
+        !skipped
+    }
+
+    /// Notes whether a packet that was tried shrank.
+    fn note(&mut self, shrank: bool) {
+        self.in_row = if shrank { 0 } else { self.in_row.saturating_add(1) };
+        let beyond = self.in_row.saturating_sub(Self::PATIENCE - 1);
+        self.skipping = if beyond == 0 { 0 } else { 8 << beyond.min(4) };
     }
 }
 
@@ -96,12 +126,17 @@ impl Gateway {
         if inside.len() < THRESHOLD {
             return count(&mut counters.out_too_small);
         }
+        if !pair.backoff.try_next() {
+            return count(&mut counters.out_non_expansion_backoff);
+        }
         count(&mut counters.out_start);
         let deflater = self.deflater.get_or_insert_with(Deflater::new);
         let mut payload = packet.reborrow();
         let _ = payload.set_range(inside.clone());
         let from = inside.len();
-        if deflater.compress(&mut payload, *next_header, cpi) == Compressed::Yes {
+        let shrank = deflater.compress(&mut payload, *next_header, cpi) == Compressed::Yes;
+        pair.backoff.note(shrank);
+        if shrank {
             count(&mut counters.out_buf_chain_copy);
             count(&mut counters.out_good);
             *inside = payload.range();
@@ -146,5 +181,33 @@ impl Gateway {
             self.trace_expanded(child, from, expanded.ok(), packet);
         }
         Ok(expanded?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longer_nothing_shrinks_the_fewer_are_tried_until_one_does() {
+        let mut backoff = Backoff::default();
+        let mut skipped = || {
+            let mut count = 0;
+            while !backoff.try_next() {
+                count += 1;
+            }
+            backoff.note(false);
+            count
+        };
+        let runs: [u32; 9] = core::array::from_fn(|_| skipped());
+        assert_eq!(runs, [0, 0, 0, 0, 16, 32, 64, 128, 128]);
+        while !backoff.try_next() {}
+        backoff.note(true);
+        assert!(backoff.try_next());
+        assert!((0..Backoff::PATIENCE).all(|_| {
+            backoff.note(false);
+            true
+        }));
+        assert!(!backoff.try_next());
     }
 }

@@ -41,6 +41,10 @@ drive::counters! {
         in_not_opened => "inProcessFail",
         /// Those that hold no packet of the kind announced.
         in_malformed => "inMalformed",
+        /// Those with a congestion mark outside on a packet that cannot carry it, RFC 6040 §4.2.
+        in_congestion => "inCongestionDropped",
+        /// Those without room in their buffer for the packet that came out.
+        in_no_room => "inNoRoom",
         /// Those that came out of AH and are not the ESP that their bundle has inside.
         in_bundle_unfinished => "inPrematureEndBundle",
         /// Those whose content is outside the traffic that was negotiated.

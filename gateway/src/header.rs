@@ -75,6 +75,10 @@ impl Default for Header {
 }
 
 impl Header {
+    /// What is said of a datagram that routers may fragment: a message of the exchanges, which nothing answers if it is
+    /// too long for its path.
+    pub const PLAIN: Self = Self { traffic_class: 0, dont_fragment: false, ttl: 64 };
+
     /// Puts the headers of its path before a payload that is to be sent: UDP if the path says so, and IP.
     ///
     /// For callers without an IP stack; a socket does the same. What is sealed with AH has its header already
@@ -87,8 +91,9 @@ impl Header {
         let ends = (path.local.ip(), path.remote.ip());
         if path.is_udp() {
             packet.grow_front(udp::HEADER_LEN)?;
-            // RFC 3948 §2.1: without a checksum.
-            udp::emit_header(packet.octets_mut(), path.local.port(), path.remote.port(), None)?;
+            // RFC 3948 §2.1: without a checksum, but over IPv6, where systems drop what has none (RFC 8200 §8.1).
+            let summed = Some(ends).filter(|(source, _)| source.is_ipv6());
+            udp::emit_header(packet.octets_mut(), path.local.port(), path.remote.port(), summed)?;
         }
         self.prepend_ip(ends, path.protocol, identification, packet)
     }
@@ -138,6 +143,7 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::net::Ipv6Addr;
 
     fn inner(traffic_class: u8, dont_fragment: bool) -> Inner {
         Inner { next_header: 4, traffic_class, dont_fragment, ttl: 7, total_len: 20 }
@@ -174,6 +180,16 @@ mod tests {
         let datagram = udp::UdpDatagram::new_checked(view.payload()).unwrap();
         assert_eq!((datagram.source_port(), datagram.destination_port(), datagram.checksum()), (4500, 4501, 0));
         assert_eq!(datagram.payload(), [7; 24]);
+        // Over IPv6 a datagram without a checksum would not arrive.
+        let (here, there) = (Ipv6Addr::LOCALHOST, Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+        let path = Path::new((here, 4500).into(), (there, 4501).into());
+        let mut buffer = [7; 88];
+        let mut packet = Packet::new(&mut buffer, 64..88).unwrap();
+        Header::default().prepend(path, 5, &mut packet).unwrap();
+        let view = ipv6::Ipv6Packet::new_checked(packet.octets()).unwrap();
+        let datagram = udp::UdpDatagram::new_checked(view.payload()).unwrap();
+        assert!(datagram.checksum_is_valid(here.into(), there.into()));
+        assert_eq!((view.payload_len(), view.next_header(), datagram.payload()), (32, 17, &[7; 24][..]));
         let mut tight = [7; 20];
         let mut packet = Packet::whole(&mut tight);
         assert!(matches!(Header::default().prepend(path, 5, &mut packet), Err(ModeError::BufferTooSmall(_))));

@@ -9,12 +9,14 @@ use crate::route::{INTERFACE, holds, ports};
 use crate::trace::Step;
 use arrayvec::ArrayVec;
 use drive::{Datagram, Instant, Path};
+use esp_ah::ah::ah_locate;
 use esp_ah::ipcomp::IpcompError;
 use esp_ah::mode::ModeError;
 use esp_ah::{BufferTooSmall, Packet};
+use ikev1_core::proposal::Mode;
 use ikev1_core::{ChildId, Command};
-use ipsec_wire::ipv6;
 use nat_t::demux::NotOurs;
+use nat_t::udp_tunnel;
 use sad::{Incoming, Opened, SaProtocol};
 use spd::{Arrival, Direction, InboundRefusal, PacketKey};
 
@@ -40,12 +42,24 @@ pub enum DropReason {
     /// It is a NAT keepalive, which did its work on the way.
     #[error("a keepalive")]
     Keepalive,
+    /// It came to the port of the UDP tunnel, and is nothing that may come there.
+    #[error("on the port of the UDP tunnel: {0}")]
+    UdpTunnel(udp_tunnel::NotOurs),
+    /// It came through the UDP tunnel, which no policy for it has on.
+    #[error("no policy has the UDP tunnel on for it")]
+    UdpTunnelPolicy,
+    /// It is a heartbeat of the UDP tunnel, which did its work on the way.
+    #[error("a heartbeat of the UDP tunnel")]
+    Heartbeat,
     /// It came out of its association and is not the kind of packet announced.
     #[error("malformed packet inside")]
     Inner,
     /// It came out of AH, and is not the ESP that its bundle has inside.
     #[error("the bundle is not finished")]
     BundleUnfinished,
+    /// It came out of the last association of its bundle in transport mode, and is ESP or AH again.
+    #[error("protected more often than its bundle says")]
+    BeyondBundle,
     /// It came out of its association compressed, and cannot be expanded.
     #[error(transparent)]
     Compression(#[from] IpcompError),
@@ -197,6 +211,9 @@ impl Gateway {
             return Way::Decided;
         }
         count(&mut self.counters.in_packets);
+        if self.ports.is_tunnel(item.path) {
+            count(&mut self.tunnel.counters.in_pkt);
+        }
         // What is sorted as ESP has its marker.
         let _ = item.packet.trim_front(self.ports.marker(item.path).len());
         if self.tracer.on {
@@ -256,10 +273,13 @@ impl Gateway {
                     &mut counters.in_bundle_sa_match_fail
                 } else if matches!(reason, sad::DropReason::NotCarrying(_)) {
                     &mut counters.in_bundle_state_bad
-                } else if reason == sad::DropReason::WrongSource {
-                    &mut counters.in_process_fail_imm
                 } else {
-                    &mut counters.in_process_fail
+                    count(&mut counters.in_process_start);
+                    if reason == sad::DropReason::WrongSource {
+                        &mut counters.in_process_fail_imm
+                    } else {
+                        &mut counters.in_process_fail
+                    }
                 }
             });
         }
@@ -269,11 +289,10 @@ impl Gateway {
     /// Returns the pair whose SPI a packet bears, which may be forged.
     pub(crate) fn carried_by(&self, item: &InPacket<'_>, protocol: SaProtocol) -> Option<ChildId> {
         let octets = item.packet.octets();
-        let at = match protocol {
-            SaProtocol::Esp => octets,
-            SaProtocol::Ah => behind_ip(octets)?.get(4..)?,
+        let spi = match protocol {
+            SaProtocol::Esp => u32::from_be_bytes(*octets.first_chunk()?),
+            SaProtocol::Ah => ah_locate(octets).ok()?.spi,
         };
-        let spi = u32::from_be_bytes(*at.first_chunk()?);
         let association = self.sad.find(spi, item.path.local.ip(), protocol)?;
         self.sad.flow_of(association).map(|flow| ChildId(flow.0))
     }
@@ -285,6 +304,18 @@ impl Gateway {
         }
         match demux::sort(self.ports, datagram) {
             Ok(For::Associations) => Inbound::Unprocessed,
+            Ok(For::Tunnel) => {
+                let marker = self.ports.marker(datagram.path);
+                if self.tunnel_wants(datagram.path, datagram.payload.get(marker.len()..).unwrap_or_default()) {
+                    return Inbound::Unprocessed;
+                }
+                count(&mut self.tunnel.counters.in_pkt_no_policy);
+                Inbound::Dropped(DropReason::UdpTunnelPolicy)
+            }
+            Ok(For::Heartbeat) => {
+                count(&mut self.tunnel.counters.in_udp_heart_beat);
+                Inbound::Dropped(DropReason::Heartbeat)
+            }
             Ok(For::Ike) => Inbound::Control,
             Ok(For::Keepalive) => {
                 count(&mut self.counters.in_keepalives);
@@ -295,6 +326,10 @@ impl Gateway {
                 Inbound::Dropped(match reason {
                     NotForUs::Port => DropReason::NotOurs,
                     NotForUs::Content(reason) => DropReason::NatT(reason),
+                    NotForUs::Tunnel(reason) => {
+                        self.tunnel.counters.count_refused(reason);
+                        DropReason::UdpTunnel(reason)
+                    }
                 })
             }
         }
@@ -336,23 +371,25 @@ impl Gateway {
         let around = after.as_ref().map(|after| &after.around);
         let traffic_class = around.map(|around| around.traffic_class).or(item.traffic_class);
         let key = next_header.and_then(|kind| {
+            if mode == Mode::Transport && matches!(kind, ESP | AH) {
+                return Err(DropReason::BeyondBundle);
+            }
             carry::leave(mode, &ends, kind, around, traffic_class, &mut item.packet)?;
             PacketKey::with_fragment(item.packet.octets(), Direction::Inbound).map_err(|_| DropReason::Inner)
         });
-        let (key, fragment) = key.inspect_err(|_| {
-            count(&mut self.counters.in_malformed);
-            self.count_policy(policy, |counters| &mut counters.in_process_fail);
-        })?;
-        let (local_port, remote_port) = ports(key.upper).unzip();
+        let (key, fragment) = key.inspect_err(|reason| self.count_not_made(policy, *reason))?;
+        let whole = self.as_whole(policy, key, fragment.as_ref());
+        let (local_port, remote_port) = ports(whole.upper).unzip();
         let wanted = self.pairs.get(&child).is_some_and(|pair| {
             holds(&pair.local, key.local, key.protocol, local_port)
                 && holds(&pair.remote, key.remote, key.protocol, remote_port)
         });
         if self.tracer.on {
-            self.trace_pair_filter(child, Direction::Inbound, &key);
+            self.trace_pair_filter(child, Direction::Inbound, &whole);
         }
         if !wanted {
             count(&mut self.counters.in_outside);
+            self.count_policy(policy, |counters| &mut counters.in_process_start);
             self.count_policy(policy, |counters| &mut counters.in_pol_select_match_fail);
             return Err(DropReason::Outside);
         }
@@ -363,12 +400,14 @@ impl Gateway {
         }
         match checked {
             Ok(_) => {
-                self.claim(now, child, &key, item.packet.octets_mut())?;
+                self.claim(now, child, &key, item.packet.octets_mut())
+                    .inspect_err(|_| self.count_policy(policy, |counters| &mut counters.in_process_fail))?;
                 count(&mut self.counters.in_opened);
                 self.count_policy(policy, |counters| &mut counters.in_process_done);
                 Ok(child)
             }
             Err(refusal) => {
+                self.count_policy(policy, |counters| &mut counters.in_process_start);
                 if let InboundRefusal::Fragment(reason) = refusal {
                     count(&mut self.counters.in_fragments_refused);
                     self.fragment_refused(now, false, reason, &key);
@@ -380,11 +419,30 @@ impl Gateway {
         }
     }
 
+    /// Counts what came out of its last association and made no packet.
+    fn count_not_made(&mut self, policy: spd::PolicyId, reason: DropReason) {
+        let counters = &mut self.counters;
+        count(if reason == DropReason::Congestion {
+            &mut counters.in_congestion
+        } else if matches!(reason, DropReason::Room(_) | DropReason::Compression(IpcompError::BufferTooSmall(_))) {
+            &mut counters.in_no_room
+        } else {
+            &mut counters.in_malformed
+        });
+        self.count_policy(policy, |counters| &mut counters.in_process_start);
+        self.count_policy(policy, |counters| {
+            let beyond = reason == DropReason::BeyondBundle;
+            if beyond { &mut counters.in_end_of_bundle } else { &mut counters.in_process_fail }
+        });
+    }
+
     /// Says to the exchanges that a pair carried an authentic packet: now and then, and at once when the
     /// newest came from elsewhere.
     fn seen(&mut self, now: Instant, child: ChildId, path: Path, newest: bool) {
         let Some(pair) = self.pairs.get_mut(&child) else { return };
-        if newest && path.is_udp() && pair.path.is_udp() && path != pair.path {
+        // The ends of the UDP tunnel are where the policies say.
+        let may_move = path.is_udp() && pair.path.is_udp() && !self.ports.is_tunnel(pair.path);
+        if newest && may_move && path != pair.path {
             if self.tracer.on {
                 self.trace_step(child, Direction::Inbound, Step::PathLearned(path));
             }
@@ -397,13 +455,4 @@ impl Gateway {
             let _ = self.ike.handle_command(now, Command::TrafficSeen { child });
         }
     }
-}
-
-/// Returns what stands behind the IP header of a whole packet, options passed over.
-fn behind_ip(packet: &[u8]) -> Option<&[u8]> {
-    let header = match packet.first()? {
-        version @ 0x40..=0x4f => usize::from(version & 15) * 4,
-        _ => ipv6::HEADER_LEN,
-    };
-    packet.get(header..)
 }

@@ -14,15 +14,15 @@
 //! # use gateway::{Action, Gateway};
 //! # fn receive() -> (Path, Vec<u8>) { unimplemented!() }
 //! # fn clear_packet() -> Vec<u8> { unimplemented!() }
-//! # fn send(_: drive::Transmit) {}
+//! # fn send(_: drive::Transmit, _: gateway::Header) {}
 //! # fn deliver(_: &[u8]) {}
 //! # fn step(gateway: &mut Gateway, now: Instant) {
 //! let (path, payload) = receive();                                  // 1. wait
 //! let _ = gateway.handle_datagram(now, Datagram { path, payload: &payload }); // 2. one call
 //! while let Some(action) = gateway.poll_action() {                  // 3. drain
 //!     match action {                                                // 4. perform
-//!         Action::Transmit(transmit) => send(transmit),
-//!         Action::Deliver(packet) => deliver(&packet),
+//!         Action::Transmit(transmit, header) => send(transmit, header),
+//!         Action::Deliver(packet, _) => deliver(&packet),
 //!         _ => {}
 //!     }
 //! }
@@ -44,6 +44,8 @@ extern crate alloc;
 mod acquire;
 mod action;
 mod algorithms;
+mod built_in;
+mod carriers;
 mod carry;
 mod clear;
 mod command;
@@ -75,6 +77,7 @@ mod suite;
 mod trace;
 mod traced_packet;
 mod tracer;
+mod udp_tunnel;
 
 pub use acquire::{Limits, Lost};
 pub use action::{Action, Event, InstallRefusal};
@@ -91,6 +94,7 @@ pub use ikev1_core::{ChildId, CommandError, ConnectionId, Handle, IkeSaId, KeyLo
 pub use inbound::{DropReason, InPacket, Inbound};
 pub use manual::{Manual, ManualProblem, ManualSa};
 pub use monitor::{DataStatus, ManualStatus, PairStatus, PolicyStatus, ProtocolCounters, Snapshot};
+pub use nat_t::udp_tunnel::Counters as UdpTunnelCounters;
 pub use outbound::{OutPacket, Outbound, OutboundDrop, Outcome, ROOM};
 pub use own::datagram_of;
 pub use path_mtu::ReportRefusal;
@@ -102,3 +106,4 @@ pub use trace::{
     AcquireTrace, BufferHeader, FilterOf, FilterTrace, IpFragment, IpHeader, PacketTrace, Step, StepTrace, Trace,
     TraceLine, TracePlace, TraceStage,
 };
+pub use udp_tunnel::{UdpTunnel, UdpTunnelProblem, UdpTunnelStatus};

@@ -182,11 +182,11 @@ impl Gateway {
         };
         let mut item = OutPacket::new(packet);
         self.seal_lot(now, core::slice::from_mut(&mut item));
-        let (outcome, range) = (item.outcome, item.packet.range());
+        let (outcome, header, range) = (item.outcome, item.header, item.packet.range());
         match outcome {
             Outbound::Send(path) => {
                 let payload = Bytes::from(buffer).slice(range);
-                self.push(Action::Transmit(Transmit { path, payload }));
+                self.push(Action::Transmit(Transmit { path, payload }, header));
                 Outcome::Sent
             }
             Outbound::Bypass => {
@@ -225,12 +225,18 @@ impl Gateway {
                 Ok(()) => {
                     item.header = chosen.entered.header;
                     count(&mut self.counters.out_sealed);
+                    if self.ports.is_tunnel(chosen.path) {
+                        count(&mut self.tunnel.counters.out_pkt);
+                    }
                     self.count_policy(chosen.policy, |counters| &mut counters.out_process_done);
                     self.sent(now, chosen.child);
                     Outbound::Send(chosen.path)
                 }
                 Err(reason) => {
                     count(&mut self.counters.out_unsealed);
+                    if self.ports.is_tunnel(chosen.path) {
+                        count(&mut self.tunnel.counters.out_pkt_fail);
+                    }
                     let no_state =
                         matches!(reason, OutboundDrop::Unsealed(SealRefusal::NotCarrying(_) | SealRefusal::Stale));
                     self.count_policy(chosen.policy, |counters| {
@@ -299,7 +305,7 @@ impl Gateway {
         Ok(sealed.map(drop)?)
     }
 
-    /// Puts before ESP what tells it from IKE, where they share a port that way.
+    /// Puts before ESP what tells it from IKE or heartbeats, where they share a port that way.
     fn mark(&self, path: Path, packet: &mut Packet<'_>) -> Result<(), OutboundDrop> {
         let marker = self.ports.marker(path);
         if !marker.is_empty() {
@@ -316,8 +322,8 @@ impl Gateway {
             None => self.carrier(now, template, &key),
             // No other may carry it.
             Some(session) => {
-                let none = Outbound::Dropped(OutboundDrop::NoAssociation);
-                Some(self.carrier_of(template, &key, session).ok_or(none)?)
+                let carrier = self.carrier_of(template, &key, session);
+                Some(carrier.ok_or_else(|| self.no_association(template))?)
             }
         };
         if self.tracer.on {
@@ -331,12 +337,15 @@ impl Gateway {
         let (policy, path, layers, mode, outer) = (pair.policy, pair.path, pair.outbound, pair.mode, route.outer);
         if let Some(mtu) = pair.mtu.path(now, self.path_mtu) {
             if outer.fragmenting == Fragmenting::Before && self.leaves_in_parts(now, child, mtu, packet.octets()) {
+                self.count_policy(policy, |counters| &mut counters.out_process_done);
                 if self.tracer.on {
                     self.trace_step(child, Direction::Outbound, Step::Parted);
                 }
                 return Err(Outbound::Parted);
             }
-            self.hold_to_mtu(now, child, mtu, packet.octets()).map_err(|reason| self.not_sent(child, reason))?;
+            self.hold_to_mtu(now, child, mtu, packet.octets())
+                .inspect_err(|_| self.count_policy(policy, |counters| &mut counters.out_process_fail_imm))
+                .map_err(|reason| self.not_sent(child, reason))?;
         }
         if self.tracer.on {
             self.trace_before(child, TracePlace::Ipsec, IPV4, packet);
@@ -368,6 +377,10 @@ impl Gateway {
             count(&mut self.counters.out_malformed);
             return Err(Outbound::Dropped(OutboundDrop::Malformed));
         };
+        if self.passes_built_in(Direction::Outbound, &key) {
+            count(&mut self.counters.out_bypassed);
+            return Err(Outbound::Bypass);
+        }
         let decision = self.fragments.outbound(now, &mut self.policies, INTERFACE, &key, fragment.as_ref());
         let decision = decision.map_err(|reason| {
             count(&mut self.counters.out_fragments_refused);
@@ -378,7 +391,7 @@ impl Gateway {
             self.trace_look_up(now, None, &key, fragment.as_ref());
         }
         match decision {
-            Decision::Protect { template, .. } => Ok((key, template)),
+            Decision::Protect { policy, template } => Ok((self.as_whole(policy, key, fragment.as_ref()), template)),
             Decision::Bypass { .. } => {
                 count(&mut self.counters.out_bypassed);
                 Err(Outbound::Bypass)
@@ -394,7 +407,7 @@ impl Gateway {
     /// Puts a packet to wait, and starts the negotiation it waits for.
     fn wait(&mut self, now: Instant, template: TemplateId, packet: &[u8]) -> Outbound {
         let route = self.routes.of(template).and_then(|route| Some((route.negotiation?, route.spd)));
-        let Some(((connection, policy), spd)) = route else { return Outbound::Dropped(OutboundDrop::NoAssociation) };
+        let Some(((connection, policy), spd)) = route else { return self.no_association(template) };
         self.count_policy(spd, |counters| &mut counters.out_no_bundle);
         match self.waiting.admit(now, template, packet) {
             Admission::Resting => {
@@ -431,6 +444,19 @@ impl Gateway {
                 Outbound::Waits
             }
         }
+    }
+
+    /// Drops a packet that nothing carries and nothing is negotiated for.
+    fn no_association(&mut self, template: TemplateId) -> Outbound {
+        count(&mut self.counters.out_unsealed);
+        if let Some(spd) = self.routes.of(template).map(|route| route.spd) {
+            self.count_policy(spd, |counters| &mut counters.out_no_bundle);
+            self.count_policy(spd, |counters| &mut counters.out_no_bundle_fail);
+            if self.tracer.on {
+                self.trace_policy(spd, Direction::Outbound, Step::NotSent(OutboundDrop::NoAssociation));
+            }
+        }
+        Outbound::Dropped(OutboundDrop::NoAssociation)
     }
 
     /// Counts one for a policy.

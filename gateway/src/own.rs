@@ -32,7 +32,7 @@ impl Gateway {
     /// let _ = gateway.handle_transmit(now, l2tp_says);
     /// while let Some(action) = gateway.poll_action() {
     ///     match action {
-    ///         Action::Deliver(packet) => {
+    ///         Action::Deliver(packet, _) => {
     ///             if let Some(datagram) = datagram_of(&packet) {
     ///                 l2tp_hears(datagram);
     ///             }
@@ -51,7 +51,7 @@ impl Gateway {
             return Outcome::Dropped(OutboundDrop::Malformed);
         };
         count(&mut self.counters.out_copies);
-        let outcome = self.seal_copy(now, &packet, |_| Action::Transmit(transmit));
+        let outcome = self.seal_copy(now, &packet, |_| Action::Transmit(transmit, Header::PLAIN));
         self.drain(now);
         outcome
     }

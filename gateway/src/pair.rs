@@ -2,7 +2,7 @@
 
 use crate::action::{Action, InstallRefusal};
 use crate::carry::Ends;
-use crate::compression::CompressionCounters;
+use crate::compression::{Backoff, CompressionCounters};
 use crate::defaults;
 use crate::demux::{AH, ESP, IPCOMP};
 use crate::layers::Layers;
@@ -41,6 +41,7 @@ pub(crate) struct Pair {
     /// The session it is part of, once it may send; none of manual keys.
     pub(crate) session: Option<SessionId>,
     pub(crate) compression: CompressionCounters,
+    pub(crate) backoff: Backoff,
     pub(crate) sent_reported: Option<Instant>,
     pub(crate) seen_reported: Option<Instant>,
 }
@@ -73,6 +74,7 @@ impl Pair {
             mtu: PathMtu::default(),
             session: None,
             compression: CompressionCounters::default(),
+            backoff: Backoff::default(),
             sent_reported: None,
             seen_reported: None,
         }
@@ -120,7 +122,10 @@ impl Gateway {
             return Err(InstallRefusal::Order);
         }
         let path = match install.encapsulation {
-            Encapsulation::Native => Path::ip(if ah { AH } else { ESP }, install.local, install.remote),
+            Encapsulation::Native => {
+                let native = Path::ip(if ah { AH } else { ESP }, install.local, install.remote);
+                self.through_tunnel(template, native)
+            }
             Encapsulation::Udp(_) if ah => return Err(InstallRefusal::AhInUdp),
             Encapsulation::Udp(path) => path,
         };
@@ -143,7 +148,9 @@ impl Gateway {
         if install.direction == ikev1_core::Direction::Outbound {
             self.note_outbound(install.child);
             let behind = install.replaces.filter(|_| install.role == Role::Initiator);
-            self.routes.attach(template, install.child, local, remote, behind);
+            if let Some(carriers) = self.routes.carriers_mut(template) {
+                carriers.attach(install.child, local, remote, behind);
+            }
             if behind.is_some() {
                 self.switches.set(install.child, now + defaults::SWITCH_DELAY);
             }
@@ -223,11 +230,15 @@ impl Gateway {
         if let Some(known) = self.outbound_known(child) {
             self.outbound_spis.insert(known, child);
         }
+        self.start_heartbeats(child);
     }
 
     fn forget_outbound(&mut self, child: ChildId) {
         if let Some(known) = self.outbound_known(child) {
             self.outbound_spis.remove(&known);
+        }
+        if let Some(path) = self.pairs.get(&child).map(|pair| pair.path) {
+            self.tunnel.leave(path, child);
         }
     }
 
@@ -251,7 +262,9 @@ impl Gateway {
         let Some(pair) = self.pairs.remove(&removal.child) else { return };
         self.session_left(now, removal.child, &pair, removal.reason);
         self.count_algorithms_gone(&pair);
-        self.routes.detach(pair.template, removal.child);
+        if let Some(carriers) = self.routes.carriers_mut(pair.template) {
+            carriers.forget(removal.child);
+        }
         self.switches.cancel(&removal.child);
         self.tracer.forget(removal.child);
         for association in pair.inbound.associations().chain(pair.outbound.associations()) {
@@ -262,13 +275,17 @@ impl Gateway {
 
     /// Lets a renewed pair send: the peer has shown that it has its keys, or has had time enough.
     pub(crate) fn switch(&mut self, child: ChildId) {
-        if let Some(template) = self.pairs.get(&child).map(|pair| pair.template) {
-            self.routes.promote(template, child);
+        if let Some(template) = self.pairs.get(&child).map(|pair| pair.template)
+            && let Some(carriers) = self.routes.carriers_mut(template)
+        {
+            carriers.promote(child);
         }
     }
 
     pub(crate) fn move_pair(&mut self, child: ChildId, path: Path) {
         self.forget_outbound(child);
+        let Some(template) = self.pairs.get(&child).map(|pair| pair.template) else { return };
+        let path = self.through_tunnel(template, path);
         let Some(pair) = self.pairs.get_mut(&child) else { return };
         pair.path = path;
         let session = pair.session;

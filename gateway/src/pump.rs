@@ -10,6 +10,7 @@ use crate::counters::{Counters, count};
 use crate::defaults;
 use crate::demux::Ports;
 use crate::fragments::RefusedFragments;
+use crate::header::Header;
 use crate::inbound::{DropReason, InPacket, Inbound};
 use crate::lent_ports::LentPorts;
 use crate::outbound::ROOM;
@@ -21,6 +22,7 @@ use crate::session::Sessions;
 use crate::setup::Setups;
 use crate::shared::Flows;
 use crate::tracer::Tracer;
+use crate::udp_tunnel::Tunnel;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -88,6 +90,8 @@ pub struct Gateway {
     pub(crate) outbound_spis: BTreeMap<(u32, IpAddr), ChildId>,
     /// The MTU that every path is held to.
     pub(crate) path_mtu: Option<usize>,
+    /// ESP in UDP on port 2746.
+    pub(crate) tunnel: Tunnel,
     pub(crate) reports: Budget,
     pub(crate) replies: Budget,
     /// The identification of the last header that was written here.
@@ -104,7 +108,8 @@ impl Gateway {
         let mut setups = Setups::default();
         setups.count_specifications(&plan.ike);
         let shared = plan.ike.esp_on_ike_port();
-        let ports = Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port(), shared };
+        let ports =
+            Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port(), shared, tunnel: plan.udp_tunnel_port() };
         let mut gateway = Self {
             sad: Sad::new(sad::SadSettings::default(), &mut spis),
             ike: Endpoint::new(plan.ike, entropy),
@@ -136,6 +141,7 @@ impl Gateway {
             inflater: None,
             outbound_spis: BTreeMap::new(),
             path_mtu: plan.path_mtu,
+            tunnel: Tunnel::new(plan.tunnel),
             reports: Budget::default(),
             replies: Budget::default(),
             identification: 0,
@@ -175,8 +181,8 @@ impl Gateway {
         self.open_lot(now, core::slice::from_mut(&mut item));
         let (outcome, range) = (item.outcome, item.packet.range());
         match outcome {
-            Inbound::Deliver { .. } => {
-                self.push(Action::Deliver(Bytes::from(buffer).slice(range)));
+            Inbound::Deliver { child } => {
+                self.push(Action::Deliver(Bytes::from(buffer).slice(range), child));
                 Verdict::Accepted
             }
             Inbound::Dropped(reason) => Verdict::Ignored(reason),
@@ -193,6 +199,7 @@ impl Gateway {
         while let Some(child) = self.switches.pop_due(now) {
             self.switch(child);
         }
+        self.send_heartbeats(now);
         self.drain(now);
     }
 
@@ -208,7 +215,10 @@ impl Gateway {
             Order::Debug(of, settings) => return self.debug(&of, settings).map(|()| Handle::Done),
         };
         let taken = self.ike.handle_command(now, command)?;
-        self.closed |= closes;
+        if closes {
+            self.closed = true;
+            self.tunnel.close();
+        }
         self.drain(now);
         Ok(taken)
     }
@@ -226,7 +236,7 @@ impl Gateway {
     /// Returns when the gateway wants to be called next, and why, for logs.
     pub fn next_timer(&self) -> Option<(Instant, &'static str)> {
         let switch = self.switches.next().map(|(at, _)| (at, "switch to a renewed pair"));
-        let timers = [self.ike.next_timer(), self.sad.next_timer(), switch];
+        let timers = [self.ike.next_timer(), self.sad.next_timer(), switch, self.tunnel.next()];
         timers.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -265,7 +275,7 @@ impl Gateway {
     fn perform(&mut self, now: Instant, action: ikev1_core::Action) {
         use ikev1_core::Action as Ike;
         match action {
-            Ike::Transmit(transmit) => self.push(Action::Transmit(transmit)),
+            Ike::Transmit(transmit) => self.push(Action::Transmit(transmit, Header::PLAIN)),
             Ike::AllocateSpi(question) => self.allocate(now, &question),
             Ike::ReleaseSpi { spi, protocol, local } => self.release(spi, protocol, local),
             Ike::InstallSa(install) => {

@@ -194,7 +194,7 @@ impl Gateway {
     pub(crate) fn trace_carrier(&mut self, template: TemplateId, key: &PacketKey, carrier: Option<ChildId>) {
         let direction = Direction::Outbound;
         if self.tracer.filters && self.tracer.has_room() {
-            let pairs = self.routes.of(template).into_iter().flat_map(route::Route::pairs);
+            let pairs = self.routes.of(template).into_iter().flat_map(|route| route.carriers.pairs());
             let before = pairs.take(MAX_DEBUG_WALK).take_while(|child| carrier != Some(*child));
             let asked: Vec<ChildId> = before.chain(carrier).collect();
             asked.into_iter().for_each(|child| self.trace_pair_filter(child, direction, key));

@@ -87,7 +87,7 @@ impl<T: AsRef<[u8]>> UdpDatagram<T> {
 /// Writes the header of a datagram whose payload of `octets.len() - 8` octets is in place.
 ///
 /// With `addresses` the checksum is made (zero becomes `ffff`), without it the field is zero: so is it
-/// for ESP in UDP (RFC 3948 §2.1), over IPv6 by way of RFC 6935.
+/// for ESP in UDP over IPv4 (RFC 3948 §2.1).
 ///
 /// # Errors
 /// A buffer shorter than the header or longer than the length field can say.

@@ -1,3 +1,4 @@
+use crate::counters::count;
 use crate::entry::{InboundKeys, OutboundKeys};
 use crate::inbound::{Found, live};
 use crate::outbound::{Admitted, Where};
@@ -23,7 +24,9 @@ impl Sad {
             if *refusal == SealRefusal::SequenceExhausted {
                 self.exhausted(association);
             }
-        })?;
+        });
+        self.count_looked_up(1, u64::from(admitted.as_ref().err() == Some(&SealRefusal::Stale)));
+        let admitted = admitted?;
         let Admitted { sequence, spi, .. } = admitted;
         let sealed = match self.outbound(association).and_then(|found| found.keys.as_ref()) {
             Some(OutboundKeys::Ah(key)) => ah_seal(key, packet, spi, sequence).map_err(SealRefusal::Ah),
@@ -71,8 +74,9 @@ impl Sad {
         through: Option<SaHandle>,
         packet: &[u8],
     ) -> Result<(AhPlace, Found), DropReason> {
-        let place = ah_locate(packet).inspect_err(|_| {
-            self.counters.too_short = self.counters.too_short.saturating_add(1);
+        let place = ah_locate(packet).inspect_err(|error| {
+            let fragment = *error == AhError::Fragment;
+            count(if fragment { &mut self.counters.ah_fragment } else { &mut self.counters.ah_malformed });
         })?;
         let handle = self.find(place.spi, path.local.ip(), SaProtocol::Ah);
         let found = self.admit_inbound(now, handle, (place.spi, place.sequence), path, through)?;

@@ -113,6 +113,7 @@ impl Sad {
         let next = first.resynchronised()?;
         let live = crate::inbound::live(&mut self.occupants, first.slot)?;
         live.tally.dropped.icv_invalid = live.tally.dropped.icv_invalid.saturating_sub(1);
+        live.icv_failures_in_row = live.icv_failures_in_row.saturating_sub(1);
         live.tally.tickets().begin();
         Some(next)
     }

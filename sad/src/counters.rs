@@ -10,9 +10,9 @@ drive::counters! {
         find_good => "findSaGood",
         /// None was found.
         find_failed => "findSaFailed",
-        /// An association was found by its handle.
+        /// A packet to send found its association by the handle.
         get_good => "getSaGood",
-        /// A handle was stale.
+        /// The handle of a packet to send was stale.
         get_failed => "getSaFailed",
         /// An association was added.
         add_good => "addSaGood",
@@ -26,6 +26,10 @@ drive::counters! {
         reserved_spi => "reservedSpi",
         /// A packet was too short to hold an SPI and a sequence number.
         too_short => "packetTooShort",
+        /// A fragment arrived where whole packets with AH are expected, RFC 4302 §3.4.1.
+        ah_fragment => "ahFragmentReceived",
+        /// A packet arrived as one with AH and has none, or its headers lie.
+        ah_malformed => "ahMalformed",
         /// A larval association ran out of time.
         larval_expired => "larvalExpired",
     }
@@ -161,9 +165,9 @@ impl InboundTally {
 /// Packets received that were dropped here. Thirty-two bits suffice for what ends in a refusal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dropped {
-    /// Refused before any cryptography: not in a state to carry, wrong source.
+    /// Refused before any cryptography: not in a state to carry, wrong source, headers around AH that lie.
     pub refused: u32,
-    /// Too short for its own fields, or of a length no cipher makes.
+    /// Too short for its own fields, of a length no cipher makes, or AH of another length than its ICV makes it.
     pub malformed: u32,
     /// Seen before.
     pub replayed: u32,

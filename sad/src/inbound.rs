@@ -252,15 +252,15 @@ impl Sad {
             };
             let opened = match (*outcome, *verdict) {
                 (_, Some(Err(replayed))) => Err(replayed.into()),
-                (Ok(next_header), Some(Ok(newest))) => {
-                    // The range came out of this very buffer.
-                    let _ = item.packet.set_range(range.clone());
-                    Ok((next_header, newest))
-                }
+                (Ok(next_header), Some(Ok(newest))) => Ok((next_header, newest)),
                 (Ok(_), None) => Err(OpenError::NotRun.into()),
                 (Err(error), _) => Err(DropReason::Open(error)),
             };
-            item.outcome = self.account_inbound(now, *found, opened, item.packet.len() as u64);
+            item.outcome = self.account_inbound(now, *found, opened, range.len() as u64);
+            if item.outcome.is_ok() {
+                // The range came out of this very buffer.
+                let _ = item.packet.set_range(range.clone());
+            }
         }
     }
 
@@ -339,6 +339,7 @@ impl Sad {
         // The packet is counted once, by what the second try finds.
         if let Some(live) = live(&mut self.occupants, first.slot) {
             live.tally.dropped.icv_invalid = live.tally.dropped.icv_invalid.saturating_sub(1);
+            live.icv_failures_in_row = live.icv_failures_in_row.saturating_sub(1);
         }
         self.run_inbound(now, core::slice::from_mut(item), &[Some(next)]);
     }
@@ -354,6 +355,11 @@ impl Sad {
         let handle = found.handle();
         let Some(live) = live(&mut self.occupants, found.slot) else { return Err(DropReason::NotRun) };
         let tally = &mut live.tally;
+        if !live.common.state.carries_traffic() {
+            // A packet before it in its batch reached the hard limit.
+            tally.dropped.refused = tally.dropped.refused.saturating_add(1);
+            return Err(DropReason::NotCarrying(live.common.state));
+        }
         let (next_header, newest) = match opened {
             Ok(opened) => opened,
             Err(reason) => {
@@ -417,6 +423,8 @@ fn count_drop(tally: &mut InboundTally, reason: DropReason) {
         &mut dropped.icv_invalid
     } else if matches!(reason, DropReason::Open(OpenError::PadLength | OpenError::PadOctets)) {
         &mut dropped.padding_invalid
+    } else if matches!(reason, DropReason::Ah(error) if error != AhError::PayloadLen) {
+        &mut dropped.refused
     } else {
         &mut dropped.malformed
     };

@@ -218,7 +218,7 @@ impl Sad {
         }
     }
 
-    fn count_addition<T>(&mut self, added: &Result<T, SadError>) {
+    pub(crate) fn count_addition<T>(&mut self, added: &Result<T, SadError>) {
         let counters = &mut self.counters;
         let counter = if added.is_ok() { &mut counters.add_good } else { &mut counters.add_failed };
         *counter = counter.saturating_add(1);

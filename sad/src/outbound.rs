@@ -134,6 +134,8 @@ impl Sad {
             }
             admitted.push(found.ok());
         }
+        let stale = lot.iter().filter(|item| item.outcome == Err(SealRefusal::Stale)).count();
+        self.count_looked_up(lot.len() as u64, stale as u64);
 
         let mut outcomes = Lot::new();
         {
@@ -169,6 +171,13 @@ impl Sad {
         for item in lot.iter().filter(|item| item.outcome == Err(SealRefusal::SequenceExhausted)) {
             self.exhausted(item.association);
         }
+    }
+
+    /// Counts how many packets found their association, those that were asked for less those that did not.
+    pub(crate) const fn count_looked_up(&mut self, asked: u64, stale: u64) {
+        let counters = &mut self.counters;
+        counters.get_failed = counters.get_failed.saturating_add(stale);
+        counters.get_good = counters.get_good.saturating_add(asked.saturating_sub(stale));
     }
 
     /// Ends an association whose sequence numbers are used up.

@@ -113,6 +113,18 @@ impl Sad {
         keys: OutboundKeys,
         pair: Option<SaHandle>,
     ) -> Result<SaHandle, SadError> {
+        let restored = self.try_restore_outbound(now, snapshot, keys, pair);
+        self.count_addition(&restored);
+        restored
+    }
+
+    fn try_restore_outbound(
+        &mut self,
+        now: Instant,
+        snapshot: &SaSnapshot,
+        keys: OutboundKeys,
+        pair: Option<SaHandle>,
+    ) -> Result<SaHandle, SadError> {
         let now = self.clock.observe(now);
         let mut common = restored(now, snapshot, Side::Outbound, keys.describe())?;
         self.check_pair(pair)?;
@@ -132,6 +144,17 @@ impl Sad {
     /// [`SadError::Full`], [`SadError::Expired`], [`SadError::SpiTaken`], and [`SadError::OtherKeys`] for a
     /// snapshot of another direction, protocol or width.
     pub fn restore_inbound(
+        &mut self,
+        now: Instant,
+        snapshot: &SaSnapshot,
+        keys: InboundKeys,
+    ) -> Result<SaHandle, SadError> {
+        let restored = self.try_restore_inbound(now, snapshot, keys);
+        self.count_addition(&restored);
+        restored
+    }
+
+    fn try_restore_inbound(
         &mut self,
         now: Instant,
         snapshot: &SaSnapshot,
@@ -165,7 +188,7 @@ fn restored(now: Instant, snapshot: &SaSnapshot, side: Side, keys: KeyDescriptio
         return Err(SadError::OtherKeys);
     }
     let mut common = Common::new(snapshot.created, snapshot.protocol, snapshot.spi, &snapshot.parameters);
-    if common.hard_at <= now {
+    if common.hard_at <= now || common.hard.reached(snapshot.packets, snapshot.octets).is_some() {
         return Err(SadError::Expired);
     }
     if let Some(used) = snapshot.used {

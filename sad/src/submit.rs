@@ -36,6 +36,7 @@ impl Sad {
         packet: &[u8],
     ) -> Result<SealTicket, SealRefusal> {
         if let Err(error) = transport_split(packet) {
+            self.count_looked_up(1, self.outbound(association).is_none().into());
             let found = self.outbound_mut(association).ok_or(SealRefusal::Stale)?;
             if found.common.protocol != SaProtocol::Ah {
                 return Err(SealRefusal::OtherProtocol);
@@ -65,6 +66,7 @@ impl Sad {
                 self.exhausted(association);
             }
         });
+        self.count_looked_up(1, (admitted.as_ref().err() == Some(&SealRefusal::Stale)).into());
         let Admitted { sequence, .. } = admitted?;
         let found = self.outbound(association).ok_or(SealRefusal::Stale)?;
         // What was admitted carries, and has keys.

@@ -33,7 +33,7 @@ pub enum SadError {
     /// The two associations are not of two directions.
     #[error("a pair is one association of each direction")]
     NotAPair,
-    /// The snapshot is of an association whose time is over.
+    /// The snapshot is of an association that is past a hard limit.
     #[error("the association has expired")]
     Expired,
     /// The snapshot and the keys are of two directions, protocols or widths of sequence numbers.
@@ -351,8 +351,8 @@ impl Sad {
     }
 
     #[cold]
-    pub(crate) fn find_stranger(&self, spi: u32, destination: IpAddr, protocol: SaProtocol) -> Option<SaHandle> {
-        let slot = self.strangers.find(spi, Target::new(destination, protocol))?;
+    pub(crate) fn find_stranger(&self, spi: u32, target: Target) -> Option<SaHandle> {
+        let slot = self.strangers.find(spi, target)?;
         let generation = self.probes.get(slot as usize)?.generation();
         Some(SaHandle::new(Side::Inbound, slot, generation))
     }

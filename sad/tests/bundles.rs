@@ -128,6 +128,90 @@ fn ah_goes_through_association_replay_icv_and_counters() {
 }
 
 #[test]
+fn what_is_wrong_around_ah_is_counted_for_what_it_is() {
+    let mut ends = Ends::new();
+    let wire = ends.seal_ah(&ipv4(6, b"a segment")).unwrap();
+    let mut fragment = wire.clone();
+    fragment[6] = 0x20;
+    assert_eq!(ends.open_ah(&fragment).unwrap_err(), DropReason::Ah(AhError::Fragment));
+    assert_eq!(ends.open_ah(&ipv4(50, b"not AH at all")).unwrap_err(), DropReason::Ah(AhError::Absent));
+    assert!(matches!(ends.open_ah(&wire[..30]), Err(DropReason::Ah(AhError::Wire(_)))));
+    let counters = ends.right.counters();
+    assert_eq!((counters.ah_fragment, counters.ah_malformed, counters.too_short), (1, 2, 0));
+    let mut longer = wire.clone();
+    longer[21] += 1;
+    assert_eq!(ends.open_ah(&longer).unwrap_err(), DropReason::Ah(AhError::PayloadLen));
+    assert_eq!(ends.counter(ends.ah.1, "ahBadPayloadLength"), 1);
+    // An option that goes beyond the header.
+    let mut lies = ipv4(51, &[&[68, 9, 5, 0], &wire[20..]].concat());
+    lies[0] = 0x46;
+    assert!(matches!(ends.open_ah(&lies), Err(DropReason::Ah(AhError::Wire(_)))));
+    assert_eq!(ends.counter(ends.ah.1, "ahBadPayloadLength"), 1);
+    assert_eq!(ends.counter(ends.ah.1, "inProcessFailImm"), 1);
+    assert!(ends.open_ah(&wire).is_ok(), "none of them moved anything");
+    // Each handle of a packet to send was looked up once: a stale one failed.
+    assert_eq!((ends.left.counters().get_good, ends.left.counters().get_failed), (1, 0));
+    ends.left.remove(ends.ah.0).unwrap();
+    assert_eq!(ends.seal_ah(&ipv4(6, b"a")).unwrap_err(), SealRefusal::Stale);
+    let mut buffer = [0; 256];
+    let mut outgoing = Outgoing::new(ends.ah.0, Packet::new(&mut buffer, 64..100).unwrap(), 6);
+    assert_eq!(ends.left.seal(NOW, &mut outgoing).unwrap_err(), SealRefusal::Stale);
+    ends.seal_esp(b"a");
+    assert_eq!((ends.left.counters().get_good, ends.left.counters().get_failed), (2, 2));
+}
+
+/// Takes both ends of AH away and puts them back with this last number sent, and this greatest received.
+fn forward_ah(ends: &mut Ends, bits: SequenceBits, last: u64, top: u64) {
+    let key = || AhKey::new(IntegrityAlgorithm::HmacSha256_128, bits, &[5; 32]).unwrap();
+    let mut sent = ends.left.snapshot(ends.ah.0, 0).unwrap();
+    (sent.reserved, sent.bits) = (last, bits);
+    ends.left.remove(ends.ah.0).unwrap();
+    ends.ah.0 = ends.left.restore_outbound(NOW, &sent, OutboundKeys::Ah(key()), None).unwrap();
+    ends.left.snapshot(ends.ah.0, u64::MAX).unwrap();
+    let mut received = ends.right.snapshot(ends.ah.1, 0).unwrap();
+    (received.reserved, received.bits) = (top, bits);
+    ends.right.remove(ends.ah.1).unwrap();
+    ends.ah.1 = ends.right.restore_inbound(NOW, &received, InboundKeys::Ah(key())).unwrap();
+}
+
+#[test]
+fn ah_ends_before_its_numbers_wrap() {
+    let mut ends = Ends::new();
+    let last = u64::from(u32::MAX);
+    forward_ah(&mut ends, SequenceBits::Bits32, last - 1, last - 1);
+    let wire = ends.seal_ah(&ipv4(6, b"the last")).unwrap();
+    assert_eq!(ends.open_ah(&wire).unwrap().0.sequence, last);
+    assert_eq!(ends.seal_ah(&ipv4(6, b"one more")).unwrap_err(), SealRefusal::SequenceExhausted);
+    assert_eq!(ends.seal_ah(&ipv4(6, b"and one")).unwrap_err(), SealRefusal::NotCarrying(SaState::Dead));
+    assert_eq!(ends.counter(ends.ah.0, "ahSeqNumberCycled"), 1);
+    let hard = actions(&mut ends.left)
+        .into_iter()
+        .filter(|action| matches!(action, Action::HardExpired { limit: LimitKind::Sequence, .. }));
+    assert_eq!(hard.count(), 1);
+}
+
+#[test]
+fn extended_numbers_of_ah_cross_two_to_the_32_and_find_their_way_back() {
+    let mut ends = Ends::new();
+    let edge = 1u64 << 32;
+    forward_ah(&mut ends, SequenceBits::Bits64, edge - 20, edge - 20);
+    let wire: Vec<_> = (0..40).map(|n| ends.seal_ah(&ipv4(6, &[n; 9])).unwrap()).collect();
+    for packet in wire.iter().rev() {
+        ends.open_ah(packet).unwrap();
+        assert_eq!(ends.open_ah(packet).unwrap_err(), DropReason::Replay(ReplayError::Replayed));
+    }
+    // The receiver missed a whole turn of the lower half.
+    forward_ah(&mut ends, SequenceBits::Bits64, edge + 100, 100);
+    for _ in 1..Sad::RESYNCHRONISE_AFTER {
+        let wire = ends.seal_ah(&ipv4(6, b"lost")).unwrap();
+        assert_eq!(ends.open_ah(&wire).unwrap_err(), DropReason::Ah(AhError::Icv));
+    }
+    let wire = ends.seal_ah(&ipv4(6, b"found")).unwrap();
+    assert_eq!(ends.open_ah(&wire).unwrap().0.sequence >> 32, 1);
+    assert_eq!(ends.counter(ends.ah.1, "ahIcvInvalid"), u64::from(Sad::RESYNCHRONISE_AFTER) - 1);
+}
+
+#[test]
 fn an_association_does_only_its_own_protocol() {
     let mut ends = Ends::new();
     let mut buffer = [0; 256];

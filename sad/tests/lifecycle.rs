@@ -283,3 +283,100 @@ fn the_counters_of_a_protocol_keep_what_associations_did_that_are_gone() {
         let _ = (tunnel.left.remove(tunnel.sealing), tunnel.right.remove(tunnel.opening));
     }
 }
+
+#[test]
+fn a_packet_limit_ends_the_receiving_association_within_a_batch_as_it_does_one_by_one() {
+    let packets = |packets| Limits { packets: Some(packets), ..Limits::NONE };
+    let lifetime = Lifetime { soft: packets(2), hard: packets(3) };
+    let outcomes = |batch: usize| {
+        // The sender has no limit of its own.
+        let mut tunnel = Tunnel::new(&Plan::default());
+        let wire: Vec<_> = (0..6u8).map(|n| tunnel.seal(seconds(1), &[n; 9]).unwrap()).collect();
+        let limited = Tunnel::new(&Plan { lifetime, ..Plan::default() });
+        let (mut right, opening) = (limited.right, limited.opening);
+        let mut buffers = wire;
+        // The fifth is forged: what comes after the end is refused for that, whatever it is.
+        buffers[4][9] ^= 1;
+        let mut items: Vec<_> =
+            buffers.iter_mut().map(|buffer| Incoming::new(path().reversed(), esp_ah::Packet::whole(buffer))).collect();
+        items.chunks_mut(batch).for_each(|chunk| right.open_batch(seconds(1), chunk));
+        let outcomes: Vec<_> = items.iter().map(|item| item.outcome().map(|opened| opened.sequence)).collect();
+        let said = actions(&mut right);
+        let hard = said.iter().filter(|action| matches!(action, Action::HardExpired { .. })).count();
+        let counters = right.status(opening).unwrap().detail.unwrap().counters;
+        let value = |name| counters.iter().find(|(known, _)| *known == name).unwrap().1;
+        (outcomes, hard, value("inProcessDone"), value("inProcessFailImm"), value("espIcvInvalid"))
+    };
+    let dead = Err(DropReason::NotCarrying(SaState::Dead));
+    let expected = (vec![Ok(1), Ok(2), Ok(3), dead, dead, dead], 1, 3, 3, 0);
+    for batch in [1, 2, 6] {
+        assert_eq!(outcomes(batch), expected, "batches of {batch}");
+    }
+}
+
+#[test]
+fn an_octet_limit_ends_the_association_with_the_packet_that_reaches_it() {
+    let octets = |octets| Limits { octets: Some(octets), ..Limits::NONE };
+    for (hard, carried) in [(99, 4), (100, 4), (101, 5)] {
+        let lifetime = Lifetime { soft: Limits::NONE, hard: octets(hard) };
+        let mut tunnel = Tunnel::new(&Plan { lifetime, ..Plan::default() });
+        let sealed = (0..10).filter(|_| tunnel.seal(seconds(1), &[0; 25]).is_ok()).count();
+        assert_eq!(sealed, carried, "{hard} octets");
+        assert_eq!(tunnel.counter(Side::Outbound, "outProcessFailImm"), 10 - carried as u64);
+    }
+}
+
+#[test]
+fn what_ends_after_a_delay_ends_alone_and_sends_no_more_while_there_is_another() {
+    let mut sad = Sad::new(SadSettings::default(), &mut rng());
+    let (old_in, old_out, _) = pair(&mut sad, seconds(0), Lifetime::default());
+    let (new_in, new_out, _) = pair(&mut sad, seconds(1), Lifetime::default());
+    assert_eq!(sad.outbound_for(FLOW), Some(new_out));
+    // The newest goes: the older one that is mature sends.
+    sad.remove_after(seconds(2), new_out, Duration::from_secs(10)).unwrap();
+    assert_eq!((state(&sad, new_out), sad.outbound_for(FLOW)), (Some(SaState::Dying), Some(old_out)));
+    sad.remove_after(seconds(2), old_in, Duration::from_secs(30)).unwrap();
+    // A shorter delay counts, a longer one does not.
+    sad.remove_after(seconds(3), old_in, Duration::from_secs(5)).unwrap();
+    sad.remove_after(seconds(3), old_in, Duration::from_secs(500)).unwrap();
+    sad.handle_timeout(seconds(8));
+    let ended: Vec<_> = actions(&mut sad);
+    assert!(matches!(ended[..], [Action::HardExpired { association, pair: None, .. }] if association == old_in));
+    assert_eq!(state(&sad, old_in), Some(SaState::Dead));
+    assert_eq!((state(&sad, old_out), state(&sad, new_in)), (Some(SaState::Mature), Some(SaState::Mature)));
+    sad.handle_timeout(seconds(12));
+    assert_eq!(actions(&mut sad).len(), 1);
+    assert_eq!((state(&sad, new_out), state(&sad, new_in)), (Some(SaState::Dead), Some(SaState::Mature)));
+}
+
+#[test]
+fn spis_are_never_reserved_never_in_use_and_come_to_an_end() {
+    let settings = SadSettings { limit: 300, ..SadSettings::default() };
+    let mut sad = Sad::new(settings, &mut rng());
+    let here = path().local.ip();
+    let mut rng = rng();
+    let mut in_use = std::collections::BTreeMap::new();
+    // An operator chose some already.
+    for spi in (0..40).map(|n| 256 + n * 7) {
+        let spi = Spi::new(spi).unwrap();
+        let received = SaParameters { path: path(), ..parameters(Lifetime::default()) };
+        let handle = sad.install_inbound_manual(seconds(0), spi, &received, open_key()).unwrap();
+        in_use.insert(spi, handle);
+    }
+    for round in 0..2000 {
+        match sad.allocate_spi(seconds(0), SaProtocol::Esp, here, OWNER, &mut rng) {
+            Ok((handle, spi)) => {
+                assert!(spi.get() >= 256);
+                assert_eq!(in_use.insert(spi, handle), None, "{spi} was in use");
+                assert_eq!(sad.find(spi.get(), here, SaProtocol::Esp), Some(handle));
+            }
+            Err(error) => {
+                assert_eq!((error, in_use.len()), (SadError::Full(300), 300));
+                let oldest = *in_use.keys().nth(round % 300).unwrap();
+                sad.remove(in_use.remove(&oldest).unwrap()).unwrap();
+                assert_eq!(sad.find(oldest.get(), here, SaProtocol::Esp), None);
+            }
+        }
+    }
+    assert!(in_use.iter().all(|(spi, handle)| sad.find(spi.get(), here, SaProtocol::Esp) == Some(*handle)));
+}

@@ -86,6 +86,24 @@ fn a_batch_that_uses_up_the_numbers_sends_those_that_got_one() {
 }
 
 #[test]
+fn a_successor_is_asked_for_at_seven_eighths_of_the_numbers_and_not_before() {
+    for bits in [SequenceBits::Bits32, SequenceBits::Bits64] {
+        let plan = Plan { bits, ..Plan::default() };
+        let mut tunnel = Tunnel::new(&plan);
+        let most = if bits == SequenceBits::Bits32 { u64::from(u32::MAX) } else { u64::MAX };
+        let soft = most - most / 8;
+        forward(&mut tunnel, &plan, soft - 2, soft - 2);
+        tunnel.seal(NOW, b"a").unwrap();
+        assert_eq!(actions(&mut tunnel.left), []);
+        tunnel.seal(NOW, b"b").unwrap();
+        let said = actions(&mut tunnel.left);
+        assert!(matches!(said[..], [Action::SoftExpired { limit: LimitKind::Sequence, .. }]), "{said:?}");
+        tunnel.seal(NOW, b"c").unwrap();
+        assert_eq!(actions(&mut tunnel.left), [], "said once");
+    }
+}
+
+#[test]
 fn a_number_of_zero_is_refused_before_the_icv() {
     let mut tunnel = Tunnel::new(&Plan::default());
     let mut wire = tunnel.seal(NOW, b"a").unwrap();
@@ -249,4 +267,18 @@ fn a_snapshot_is_restored_only_as_what_it_is_and_in_time() {
     let stale = tunnel.sealing;
     tunnel.left.remove(stale).unwrap();
     assert_eq!(tunnel.left.snapshot(stale, 1), Err(SadError::Stale(stale)));
+}
+
+#[test]
+fn a_restore_counts_as_an_addition_and_one_past_its_limit_is_refused() {
+    let hard = Limits { packets: Some(3), ..Limits::NONE };
+    let plan = Plan { lifetime: Lifetime { soft: Limits::NONE, hard }, ..Plan::default() };
+    let mut tunnel = Tunnel::new(&plan);
+    let mut kept = tunnel.left.snapshot(tunnel.sealing, 1).unwrap();
+    let before = tunnel.left.counters().clone();
+    tunnel.left.restore_outbound(NOW, &kept, seal_key(&plan), None).unwrap();
+    assert_eq!(tunnel.left.counters().add_good, before.add_good + 1);
+    kept.packets = 3;
+    assert_eq!(tunnel.left.restore_outbound(NOW, &kept, seal_key(&plan), None), Err(SadError::Expired));
+    assert_eq!(tunnel.left.counters().add_failed, before.add_failed + 1);
 }

@@ -28,6 +28,22 @@ fn every_suite_goes_both_ways() {
     }
 }
 
+#[test]
+fn a_dummy_of_every_suite_is_sealed_counted_and_dropped() {
+    for suite in Suite::all() {
+        let mut tunnel = Tunnel::new(&Plan { suite, ..Plan::default() });
+        let mut buffer = [0x11; 200];
+        let packet = Packet::new(&mut buffer, 64..100).unwrap();
+        let mut dummy = Outgoing::new(tunnel.sealing, packet, 59).with_filler(13);
+        tunnel.left.seal(NOW, &mut dummy).unwrap();
+        let wire = dummy.packet.octets().to_vec();
+        assert_eq!(tunnel.open(NOW, &wire).unwrap_err(), DropReason::Dummy, "{suite}");
+        assert_eq!(tunnel.open(NOW, &wire).unwrap_err(), DropReason::Replay(ReplayError::Replayed), "{suite}");
+        let counters = tunnel.right.status(tunnel.opening).unwrap().detail.unwrap().counters;
+        assert_eq!((counters.dummies(), counters.packets(), counters.octets()), (1, 0, 0), "{suite}");
+    }
+}
+
 /// Several tunnels between two databases.
 struct Many {
     left: Sad,

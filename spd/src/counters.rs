@@ -168,7 +168,7 @@ drive::counters! {
         out_bundle_expire => "outBundleExpire",
         /// Packets to send whose processing started.
         out_process_start => "outProcessStart",
-        /// Packets to send whose processing failed at once.
+        /// Packets to send whose processing failed at once: those too long for their path too.
         out_process_fail_imm => "outProcessFailImm",
         /// Packets to send for which no bundle was in a valid state.
         out_bundle_state_bad => "outBundleStateBad",
@@ -196,7 +196,7 @@ drive::counters! {
         in_process_fail => "inProcessFail",
         /// Received packets whose processing is done.
         in_process_done => "inProcessDone",
-        /// Packets whose bundle was not run to its end.
+        /// Packets still protected where their bundle is at its end.
         in_end_of_bundle => "inEndOfBundle",
         /// Packets that were finished before all associations of the bundle were used.
         in_premature_end_bundle => "inPrematureEndBundle",

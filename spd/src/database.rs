@@ -1,28 +1,12 @@
-use crate::classify::Classifier;
-use crate::order::{Order, Relabel};
+use crate::interface::{Interface, InterfaceId, Interfaces, WhenEmpty};
+use crate::order::Relabel;
 use crate::{
     Action, AddressSet, DatabaseCounters, FilterCounters, FragmentCheck, Origin, Peer, Policy, PolicyCounters,
     PolicyError, PolicyId, Selector,
 };
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use thiserror::Error;
-
-/// An interface: a number the owner of the database gives and understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InterfaceId(pub u32);
-
-/// What happens on an interface that has no policies at all. With one policy or more, what none of
-/// them matches is dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenEmpty {
-    /// Everything is dropped, RFC 4301 §5.
-    #[default]
-    Discard,
-    /// Everything passes in the clear, as on routers where the first policy turns protection on.
-    Bypass,
-}
 
 /// Where a policy is put in the list of its interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,18 +75,6 @@ struct Slot {
     record: Option<Box<Record>>,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Interface {
-    pub when_empty: WhenEmpty,
-    pub order: Order,
-    pub v4: Classifier<u32>,
-    pub v6: Classifier<u128>,
-    fragment_check: FragmentCheck,
-    /// How many policies ask for ports or a message type.
-    selecting_ports: usize,
-    pub names: hashbrown::HashMap<Box<str>, PolicyId, foldhash::fast::FixedState>,
-}
-
 /// The policies of a host or gateway, ordered per interface: the first that matches decides, and what
 /// none matches is dropped, RFC 4301 §4.4.1.
 #[derive(Debug)]
@@ -111,7 +83,7 @@ pub struct Database {
     free: Vec<u32>,
     len: usize,
     limit: usize,
-    pub(crate) interfaces: BTreeMap<InterfaceId, Interface>,
+    pub(crate) interfaces: Interfaces,
     pub(crate) counters: DatabaseCounters,
     pub(crate) filters: FilterCounters,
 }
@@ -138,7 +110,7 @@ impl Database {
             free: Vec::new(),
             len: 0,
             limit: limit.min(u32::MAX as usize),
-            interfaces: BTreeMap::new(),
+            interfaces: Interfaces::default(),
             counters: DatabaseCounters::default(),
             filters: FilterCounters::default(),
         }
@@ -149,11 +121,8 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::InterfaceExists`].
     pub fn add_interface(&mut self, interface: InterfaceId, when_empty: WhenEmpty) -> Result<(), DatabaseError> {
-        if self.interfaces.contains_key(&interface) {
-            return Err(DatabaseError::InterfaceExists);
-        }
-        self.interfaces.insert(interface, Interface { when_empty, ..Interface::default() });
-        Ok(())
+        let added = self.interfaces.insert(interface, Interface { when_empty, ..Interface::default() });
+        if added { Ok(()) } else { Err(DatabaseError::InterfaceExists) }
     }
 
     /// Removes an interface and its policies, and returns those, whose associations have to go.
@@ -161,7 +130,7 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::NoInterface`].
     pub fn remove_interface(&mut self, interface: InterfaceId) -> Result<Vec<PolicyId>, DatabaseError> {
-        let removed = self.interfaces.remove(&interface).ok_or(DatabaseError::NoInterface)?;
+        let removed = self.interfaces.remove(interface).ok_or(DatabaseError::NoInterface)?;
         let ids: Vec<_> = removed.order.iter().filter_map(|slot| self.id(slot)).collect();
         for id in &ids {
             self.release(*id);
@@ -174,18 +143,18 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::NoInterface`].
     pub fn set_fragment_check(&mut self, interface: InterfaceId, check: FragmentCheck) -> Result<(), DatabaseError> {
-        self.interfaces.get_mut(&interface).ok_or(DatabaseError::NoInterface)?.fragment_check = check;
+        self.interfaces.get_mut(interface).ok_or(DatabaseError::NoInterface)?.fragment_check = check;
         Ok(())
     }
 
     /// Returns how fragments are decided about on an interface.
     pub fn fragment_check(&self, interface: InterfaceId) -> Option<FragmentCheck> {
-        self.interfaces.get(&interface).map(|listed| listed.fragment_check)
+        self.interfaces.get(interface).map(|listed| listed.fragment_check)
     }
 
     /// Returns whether some policy of an interface asks for ports or a message type, which fragments may not show.
     pub fn selects_ports(&self, interface: InterfaceId) -> bool {
-        self.interfaces.get(&interface).is_some_and(|listed| listed.selecting_ports > 0)
+        self.interfaces.get(interface).is_some_and(|listed| listed.selecting_ports > 0)
     }
 
     /// Puts a policy into the list of an interface.
@@ -245,7 +214,7 @@ impl Database {
     pub fn move_to(&mut self, id: PolicyId, position: Position) -> Result<(), DatabaseError> {
         let record = self.record(id).ok_or(DatabaseError::NoPolicy(id))?;
         let interface = record.interface;
-        let last = self.interfaces.get(&interface).map_or(0, |interface| interface.order.len());
+        let last = self.interfaces.get(interface).map_or(0, |interface| interface.order.len());
         let index = match position {
             Position::Last => last.saturating_sub(1),
             Position::At(asked) if asked == 0 || asked > last => return Err(DatabaseError::Position { asked, last }),
@@ -311,11 +280,11 @@ impl Database {
         position: Position,
         policy: Policy,
     ) -> Result<PolicyId, DatabaseError> {
-        let listed = self.interfaces.get(&interface).ok_or(DatabaseError::NoInterface)?;
+        let listed = self.interfaces.get(interface).ok_or(DatabaseError::NoInterface)?;
         if self.len >= self.limit {
             return Err(DatabaseError::Full(self.limit));
         }
-        if listed.names.contains_key(policy.name()) {
+        if self.by_name(interface, policy.name()).is_some() {
             return Err(DatabaseError::DuplicateName);
         }
         let last = listed.order.len() + 1;
@@ -343,8 +312,7 @@ impl Database {
     fn try_replace(&mut self, id: PolicyId, policy: Policy) -> Result<(PolicyId, Vec<PolicyId>), DatabaseError> {
         let record = self.record(id).ok_or(DatabaseError::NoPolicy(id))?;
         let interface = record.interface;
-        let listed = self.interfaces.get(&interface).ok_or(DatabaseError::NoInterface)?;
-        if listed.names.get(policy.name()).is_some_and(|other| *other != id) {
+        if self.by_name(interface, policy.name()).is_some_and(|other| other != id) {
             return Err(DatabaseError::DuplicateName);
         }
         let mut gone = record.instances.clone();
@@ -374,7 +342,7 @@ impl Database {
             let found = slots.get(slot as usize)?;
             Some((PolicyId { slot, generation: found.generation }, found.record.as_ref()?))
         };
-        let Some(listed) = record(id.slot).and_then(|(_, record)| interfaces.get_mut(&record.interface)) else {
+        let Some(listed) = record(id.slot).and_then(|(_, record)| interfaces.get_mut(record.interface)) else {
             return;
         };
         let mut relabelled = Vec::new();
@@ -390,7 +358,7 @@ impl Database {
             }
         }
         if let Some((_, record)) = record(id.slot) {
-            listed.names.insert(record.policy.name().into(), id);
+            listed.names.insert(record.policy.name(), id.slot);
             listed.selecting_ports += usize::from(record.policy.selector().selects_ports());
             listed.v4.insert(&record.policy, label, id);
             listed.v6.insert(&record.policy, label, id);
@@ -407,9 +375,9 @@ impl Database {
     fn unlist(&mut self, id: PolicyId) {
         let Self { slots, interfaces, .. } = self;
         let Some(record) = slots.get(id.slot as usize).and_then(|slot| slot.record.as_ref()) else { return };
-        let Some(listed) = interfaces.get_mut(&record.interface) else { return };
+        let Some(listed) = interfaces.get_mut(record.interface) else { return };
         listed.order.remove(record.label);
-        listed.names.remove(record.policy.name());
+        listed.names.remove(record.policy.name(), id.slot);
         listed.selecting_ports -= usize::from(record.policy.selector().selects_ports());
         listed.v4.remove(&record.policy, record.label, id);
         listed.v6.remove(&record.policy, record.label, id);

@@ -1,5 +1,6 @@
 use crate::classify::{Address, Classifier, Flat, LANES};
-use crate::database::{Database, Interface, InterfaceId, WhenEmpty};
+use crate::database::Database;
+use crate::interface::{Interface, InterfaceId, WhenEmpty};
 use crate::{Arrival, Decision, Direction, Explanation, InboundRefusal, PacketKey, Policy, PolicyId, Refusal};
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -45,7 +46,7 @@ impl Database {
 
     /// Decides about a packet and counts nothing.
     pub fn decide(&self, interface: InterfaceId, direction: Direction, key: &PacketKey) -> Decision {
-        let Some(listed) = self.interfaces.get(&interface) else { return Decision::Discard { policy: None } };
+        let Some(listed) = self.interfaces.get(interface) else { return Decision::Discard { policy: None } };
         if listed.order.len() == 0 {
             return match listed.when_empty {
                 WhenEmpty::Discard => Decision::Discard { policy: None },
@@ -67,7 +68,7 @@ impl Database {
         keys: &[PacketKey],
         decisions: &mut [Decision],
     ) {
-        let listed = self.interfaces.get(&interface).filter(|listed| listed.order.len() > 0);
+        let listed = self.interfaces.get(interface).filter(|listed| listed.order.len() > 0);
         let keys = keys.get(..decisions.len()).unwrap_or(keys);
         for (keys, decisions) in keys.chunks(LANES).zip(decisions.chunks_mut(LANES)) {
             let mut done = 0;
@@ -138,7 +139,7 @@ impl Database {
         key: &PacketKey,
         mut visit: impl FnMut(PolicyId, &Policy, Option<Refusal>) -> ControlFlow<()>,
     ) -> Option<Decision> {
-        let Some(listed) = self.interfaces.get(&interface) else { return Some(NO_MATCH) };
+        let Some(listed) = self.interfaces.get(interface) else { return Some(NO_MATCH) };
         for slot in listed.order.iter() {
             let (Some(id), Some(policy)) = (self.id(slot), self.policy_in(slot)) else { continue };
             let refusal = policy.refusal(direction, key);
@@ -157,20 +158,48 @@ impl Database {
     /// What the first policy that matches decides.
     #[inline]
     fn classify(&self, listed: &Interface, direction: Direction, key: &PacketKey) -> Option<Decision> {
-        let matches = |slot| self.policy_in(slot).is_some_and(|policy| policy.refusal(direction, key).is_none());
         match (key.local, key.remote) {
             (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                listed.v4.find(&Flat::new(direction, local.to_bits(), remote.to_bits(), key), matches)
+                self.classify_as(&listed.v4, direction, (local.to_bits(), remote.to_bits()), key)
             }
             (IpAddr::V6(local), IpAddr::V6(remote)) => {
-                listed.v6.find(&Flat::new(direction, local.to_bits(), remote.to_bits(), key), matches)
+                self.classify_v6(&listed.v6, direction, (local.to_bits(), remote.to_bits()), key)
             }
             // No packet has addresses of two families; whoever asks anyway is answered.
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-                let slot = listed.order.iter().find(|slot| matches(*slot))?;
+                let slot = listed.order.iter().find(|slot| self.matches(*slot, direction, key))?;
                 Some(Decision::of(self.id(slot)?, self.policy_in(slot)?.action()))
             }
         }
+    }
+
+    /// Apart, so that the code for IPv4 is short.
+    #[inline(never)]
+    fn classify_v6(
+        &self,
+        classifier: &Classifier<u128>,
+        direction: Direction,
+        addresses: (u128, u128),
+        key: &PacketKey,
+    ) -> Option<Decision> {
+        self.classify_as(classifier, direction, addresses, key)
+    }
+
+    #[inline(always)]
+    fn classify_as<A: Address>(
+        &self,
+        classifier: &Classifier<A>,
+        direction: Direction,
+        (local, remote): (A, A),
+        key: &PacketKey,
+    ) -> Option<Decision> {
+        let flat = Flat::new(direction, local, remote, key);
+        classifier.find(&flat, |slot| self.matches(slot, direction, key))
+    }
+
+    /// Whether the policy in a slot matches.
+    fn matches(&self, slot: u32, direction: Direction, key: &PacketKey) -> bool {
+        self.policy_in(slot).is_some_and(|policy| policy.refusal(direction, key).is_none())
     }
 
     /// Decides about those of up to [`LANES`] packets that have addresses of one family, and returns how many.
@@ -195,10 +224,8 @@ impl Database {
             }
         }
         let place = |number: usize| places.get(number).copied().unwrap_or(usize::MAX);
-        let matches = |number: usize, slot| {
-            let (Some(key), Some(policy)) = (keys.get(place(number)), self.policy_in(slot)) else { return false };
-            policy.refusal(direction, key).is_none()
-        };
+        let matches =
+            |number: usize, slot| keys.get(place(number)).is_some_and(|key| self.matches(slot, direction, key));
         classifier.find_batch(flats.get(..count).unwrap_or_default(), matches, |number, found| {
             if let Some(decision) = decisions.get_mut(place(number)) {
                 *decision = found.unwrap_or(NO_MATCH);
@@ -259,10 +286,14 @@ impl Database {
             (None, Arrival::Clear) => None,
         };
         let Err(refusal) = verdict else { return self.count_decision(decision, Direction::Inbound) };
-        let Some(record) = blamed.and_then(|id| self.record_mut(id)) else {
-            self.counters.match_failed = self.counters.match_failed.saturating_add(1);
-            return;
-        };
+        // A packet that is refused met its policy all the same.
+        let met = decision.policy().and_then(|id| self.record_mut(id)).map(|record| {
+            record.hits = record.hits.saturating_add(1);
+        });
+        let counters = &mut self.counters;
+        let counter = if met.is_some() { &mut counters.match_good } else { &mut counters.match_failed };
+        *counter = counter.saturating_add(1);
+        let Some(record) = blamed.and_then(|id| self.record_mut(id)) else { return };
         let counters = &mut record.counters;
         let counter = match refusal {
             InboundRefusal::Discarded(_) => &mut counters.in_deny,

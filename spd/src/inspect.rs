@@ -30,23 +30,23 @@ impl Database {
     /// Returns the position of a policy in the list of its interface, counted from 1.
     pub fn position(&self, id: PolicyId) -> Option<usize> {
         let record = self.record(id)?;
-        Some(self.interfaces.get(&record.interface)?.order.position(record.label)? + 1)
+        Some(self.interfaces.get(record.interface)?.order.position(record.label)? + 1)
     }
 
     /// Returns the policy at a position of an interface, counted from 1.
     pub fn at(&self, interface: InterfaceId, position: usize) -> Option<PolicyId> {
-        self.id(self.interfaces.get(&interface)?.order.at(position.checked_sub(1)?)?)
+        self.id(self.interfaces.get(interface)?.order.at(position.checked_sub(1)?)?)
     }
 
     /// Returns the policies of an interface in order.
     pub fn iter(&self, interface: InterfaceId) -> impl Iterator<Item = (PolicyId, &Policy)> {
-        let order = self.interfaces.get(&interface).map(|interface| &interface.order);
+        let order = self.interfaces.get(interface).map(|interface| &interface.order);
         order.into_iter().flat_map(Order::iter).filter_map(|slot| Some((self.id(slot)?, self.policy_in(slot)?)))
     }
 
     /// Returns the interfaces.
     pub fn interfaces(&self) -> impl Iterator<Item = InterfaceId> {
-        self.interfaces.keys().copied()
+        self.interfaces.ids()
     }
 
     /// Looks a policy up by its name for an operator, and counts that.
@@ -70,7 +70,9 @@ impl Database {
 
     /// Returns the policy of this name on an interface.
     pub fn by_name(&self, interface: InterfaceId, name: &str) -> Option<PolicyId> {
-        self.interfaces.get(&interface)?.names.get(name).copied()
+        let mut candidates = self.interfaces.get(interface)?.names.candidates(name);
+        let slot = candidates.find(|slot| self.policy_in(*slot).is_some_and(|policy| policy.name() == name))?;
+        self.id(slot)
     }
 
     /// Returns the policies that protect traffic with the peer at `address`, in order, those for that
@@ -122,7 +124,7 @@ impl Database {
 
     #[cfg(test)]
     pub(crate) fn set_index_sizes(&mut self, interface: InterfaceId, sizes: crate::classify::Sizes) {
-        if let Some(listed) = self.interfaces.get_mut(&interface) {
+        if let Some(listed) = self.interfaces.get_mut(interface) {
             listed.v4.set_sizes(sizes);
             listed.v6.set_sizes(sizes);
         }
@@ -130,7 +132,24 @@ impl Database {
 
     /// Returns the octets the index of an interface takes, beside the policies themselves.
     pub fn index_octets(&self, interface: InterfaceId) -> usize {
-        self.interfaces.get(&interface).map_or(0, |listed| listed.v4.octets() + listed.v6.octets())
+        self.interfaces.get(interface).map_or(0, |listed| listed.v4.octets() + listed.v6.octets())
+    }
+
+    /// Goes on with what changes of the index of an interface have begun, some microseconds' worth, and returns whether
+    /// there is more to do.
+    ///
+    /// Every change does the same, so nobody has to call this. But when a long list has just been loaded and no more
+    /// changes come, look-ups are quicker once it has returned false.
+    pub fn settle(&mut self, interface: InterfaceId) -> bool {
+        self.interfaces.get_mut(interface).is_some_and(|listed| listed.v4.settle() | listed.v6.settle())
+    }
+
+    /// Returns what changes of the index of an interface cost so far: entries moved and words written.
+    ///
+    /// It grows by half a million at most with a change of one combination of ranges, and four for each policy: an
+    /// index that changes its shape does so a part a change.
+    pub fn index_work(&self, interface: InterfaceId) -> u64 {
+        self.interfaces.get(interface).map_or(0, |listed| listed.v4.work() + listed.v6.work())
     }
 
     /// Returns the counters of the database.

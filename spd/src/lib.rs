@@ -41,6 +41,7 @@ mod decide;
 mod decision;
 mod fragment;
 mod inspect;
+mod interface;
 mod key;
 mod order;
 mod policy;
@@ -48,10 +49,11 @@ mod selector;
 mod tracker;
 
 pub use counters::{DatabaseCounters, FilterCounters, FragmentCounters, PolicyCounters};
-pub use database::{Database, DatabaseError, InterfaceId, Position, WhenEmpty};
+pub use database::{Database, DatabaseError, Position};
 pub use decision::{Arrival, Decision, Explanation, InboundRefusal};
 pub use fragment::{Fragment, FragmentRefusal};
 pub use inspect::Configuration;
+pub use interface::{InterfaceId, WhenEmpty};
 pub use key::{Direction, KeyError, PacketKey, Upper};
 pub use policy::{Action, Applies, FromPacket, Origin, Peer, Policy, PolicyError, PolicyId, TemplateId};
 pub use selector::{

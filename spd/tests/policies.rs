@@ -206,6 +206,17 @@ fn a_received_packet_must_come_the_way_its_policy_says() {
     assert_eq!((counters.in_process_start, counters.in_action_ipsec_fail), (1, 1));
     assert_eq!(counters.in_policy_action_fail, 1);
     assert_eq!(database.policy_counters(other).unwrap().in_pol_select_match_fail, 1);
+    // Each packet met its policy or none, whatever became of it.
+    let hits = [site, other, open, shut].map(|id| database.hits(id).unwrap());
+    assert_eq!(hits, [2, 1, 2, 1]);
+    assert_eq!((database.counters().match_good, database.counters().match_failed), (6, 1));
+    let all = database.policy_counters(open).unwrap();
+    assert_eq!((all.in_permit, all.in_policy_action_fail), (1, 1));
+    assert_eq!(database.policy_counters(shut).unwrap().in_deny, 1);
+    // An association whose policy is gone gives nothing.
+    database.remove(site).unwrap();
+    let late = database.inbound(WAN, &udp([10, 2, 0, 1], 53), Arrival::Protected { policy: site });
+    assert_eq!(late, Err(InboundRefusal::StalePolicy(site)));
 }
 
 #[test]

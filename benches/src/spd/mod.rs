@@ -5,7 +5,7 @@ mod acl;
 mod rules;
 mod scan;
 
-use crate::measure::{Report, nanoseconds};
+use crate::measure::{Report, nanoseconds, seconds};
 use rules::{Kind, Probe, Rule, mask, probes, rules};
 use scan::Scan;
 use spd::{
@@ -58,9 +58,16 @@ pub fn run(report: &mut Report) {
     #[cfg(feature = "anchors")]
     acl::run(report);
     for (name, kind) in REALISTIC {
-        let change = format!("spd {name} change at 100000 vs 5 us");
+        let change = format!("spd {name} change at 100000");
         if report.wants(&change) {
-            Bench::new(kind, 100_000, false).change(report, &change);
+            let mut bench = Bench::new(kind, 100_000, false);
+            let average = bench.change_nanoseconds();
+            report.line(&format!("{change} vs 5 us"), average, 5_000.0, average / 5_000.0, Some(1.0));
+            spread(report, &change, bench.changes(100_000));
+        }
+        let load = format!("spd {name} load of 100000");
+        if report.wants(&load) {
+            spread(report, &load, load_times(kind, 100_000));
         }
     }
 }
@@ -126,23 +133,61 @@ impl Bench {
         report.line(name, octets, 1.0, octets, Some(target));
     }
 
-    /// One removal and one insertion of a policy at its place.
-    fn change(mut self, report: &mut Report, name: &str) {
-        let ours = self.change_nanoseconds();
-        report.line(name, ours, 5_000.0, ours / 5_000.0, Some(1.0));
-    }
-
     fn change_nanoseconds(&mut self) -> f64 {
         let mut at = 0;
-        let mut pair = || {
+        nanoseconds(|| {
             at = (at + 7919) % self.ids.len();
-            let id = self.ids[at];
-            let position = self.database.position(id).expect("the policy is there");
-            let policy = self.database.policy(id).expect("the policy is there").clone();
-            self.database.remove(id).expect("the policy is there");
-            self.ids[at] = self.database.insert(WAN, Position::At(position), policy).expect("the place is there");
-        };
-        nanoseconds(&mut pair) / 2.0
+            let position = self.database.position(self.ids[at]).expect("the policy is there");
+            let policy = self.remove(at);
+            self.insert(at, position, policy);
+        }) / 2.0
+    }
+
+    /// The nanoseconds of each of so many removals and insertions.
+    fn changes(&mut self, count: usize) -> Vec<f64> {
+        let mut times = Vec::with_capacity(count);
+        let mut at = 0;
+        while times.len() < count {
+            at = (at + 7919) % self.ids.len();
+            let position = self.database.position(self.ids[at]).expect("the policy is there");
+            let (policy, removal) = seconds(|| self.remove(at));
+            let ((), insertion) = seconds(|| self.insert(at, position, policy));
+            times.extend([removal * 1e9, insertion * 1e9]);
+        }
+        times
+    }
+
+    fn remove(&mut self, at: usize) -> Policy {
+        let policy = self.database.policy(self.ids[at]).expect("the policy is there").clone();
+        self.database.remove(self.ids[at]).expect("the policy is there");
+        policy
+    }
+
+    fn insert(&mut self, at: usize, position: usize, policy: Policy) {
+        self.ids[at] = self.database.insert(WAN, Position::At(position), policy).expect("the place is there");
+    }
+}
+
+/// The nanoseconds of each insertion of a list from nothing.
+fn load_times(kind: Kind, count: usize) -> Vec<f64> {
+    let mut database = Database::new();
+    database.add_interface(WAN, WhenEmpty::Discard).expect("the interface is new");
+    let policies =
+        rules(kind, count).into_iter().enumerate().map(|(index, rule)| policy(&rule, &format!("r{index}"), false));
+    let policies: Vec<_> = policies.collect();
+    let insert =
+        |policy| seconds(|| database.insert(WAN, Position::Last, policy).expect("the policy is possible")).1 * 1e9;
+    policies.into_iter().map(insert).collect()
+}
+
+/// Prints the slowest of many changes, beside their average.
+fn spread(report: &mut Report, name: &str, mut times: Vec<f64>) {
+    times.sort_by(f64::total_cmp);
+    let average = times.iter().sum::<f64>() / times.len() as f64;
+    for (what, slow) in
+        [("slowest", times[times.len() - 1]), ("slowest but 1 in 1000", times[times.len() * 999 / 1000])]
+    {
+        report.line(&format!("{name} {what}"), slow, average, slow / average, None);
     }
 }
 

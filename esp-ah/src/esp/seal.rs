@@ -4,6 +4,7 @@ use crate::cipher::ctr::Ctr;
 use crate::cipher::{CbcSeal, SealCipher, cbc};
 use crate::integrity::{Message, icvs};
 use crate::keys::SealKey;
+use crate::mode::{DUMMY, IPV4, IPV6};
 use crate::packet::{BufferTooSmall, Packet, Room};
 use crate::provider::ProviderFailed;
 use crate::suite::MAX_IV_LEN;
@@ -46,6 +47,9 @@ pub enum SealError {
     /// The sealed packet would not fit into an IP packet.
     #[error("the sealed packet would have {0} octets")]
     TooLong(usize),
+    /// Filler behind a payload of this kind, which does not say its own length.
+    #[error("filler behind a payload of kind {0}")]
+    Filler(u8),
     /// The sequence number is zero, or above 32 bits where the association has no more.
     #[error("sequence number {0} out of range")]
     Sequence(u64),
@@ -89,7 +93,8 @@ impl<'k, 'b> SealJob<'k, 'b> {
 
     /// Adds `octets` of filler after the payload, to hide its length (TFC padding, RFC 4303 §2.7).
     ///
-    /// Lawful only where the payload says its own length, as an IP packet in tunnel mode does.
+    /// Only where the payload is an IP packet, which says its own length, or a dummy: transports are
+    /// [`SealError::Filler`].
     #[must_use]
     pub const fn with_filler(mut self, octets: usize) -> Self {
         self.filler = octets;
@@ -145,6 +150,9 @@ impl<'k, 'b> SealJob<'k, 'b> {
         let frame = self.key.frame;
         if self.sequence == 0 || (!frame.extended && self.sequence > u32::MAX.into()) {
             return Err(SealError::Sequence(self.sequence));
+        }
+        if self.filler > 0 && !matches!(self.next_header, IPV4 | IPV6 | DUMMY) {
+            return Err(SealError::Filler(self.next_header));
         }
         let payload = self.packet.len().saturating_add(self.filler);
         let text = payload.saturating_add(TRAILER_LEN);

@@ -25,4 +25,5 @@ pub mod sockets;
 pub mod status;
 pub mod trust;
 pub mod tun;
+pub mod udp_tunnel;
 pub mod words;

@@ -39,6 +39,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<(Plan, Tr
             listen: vec![local],
             ike_port: 500,
             nat_t_port: 4500,
+            udp_tunnel_port: 2746,
             replay_window: 64,
             half_open: None,
             raw_esp: true,
@@ -171,6 +172,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         mode_config,
         child: vec![Child {
             outer: Outer::default(),
+            udp_tunnel: None,
             name: CHILD.to_owned(),
             // What a client may reach, and who it is, the other site says.
             local: if far.clients.is_some() { EVERYTHING } else { site.lan },

@@ -4,6 +4,7 @@
 //! `cargo test` runs each over its committed seeds, `cargo fuzz run NAME` over everything else.
 #![forbid(unsafe_code)]
 
+pub mod data;
 pub mod l2tp;
 pub mod negotiate;
 pub mod wire;
@@ -45,4 +46,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("l2tp_hidden", l2tp::hidden),
     ("l2tp_data", l2tp::data),
     ("l2tp_machine", l2tp::machine),
+    ("esp_packet", data::esp_packet),
+    ("esp_text", data::esp_text),
+    ("ah_packet", data::ah_packet),
+    ("ipcomp", data::ipcomp),
+    ("modes", data::modes),
+    ("policies", data::policies),
+    ("gateway_packet", data::gateway_packet),
 ];

@@ -12,6 +12,8 @@ use alloc::vec::Vec;
 pub(crate) struct Blocks<A: Address> {
     blocks: Vec<Block<A>>,
     len: usize,
+    /// What changes cost so far, see [`work`](Self::work).
+    work: u64,
 }
 
 /// The words of the widest row, and of narrower ones for blocks of few entries.
@@ -58,63 +60,72 @@ struct Block<A: Address> {
 
 impl<A: Address> Default for Blocks<A> {
     fn default() -> Self {
-        Self { blocks: Vec::new(), len: 0 }
+        Self { blocks: Vec::new(), len: 0, work: 0 }
     }
 }
 
 impl<A: Address> Blocks<A> {
-    /// Returns the blocks of entries that are in order.
-    pub fn from_sorted(entries: &[Entry<A>]) -> Self {
-        let blocks = entries.chunks(BLOCK * 3 / 4).map(|chunk| Block::new(chunk.to_vec())).collect();
-        Self { blocks, len: entries.len() }
-    }
-
     pub fn len(&self) -> usize {
         self.len
-    }
-
-    /// Returns the entries in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry<A>> {
-        self.blocks.iter().flat_map(|block| &block.entries)
     }
 
     pub fn insert(&mut self, entry: Entry<A>) {
         self.len += 1;
         let index = self.blocks.partition_point(|block| block.last_label() < entry.label);
-        let index = index.min(self.blocks.len().saturating_sub(1));
-        let Some(block) = self.blocks.get_mut(index) else {
-            self.blocks.push(Block::new(alloc::vec![entry]));
-            return;
-        };
-        if block.entries.len() < BLOCK {
-            return block.insert(entry);
+        let mut index = index.min(self.blocks.len().saturating_sub(1));
+        if let Some(block) = self.blocks.get_mut(index).filter(|block| block.entries.len() >= BLOCK) {
+            let tail = Block::new(block.entries.split_off(BLOCK / 2), &mut self.work);
+            block.choose(&mut self.work);
+            let goes_into_tail = block.last_label() < entry.label;
+            self.blocks.insert(index + 1, tail);
+            index += usize::from(goes_into_tail);
         }
-        let tail = block.entries.split_off(BLOCK / 2);
-        block.choose();
-        self.blocks.insert(index + 1, Block::new(tail));
-        self.len -= 1;
-        self.insert(entry);
+        match self.blocks.get_mut(index) {
+            Some(block) => block.insert(entry, &mut self.work),
+            None => self.blocks.push(Block::new(alloc::vec![entry], &mut self.work)),
+        }
     }
 
     /// Removes the entries of a policy, whose label is `label`; returns how many there were.
     pub fn remove(&mut self, label: u64) -> usize {
-        let mut removed = 0;
+        let before = self.len;
         let mut index = self.blocks.partition_point(|block| block.last_label() < label);
         while let Some(block) = self.blocks.get_mut(index) {
             let at = block.entries.partition_point(|entry| entry.label < label);
             if block.entries.get(at).is_none_or(|entry| entry.label != label) {
                 break;
             }
-            block.remove(at);
-            removed += 1;
-            if block.entries.is_empty() {
-                self.blocks.remove(index);
-            } else if at == block.entries.len() {
-                index += 1;
-            }
+            let is_last = at + 1 == block.entries.len();
+            self.remove_at(index, at);
+            // The next one may begin with others of the policy.
+            index += usize::from(is_last && at > 0);
         }
-        self.len -= removed;
-        removed
+        before - self.len
+    }
+
+    /// Takes out up to `most` entries of labels below this, those of the highest first.
+    pub fn take(&mut self, below: u64, most: usize) -> Vec<Entry<A>> {
+        let mut taken = Vec::new();
+        while taken.len() < most {
+            let first_above = self.blocks.partition_point(|block| block.first_label() < below);
+            let Some(index) = first_above.checked_sub(1) else { break };
+            let Some(block) = self.blocks.get(index) else { break };
+            let at = block.entries.partition_point(|entry| entry.label < below).saturating_sub(1);
+            let Some(entry) = block.entries.get(at) else { break };
+            taken.push(*entry);
+            self.remove_at(index, at);
+        }
+        taken
+    }
+
+    fn remove_at(&mut self, index: usize, at: usize) {
+        let Some(block) = self.blocks.get_mut(index) else { return };
+        self.work += block.rows.len() as u64;
+        block.remove(at);
+        self.len -= 1;
+        if block.entries.is_empty() {
+            self.blocks.remove(index);
+        }
     }
 
     /// Gives the entries of a policy another label; their order stays.
@@ -147,6 +158,11 @@ impl<A: Address> Blocks<A> {
         None
     }
 
+    /// Returns how many words of rows changes have written so far.
+    pub fn work(&self) -> u64 {
+        self.work
+    }
+
     /// Returns the octets this takes.
     pub fn octets(&self) -> usize {
         let block = |block: &Block<A>| {
@@ -160,10 +176,14 @@ impl<A: Address> Blocks<A> {
 }
 
 impl<A: Address> Block<A> {
-    fn new(entries: Vec<Entry<A>>) -> Self {
+    fn new(entries: Vec<Entry<A>>, work: &mut u64) -> Self {
         let mut block = Self { entries, nibbles: Vec::new(), rows: Vec::new(), words: 0, chosen_at: 0 };
-        block.choose();
+        block.choose(work);
         block
+    }
+
+    fn first_label(&self) -> u64 {
+        self.entries.first().map_or(u64::MAX, |entry| entry.label)
     }
 
     fn last_label(&self) -> u64 {
@@ -211,13 +231,14 @@ impl<A: Address> Block<A> {
         None
     }
 
-    fn insert(&mut self, entry: Entry<A>) {
+    fn insert(&mut self, entry: Entry<A>, work: &mut u64) {
         let at = self.entries.partition_point(|other| other.label <= entry.label);
         self.entries.insert(at, entry);
         let outgrown = self.words > 0 && self.entries.len() > self.words * 64;
         if outgrown || self.entries.len() > PLAIN && self.entries.len() >= 2 * self.chosen_at {
-            return self.choose();
+            return self.choose(work);
         }
+        *work += self.rows.len() as u64;
         let Self { nibbles, rows, words, .. } = self;
         for (nibble, values) in nibbles.iter().zip(rows.chunks_exact_mut((*words * 16).max(1))) {
             let values_of_entry = nibble.values(&entry);
@@ -235,7 +256,7 @@ impl<A: Address> Block<A> {
     }
 
     /// Chooses the nibbles that tell most apart, and builds their rows.
-    fn choose(&mut self) {
+    fn choose(&mut self, work: &mut u64) {
         self.chosen_at = self.entries.len();
         self.nibbles.clear();
         self.rows.clear();
@@ -258,12 +279,19 @@ impl<A: Address> Block<A> {
         self.nibbles.extend(weighed.into_iter().map(|(_, nibble)| nibble));
         self.rows.resize(self.nibbles.len() * 16 * words, 0);
         self.rows.shrink_to_fit();
-        for (nibble, values) in self.nibbles.iter().zip(self.rows.chunks_exact_mut(words * 16)) {
-            for (at, entry) in self.entries.iter().enumerate() {
-                let values_of_entry = nibble.values(entry);
-                for (value, row) in values.chunks_exact_mut(words).enumerate() {
-                    if let Some(word) = row.get_mut(at / 64) {
-                        *word |= u64::from(values_of_entry >> value & 1) << (at % 64);
+        *work += (self.entries.len() * self.nibbles.len() + self.rows.len()) as u64;
+        for (nibble, rows) in self.nibbles.iter().zip(self.rows.chunks_exact_mut(words * 16)) {
+            for (word, entries) in self.entries.chunks(64).enumerate() {
+                let mut columns = [0; 16];
+                for (bit, entry) in entries.iter().enumerate() {
+                    let values = u64::from(nibble.values(entry));
+                    for (value, column) in columns.iter_mut().enumerate() {
+                        *column |= (values >> value & 1) << bit;
+                    }
+                }
+                for (row, column) in rows.chunks_exact_mut(words).zip(columns) {
+                    if let Some(row) = row.get_mut(word) {
+                        *row = column;
                     }
                 }
             }

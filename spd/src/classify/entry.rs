@@ -32,11 +32,8 @@ impl<A: Address> Flat<A> {
     #[inline]
     pub fn new(direction: Direction, local: A, remote: A, key: &PacketKey) -> Self {
         let (kind, ports) = match (key.protocol, key.upper) {
-            (None, _) => (kind::PROTOCOL_HIDDEN, 0),
             (Some(_), Upper::Ports { local, remote }) => (kind::PORTS, u64::from(local) << 16 | u64::from(remote)),
-            (Some(_), Upper::Message(message)) => (kind::MESSAGE, u64::from(message) << 16),
-            (Some(_), Upper::Absent) => (kind::ABSENT, 0),
-            (Some(_), Upper::Hidden) => (kind::HIDDEN, 0),
+            (_, upper) => without_ports(key.protocol.is_some(), upper),
         };
         let kind = kind + if direction == Direction::Inbound { kind::COUNT } else { 0 };
         let protocol = u64::from(key.protocol.unwrap_or(0));
@@ -71,6 +68,17 @@ impl<A: Address> Flat<A> {
     }
 }
 
+/// The kind of a packet that shows no ports, and what stands in the place of the ports.
+#[inline(never)]
+fn without_ports(protocol: bool, upper: Upper) -> (u32, u64) {
+    match upper {
+        _ if !protocol => (kind::PROTOCOL_HIDDEN, 0),
+        Upper::Message(message) => (kind::MESSAGE, u64::from(message) << 16),
+        Upper::Absent => (kind::ABSENT, 0),
+        Upper::Ports { .. } | Upper::Hidden => (kind::HIDDEN, 0),
+    }
+}
+
 /// One combination of a policy's ranges; all bounds are included. With IPv4 it fills a line of the cache.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry<A: Address> {
@@ -91,6 +99,8 @@ pub(crate) struct Entry<A: Address> {
     pub protocol: (u8, u8),
     /// Whether the ranges say all; else the policy itself is asked: a mask with holes, a range of IPv6.
     pub exact: bool,
+    /// The table it stands in, if it does: a number that the table keeps.
+    pub table: u8,
     _alignment: [A::Alignment; 0],
 }
 
@@ -110,6 +120,17 @@ impl<A: Address> Entry<A> {
     /// The slot of the policy.
     pub fn slot(&self) -> u32 {
         self.decision.policy().map_or(u32::MAX, |policy| policy.slot)
+    }
+
+    /// Returns a key that lies in this entry.
+    pub fn corner(&self) -> Flat<A> {
+        let rest = self.rest() | u64::from(self.kinds.trailing_zeros());
+        Flat { local: self.local().0, remote: self.remote().0, rest }
+    }
+
+    /// Returns the rest of a key that lies in this entry, but for the kind of packet.
+    pub fn rest(&self) -> u64 {
+        u64::from(self.local_port.0) << 48 | u64::from(self.remote_port.0) << 32 | u64::from(self.protocol.0) << 8
     }
 
     #[inline(always)]
@@ -181,6 +202,7 @@ pub(crate) fn entries<A: Address>(policy: &Policy, label: u64, id: PolicyId) -> 
                         kinds,
                         protocol,
                         exact: local_exact && *remote_exact,
+                        table: 0,
                         _alignment: [],
                     });
                 }

@@ -1,5 +1,6 @@
 use super::address::Address;
 use super::entry::{Entry, Flat};
+use super::slab::Slab;
 use alloc::boxed::Box;
 use alloc::vec;
 
@@ -20,11 +21,21 @@ pub(crate) struct Index {
     sized_for: usize,
 }
 
-/// The bits of an address that pick a cell, and those of each of a pair: few for a short list, so that the index is no
-/// larger than it.
-const SIZES: [(usize, u32, u32); 3] = [(512, 8, 4), (4096, 10, 5), (usize::MAX, 12, 7)];
+/// How large it is for up to so many entries: for a short list so small that it takes no more than the list.
+const SIZES: [(usize, Size); 3] =
+    [(128, Size { bits: 7, half: 3 }), (512, Size { bits: 8, half: 4 }), (4096, Size { bits: 10, half: 5 })];
+/// How large it is for more.
+const LARGEST: Size = Size { bits: 12, half: 7 };
 /// Entries that are looked at to choose which bits pick the cell.
 const SAMPLE: usize = 256;
+
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    /// The bits of an address that pick a cell.
+    bits: u32,
+    /// Those of each address of a pair.
+    half: u32,
+}
 
 #[derive(Clone, Debug)]
 struct AddressCells {
@@ -46,6 +57,8 @@ struct Cut {
     shift: u32,
     /// How many do.
     bits: u32,
+    /// As many ones.
+    mask: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -57,18 +70,19 @@ struct Cells {
 
 impl Default for Index {
     fn default() -> Self {
-        Self::shaped::<u32>(&[])
+        Self::shaped::<u32>(&Slab::default())
     }
 }
 
 impl Index {
     /// Returns an index of no entries, shaped for these.
-    pub fn shaped<A: Address>(entries: &[Entry<A>]) -> Self {
-        let size = SIZES.iter().find(|(most, ..)| entries.len() <= *most);
-        let (bits, half) = size.map_or((12, 7), |(_, bits, half)| (*bits, *half));
-        let step = (entries.len() / SAMPLE).max(1);
+    pub fn shaped<A: Address>(entries: &Slab<Entry<A>>) -> Self {
+        let size = SIZES.into_iter().find(|(most, _)| entries.len() <= *most);
+        let Size { bits, half } = size.map_or(LARGEST, |(_, size)| size);
+        let step = (entries.places() / SAMPLE).max(1);
         let sample = || entries.iter().step_by(step).filter(|entry| entry.kinds != 0);
-        let cut = |bits| (Cut::new(sample().map(Entry::local), bits), Cut::new(sample().map(Entry::remote), bits));
+        let cut =
+            |bits| (Cut::choose(sample().map(Entry::local), bits), Cut::choose(sample().map(Entry::remote), bits));
         let ((local, remote), pairs) = (cut(bits), cut(half));
         Self {
             local: AddressCells { cut: local, cells: Cells::new(1 << bits) },
@@ -97,18 +111,25 @@ impl Index {
             & self.protocol.at(protocol_cell(key.protocol()))
     }
 
-    /// Notes that an entry stands in a table.
-    pub fn add<A: Address>(&mut self, table: usize, entry: &Entry<A>) {
-        let bit = 1 << table;
-        let ports = |range: (u16, u16)| (port_cell(range.0), port_cell(range.1));
+    /// Notes that an entry stands in a table; returns how many words that wrote.
+    pub fn add<A: Address>(&mut self, table: usize, entry: &Entry<A>) -> u64 {
+        let bit = 1 << (table & 63);
+        let ports = |range: (u16, u16)| Some((port_cell(range.0), port_cell(range.1)));
+        let (local_ports, remote_ports) = (ports(entry.local_port), ports(entry.remote_port));
         let (first, last) = entry.protocol;
-        self.local.add(bit, entry.local());
-        self.remote.add(bit, entry.remote());
-        self.pairs.add(bit, entry.local(), entry.remote());
-        self.local_port.add(bit, Some(ports(entry.local_port)));
-        self.remote_port.add(bit, Some(ports(entry.remote_port)));
         // A range of protocols is one or all.
-        self.protocol.add(bit, (first == last).then(|| (protocol_cell(first), protocol_cell(last))));
+        let protocols = (first == last).then(|| (protocol_cell(first), protocol_cell(last)));
+        self.local.add(bit, entry.local())
+            + self.remote.add(bit, entry.remote())
+            + self.pairs.add(bit, entry.local(), entry.remote())
+            + self.local_port.add(bit, local_ports)
+            + self.remote_port.add(bit, remote_ports)
+            + self.protocol.add(bit, protocols)
+    }
+
+    /// Returns the number of words.
+    pub fn words(&self) -> u64 {
+        (self.octets() / size_of::<u64>()) as u64
     }
 
     /// Returns the octets this takes.
@@ -125,8 +146,9 @@ impl Index {
     }
 }
 
-const PORT_CELLS: usize = 508;
 const PROTOCOL_CELLS: usize = 64;
+
+const PORT_CELLS: usize = 508;
 
 /// The cell of a port: four ports each below 1024, where services are, and 256 each above.
 #[inline(always)]
@@ -140,39 +162,41 @@ fn protocol_cell(protocol: u8) -> usize {
 }
 
 impl AddressCells {
-    fn add<A: Address>(&mut self, bit: u64, range: (A, A)) {
-        self.cells.add(bit, self.cut.cells(range));
+    fn add<A: Address>(&mut self, bit: u64, range: (A, A)) -> u64 {
+        self.cells.add(bit, self.cut.cells(range))
     }
 }
 
 impl Pairs {
     #[inline(always)]
     fn at<A: Address>(&self, local: A, remote: A) -> u64 {
-        self.cells.at(self.local.cell(local) << self.remote.bits | self.remote.cell(remote))
+        self.cells.at(self.local.cell(local).wrapping_shl(self.remote.bits) | self.remote.cell(remote))
     }
 
-    fn add<A: Address>(&mut self, bit: u64, local: (A, A), remote: (A, A)) {
-        let all = |cut: Cut| (0, (1 << cut.bits) - 1);
+    fn add<A: Address>(&mut self, bit: u64, local: (A, A), remote: (A, A)) -> u64 {
         match (self.local.cells(local), self.remote.cells(remote)) {
             (None, None) => self.cells.add(bit, None),
             (local, remote) => {
-                let (first, last) = local.unwrap_or(all(self.local));
-                let remote = remote.unwrap_or(all(self.remote));
-                for local in first..=last {
-                    let row = local << self.remote.bits;
-                    self.cells.add(bit, Some((row | remote.0, row | remote.1)));
-                }
+                let (first, last) = local.unwrap_or((0, self.local.mask));
+                let remote = remote.unwrap_or((0, self.remote.mask));
+                let row = |local: usize| local << self.remote.bits;
+                let rows = (first..=last).map(|local| (row(local) | remote.0, row(local) | remote.1));
+                rows.map(|range| self.cells.add(bit, Some(range))).sum()
             }
         }
     }
 }
 
 impl Cut {
+    fn new(shift: u32, bits: u32) -> Self {
+        Self { shift, bits, mask: (1 << bits) - 1 }
+    }
+
     /// Takes the bits that tell most of these ranges apart, as near the front as that allows.
-    fn new<A: Address>(ranges: impl Iterator<Item = (A, A)> + Clone, bits: u32) -> Self {
+    fn choose<A: Address>(ranges: impl Iterator<Item = (A, A)> + Clone, bits: u32) -> Self {
         let shifts = || (0..=A::BITS - bits).rev().step_by(4);
         let told_apart = |shift: u32| {
-            let cut = Self { shift, bits };
+            let cut = Self::new(shift, bits);
             let mut seen = [0u64; 64];
             for (first, last) in ranges.clone() {
                 // Those that differ before the bits, or in the first four of them, are of every cell or of many.
@@ -186,13 +210,12 @@ impl Cut {
             seen.iter().map(|word| word.count_ones()).sum::<u32>()
         };
         let most = shifts().map(told_apart).max().unwrap_or(0);
-        let shift = shifts().find(|shift| told_apart(*shift) * 8 >= most * 7).unwrap_or(A::BITS - bits);
-        Self { shift, bits }
+        Self::new(shifts().find(|shift| told_apart(*shift) * 8 >= most * 7).unwrap_or(A::BITS - bits), bits)
     }
 
     #[inline(always)]
     fn cell<A: Address>(self, address: A) -> usize {
-        address.shifted(self.shift) & ((1 << self.bits) - 1)
+        address.shifted(self.shift) & self.mask
     }
 
     /// The first and last cell of a range, or none if it may have any.
@@ -213,19 +236,21 @@ impl Cells {
         self.tables.get(cell).copied().unwrap_or(0)
     }
 
-    /// Notes a table for a range of cells, or for all of them.
-    fn add(&mut self, bit: u64, range: Option<(usize, usize)>) {
+    /// Notes a table for a range of cells, or for all of them; returns how many words that wrote.
+    fn add(&mut self, bit: u64, range: Option<(usize, usize)>) -> u64 {
         if self.all & bit != 0 {
-            return;
+            return 0;
         }
-        let last = self.tables.len() - 1;
-        let (first, last) = range.unwrap_or((0, last));
-        if last - first == self.tables.len() - 1 {
-            self.all |= bit;
-        }
-        for tables in self.tables.get_mut(first..=last).unwrap_or_default() {
+        let (first, last) = range.unwrap_or((0, self.tables.len() - 1));
+        let cells = self.tables.get_mut(first..=last).unwrap_or_default();
+        for tables in &mut *cells {
             *tables |= bit;
         }
+        let written = cells.len();
+        if written == self.tables.len() {
+            self.all |= bit;
+        }
+        written as u64
     }
 }
 
@@ -245,9 +270,9 @@ mod tests {
         // 2001:db8:0:x::/64: the first 48 bits are all the same.
         let sites =
             (0..200u128).map(|site| (0x2001_0db8_0000_0000 + site) << 64).map(|low| (low, low | u64::MAX as u128));
-        assert_eq!(Cut::new(sites, 8), Cut { shift: 64, bits: 8 });
+        assert_eq!(Cut::choose(sites, 8), Cut::new(64, 8));
         let hosts = (0..200u32).map(|host| (host << 24, host << 24));
-        assert_eq!(Cut::new(hosts, 8).shift, 24);
-        assert_eq!(Cut::new([(0u32, u32::MAX)].into_iter(), 12).shift, 20);
+        assert_eq!(Cut::choose(hosts, 8).shift, 24);
+        assert_eq!(Cut::choose([(0u32, u32::MAX)].into_iter(), 12).shift, 20);
     }
 }

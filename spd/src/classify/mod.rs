@@ -8,8 +8,11 @@
 
 mod address;
 mod blocks;
+mod chains;
 mod entry;
 mod index;
+mod slab;
+mod table;
 mod tables;
 
 pub(crate) use address::Address;
@@ -17,9 +20,11 @@ pub(crate) use entry::Flat;
 pub(crate) use tables::LANES;
 
 use crate::{Decision, Policy, PolicyId};
+use alloc::vec::Vec;
 use blocks::Blocks;
+use core::convert::Infallible;
 use entry::{Entry, entries};
-use tables::Tables;
+use tables::{AT_ONCE, Begun, Tables};
 
 #[cfg(test)]
 mod differential;
@@ -42,34 +47,57 @@ const BLOCKS_AT_ALL: usize = 6;
 const BLOCK: usize = 5;
 /// How many entries a block holds on average.
 const BLOCK_ENTRIES: usize = 384;
+/// How many entries move from one form to the other with each that is inserted or removed.
+const MOVED: usize = 32;
 
 impl Sizes {
     const USUAL: Self = Self { large: 64, small: 40, long: 1 << 15, weighed: true };
 }
 
+/// Answers are found in tables, then in blocks: so entries move from one to the other a few at a time, and no change
+/// waits for them all.
 #[derive(Clone, Debug)]
 pub(crate) struct Classifier<A: Address> {
-    /// Empty while the list is short.
-    tables: Tables<A>,
+    /// None while the list is short.
+    tables: Option<Tables<A>>,
+    /// Tables that entries leave for others.
+    former: Option<Tables<A>>,
     /// The whole list while it is short, else what the tables refused.
     blocks: Blocks<A>,
-    large: bool,
+    moving: Moving,
     /// From how many entries on tables are tried: later, if they proved useless before.
     large_at: usize,
     /// At how many entries it is weighed next whether the tables are of use.
     weigh_at: usize,
     sizes: Sizes,
+    /// The work of tables that are gone.
+    work: u64,
+}
+
+/// What goes where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moving {
+    /// All stay, and new ones go into the tables if there are any.
+    None,
+    /// Those in blocks of lower labels than this go into the tables, and new ones do.
+    IntoTables(u64),
+    /// Those at lower places than this in the tables go into blocks, and new ones do.
+    IntoBlocks(usize),
+    /// Those at this and higher places of the former tables go into the others, and new ones do.
+    FromFormerTables(usize),
 }
 
 impl<A: Address> Default for Classifier<A> {
     fn default() -> Self {
         Self {
-            tables: Tables::default(),
+            tables: None,
+            former: None,
             blocks: Blocks::default(),
-            large: false,
+            moving: Moving::None,
             large_at: Sizes::USUAL.large,
             weigh_at: 0,
             sizes: Sizes::USUAL,
+            work: 0,
         }
     }
 }
@@ -77,33 +105,36 @@ impl<A: Address> Default for Classifier<A> {
 impl<A: Address> Classifier<A> {
     pub fn insert(&mut self, policy: &Policy, label: u64, id: PolicyId) {
         for entry in entries::<A>(policy, label, id) {
-            if !self.large && self.blocks.len() >= self.large_at {
-                self.enlarge();
+            if self.tables.is_none() && self.blocks.len() >= self.large_at {
+                self.tables = Some(Tables::default());
+                self.moving = Moving::IntoTables(u64::MAX);
+                self.move_few();
             }
+            self.move_on();
             self.place(entry);
+            self.weigh();
         }
     }
 
     pub fn remove(&mut self, policy: &Policy, label: u64, id: PolicyId) {
-        if self.large {
+        for tables in self.tables.iter_mut().chain(&mut self.former) {
             for entry in entries::<A>(policy, label, id) {
-                self.tables.remove(&entry);
+                tables.remove(&entry);
             }
         }
         self.blocks.remove(label);
+        self.move_on();
         if self.len() < self.sizes.small {
             self.large_at = self.sizes.large;
-            if self.large {
-                self.shrink();
-            }
+            self.give_up_tables();
         }
     }
 
     /// Takes over new labels, in list order. They do not change the order of the list.
     pub fn relabel(&mut self, policy: &Policy, old: u64, new: u64, id: PolicyId) {
-        if self.large {
+        for tables in self.tables.iter_mut().chain(&mut self.former) {
             for entry in entries::<A>(policy, old, id) {
-                self.tables.relabel(&entry, new);
+                tables.relabel(&entry, new);
             }
         }
         self.blocks.relabel(old, new);
@@ -111,14 +142,12 @@ impl<A: Address> Classifier<A> {
 
     /// Returns what the first policy that matches decides; `ask` says of a slot whether its policy matches, where
     /// the index cannot.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, key: &Flat<A>, ask: impl Fn(u32) -> bool) -> Option<Decision> {
-        let mut found = if self.large { self.tables.find(key, &ask) } else { None };
-        if self.blocks.len() > 0 {
-            let bound = found.map_or(u64::MAX, |entry| entry.label);
-            found = self.blocks.find(key, bound, &ask).or(found);
+        match &self.tables {
+            Some(tables) => self.find_from(tables, key, tables.begin(key), ask),
+            None => self.blocks.find(key, u64::MAX, &ask).map(|entry| entry.decision),
         }
-        found.map(|entry| entry.decision)
     }
 
     /// Tells `found` for each of up to [`LANES`] packets what [`find`](Self::find) returns. Both `ask` and `found` get
@@ -130,30 +159,84 @@ impl<A: Address> Classifier<A> {
         ask: impl Fn(usize, u32) -> bool,
         mut found: impl FnMut(usize, Option<Decision>),
     ) {
-        if !self.large {
+        let Some(tables) = &self.tables else {
             for (number, key) in keys.iter().enumerate() {
                 found(number, self.find(key, |slot| ask(number, slot)));
             }
             return;
+        };
+        for (number, (key, begun)) in keys.iter().zip(tables.begin_batch(keys)).enumerate() {
+            found(number, self.find_from(tables, key, begun, |slot| ask(number, slot)));
         }
-        let blocks = self.blocks.len() > 0;
-        self.tables.find_batch(keys, &ask, |number, mut entry| {
-            if let (true, Some(key)) = (blocks, keys.get(number)) {
-                let bound = entry.map_or(u64::MAX, |entry| entry.label);
-                entry = self.blocks.find(key, bound, &|slot| ask(number, slot)).or(entry);
-            }
-            found(number, entry.map(|entry| entry.decision));
-        });
+    }
+
+    /// Goes on with a search. What is seldom, entries that are not exact and tables that are being left, stands apart:
+    /// the rest is short enough for a processor to work on two packets at a time.
+    #[inline(always)]
+    fn find_from(
+        &self,
+        tables: &Tables<A>,
+        key: &Flat<A>,
+        begun: Begun,
+        ask: impl Fn(u32) -> bool,
+    ) -> Option<Decision> {
+        let mut found = match tables.search(key, begun, |_| Err(()), || {}) {
+            Ok(found) if self.former.is_none() => found,
+            Ok(_) | Err(()) => self.find_asking(tables, key, begun, &ask),
+        };
+        if self.blocks.len() > 0 {
+            let bound = found.map_or(u64::MAX, |entry| entry.label);
+            found = self.blocks.find(key, bound, &ask).or(found);
+        }
+        found.map(|entry| entry.decision)
+    }
+
+    #[inline(never)]
+    fn find_asking<'a>(
+        &'a self,
+        tables: &'a Tables<A>,
+        key: &Flat<A>,
+        begun: Begun,
+        ask: &impl Fn(u32) -> bool,
+    ) -> Option<&'a Entry<A>> {
+        let search = |tables: &'a Tables<A>, begun| match tables.search(
+            key,
+            begun,
+            |slot| Ok::<_, Infallible>(ask(slot)),
+            || {},
+        ) {
+            Ok(found) => found,
+            Err(never) => match never {},
+        };
+        let former = self.former.as_ref().and_then(|former| search(former, former.begin(key)));
+        let found: [Option<&Entry<A>>; 2] = [search(tables, begun), former];
+        found.into_iter().flatten().min_by_key(|entry| entry.label)
+    }
+
+    /// Goes on with what changes have begun; returns whether there is more to do.
+    pub fn settle(&mut self) -> bool {
+        self.move_on();
+        let mut renews = false;
+        for tables in self.tables.iter_mut().chain(&mut self.former) {
+            renews |= tables.renew();
+        }
+        renews || self.moving != Moving::None
     }
 
     /// Returns the number of entries.
     pub fn len(&self) -> usize {
-        self.tables.len() + self.blocks.len()
+        self.tables.iter().chain(&self.former).map(Tables::len).sum::<usize>() + self.blocks.len()
     }
 
     /// Returns the octets this takes.
     pub fn octets(&self) -> usize {
-        self.blocks.octets() + if self.large { self.tables.octets() } else { 0 }
+        self.blocks.octets() + self.tables.iter().chain(&self.former).map(Tables::octets).sum::<usize>()
+    }
+
+    /// Returns what changes cost so far: entries moved and words written.
+    pub fn work(&self) -> u64 {
+        let tables: u64 = self.tables.iter().chain(&self.former).map(Tables::work).sum();
+        self.work + self.blocks.work() + tables
     }
 
     #[cfg(test)]
@@ -163,47 +246,98 @@ impl<A: Address> Classifier<A> {
     }
 
     fn place(&mut self, entry: Entry<A>) {
-        let refused = if self.large { self.tables.insert(entry) } else { Err(entry) };
+        let refused = match &mut self.tables {
+            Some(tables) if !matches!(self.moving, Moving::IntoBlocks(_)) => tables.insert(entry),
+            Some(_) | None => Err(entry),
+        };
         if let Err(entry) = refused {
             self.blocks.insert(entry);
         }
-        if self.large && self.len() >= self.weigh_at {
-            self.weigh_at = self.len() * 2;
-            if self.sizes.weighed && self.are_tables_useless() {
-                self.large_at = self.len() * 2;
-                self.shrink();
-            } else if self.len() >= self.sizes.long && self.tables.are_fine() {
-                let tables = core::mem::replace(&mut self.tables, Tables::shared());
-                for entry in tables.iter() {
-                    self.place(*entry);
+    }
+
+    /// Moves some entries on to where they go.
+    fn move_on(&mut self) {
+        match (self.moving, &mut self.tables) {
+            (Moving::IntoTables(below), Some(_)) => {
+                let batch = self.blocks.take(below, MOVED);
+                match batch.iter().map(|entry| entry.label).min() {
+                    Some(lowest) => self.moving = Moving::IntoTables(lowest),
+                    None => {
+                        self.moving = Moving::None;
+                        self.weigh_at = 0;
+                    }
+                }
+                for entry in batch {
+                    self.place(entry);
                 }
             }
+            (Moving::IntoBlocks(0), _) => {
+                self.work += self.tables.take().map_or(0, |tables| tables.work());
+                self.moving = Moving::None;
+            }
+            (Moving::IntoBlocks(below), Some(tables)) => {
+                let first = below.saturating_sub(MOVED);
+                for entry in (first..below).filter_map(|place| tables.take(place)) {
+                    self.blocks.insert(entry);
+                }
+                self.moving = Moving::IntoBlocks(first);
+            }
+            // From the front: those that came first are of the first policies most often, and get the best places.
+            (Moving::FromFormerTables(from), _) => {
+                let Some(former) = &mut self.former else { return };
+                let end = former.places().min(from + MOVED);
+                let batch: Vec<_> = (from..end).filter_map(|place| former.take(place)).collect();
+                self.moving = Moving::FromFormerTables(end);
+                if from == end {
+                    self.work += self.former.take().map_or(0, |tables| tables.work());
+                    self.moving = Moving::None;
+                }
+                for entry in batch {
+                    self.place(entry);
+                }
+            }
+            (Moving::None, _) | (_, None) => {}
+        }
+    }
+
+    /// Moves all entries on if they are few.
+    fn move_few(&mut self) {
+        while self.len() <= AT_ONCE && self.moving != Moving::None {
+            self.move_on();
+        }
+    }
+
+    /// Weighs from time to time if the tables are of use.
+    fn weigh(&mut self) {
+        if self.moving != Moving::None || self.tables.is_none() || self.len() < self.weigh_at {
+            return;
+        }
+        let len = self.len();
+        self.weigh_at = len * 2;
+        if self.sizes.weighed && self.are_tables_useless() {
+            self.large_at = len * 2;
+            self.give_up_tables();
+        } else if len >= self.sizes.long && self.tables.as_ref().is_some_and(Tables::are_fine) {
+            self.former = self.tables.replace(Tables::shared());
+            self.moving = Moving::FromFormerTables(0);
         }
     }
 
     /// Whether a look-up would cost less if the whole list stood in blocks, counted in what asking a table or an entry
     /// costs.
     fn are_tables_useless(&self) -> bool {
-        let (steps, depth) = self.tables.weigh();
+        let Some(tables) = &self.tables else { return true };
+        let (steps, depth) = tables.weigh();
         let blocks = |entries: usize| BLOCKS_AT_ALL + BLOCK * (1 + entries * depth / 256 / BLOCK_ENTRIES);
         let beside = if self.blocks.len() > 0 { blocks(self.blocks.len()) } else { 0 };
         steps + beside > blocks(self.len())
     }
 
-    fn enlarge(&mut self) {
-        self.large = true;
-        // Weighed when all are in their places.
-        self.weigh_at = self.blocks.len().max(1);
-        for entry in core::mem::take(&mut self.blocks).iter() {
-            self.place(*entry);
+    fn give_up_tables(&mut self) {
+        // What is being left is left first.
+        if let (Some(tables), Moving::None | Moving::IntoTables(_)) = (&self.tables, self.moving) {
+            self.moving = Moving::IntoBlocks(tables.places());
+            self.move_few();
         }
-    }
-
-    fn shrink(&mut self) {
-        self.large = false;
-        let tables = core::mem::take(&mut self.tables);
-        let mut all: alloc::vec::Vec<_> = tables.iter().chain(self.blocks.iter()).copied().collect();
-        all.sort_by_key(|entry| entry.label);
-        self.blocks = Blocks::from_sorted(&all);
     }
 }
