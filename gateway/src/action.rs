@@ -1,6 +1,7 @@
 use crate::acquire::Lost;
 use crate::header::Header;
 use crate::session::Traffic;
+use crate::trace::Trace;
 use alloc::boxed::Box;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
@@ -58,7 +59,7 @@ pub enum Action {
     Event(Event),
 }
 
-/// News for people: what happened. No event holds a secret.
+/// News for people: what happened. No event holds a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -135,6 +136,8 @@ pub enum Event {
         /// The MTU of the path.
         mtu: usize,
     },
+    /// A line of the policy debugger, which somebody asked for. It may hold what clear packets say.
+    Trace(Box<Trace>),
     /// A negotiated association could not be installed; its pair is deleted.
     InstallRefused {
         /// The pair.

@@ -97,6 +97,11 @@ impl Carriers {
         self.detach(child);
     }
 
+    /// Returns all pairs, newest first.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = ChildId> {
+        self.by_rank.values().rev().map(|carrier| carrier.child)
+    }
+
     /// Returns the newest pair whose selectors name the packet.
     pub(crate) fn newest(&self, key: &PacketKey) -> Option<ChildId> {
         if self.by_rank.len() <= FEW {

@@ -45,7 +45,12 @@ impl Gateway {
             return Ok(());
         }
         let (policies, fragment) = (&mut self.policies, fragment.as_ref());
-        match self.fragments.inbound(now, policies, INTERFACE, &key, fragment, Arrival::Clear) {
+        let checked = self.fragments.inbound(now, policies, INTERFACE, &key, fragment, Arrival::Clear);
+        if self.tracer.on && !matches!(checked, Err(InboundRefusal::Fragment(_))) {
+            self.trace_look_up(now, Some(Arrival::Clear), &key, fragment);
+            let _ = checked.inspect_err(|refusal| self.trace_refused(*refusal));
+        }
+        match checked {
             Ok(_) => {
                 count(&mut self.counters.in_bypassed);
                 Ok(())

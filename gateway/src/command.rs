@@ -1,3 +1,4 @@
+use crate::debug::{DebugSettings, DebugTarget};
 use alloc::boxed::Box;
 use core::net::IpAddr;
 use ikev1_core::auth::RsaVerifyingKey;
@@ -79,24 +80,41 @@ pub enum Command {
         /// The address of the client; `None` when there is none to give.
         address: Option<IpAddr>,
     },
+    /// Changes what is told of packets, as [`Event::Trace`](crate::Event::Trace), until it is changed again.
+    Debug {
+        /// Whose packets.
+        of: DebugTarget,
+        /// What is told of them.
+        settings: DebugSettings,
+    },
 }
 
-impl From<Command> for ikev1_core::Command {
+/// A command with what it is for.
+pub(crate) enum Order {
+    /// The exchanges.
+    Ike(ikev1_core::Command),
+    /// The policy debugger.
+    Debug(DebugTarget, DebugSettings),
+}
+
+impl From<Command> for Order {
     fn from(command: Command) -> Self {
-        match command {
-            Command::Initiate { connection } => Self::Initiate { connection },
-            Command::Acquire { connection, policy } => Self::Acquire { connection, policy, packet: None },
-            Command::RekeyIke { ike_sa } => Self::RekeyIke { ike_sa },
-            Command::RekeyChild { child } => Self::RekeyChild { child },
-            Command::DeleteIke { ike_sa } => Self::DeleteIke { ike_sa },
-            Command::DeleteChild { child } => Self::DeleteChild { child },
-            Command::CloseConnection { connection } => Self::CloseConnection { connection },
-            Command::CloseAll => Self::CloseAll,
-            Command::CertificateVerdict { ticket, key } => Self::CertificateVerdict { ticket, key },
-            Command::Probe { ike_sa } => Self::Probe { ike_sa },
-            Command::ProvideVerdict { ticket, verdict } => Self::ProvideVerdict { ticket, verdict },
-            Command::ProvideAnswer { ticket, answer } => Self::ProvideAnswer { ticket, answer },
-            Command::ProvideAddress { ticket, address } => Self::ProvideAddress { ticket, address },
-        }
+        use ikev1_core::Command as Ike;
+        Self::Ike(match command {
+            Command::Debug { of, settings } => return Self::Debug(of, settings),
+            Command::Initiate { connection } => Ike::Initiate { connection },
+            Command::Acquire { connection, policy } => Ike::Acquire { connection, policy, packet: None },
+            Command::RekeyIke { ike_sa } => Ike::RekeyIke { ike_sa },
+            Command::RekeyChild { child } => Ike::RekeyChild { child },
+            Command::DeleteIke { ike_sa } => Ike::DeleteIke { ike_sa },
+            Command::DeleteChild { child } => Ike::DeleteChild { child },
+            Command::CloseConnection { connection } => Ike::CloseConnection { connection },
+            Command::CloseAll => Ike::CloseAll,
+            Command::CertificateVerdict { ticket, key } => Ike::CertificateVerdict { ticket, key },
+            Command::Probe { ike_sa } => Ike::Probe { ike_sa },
+            Command::ProvideVerdict { ticket, verdict } => Ike::ProvideVerdict { ticket, verdict },
+            Command::ProvideAnswer { ticket, answer } => Ike::ProvideAnswer { ticket, answer },
+            Command::ProvideAddress { ticket, address } => Ike::ProvideAddress { ticket, address },
+        })
     }
 }

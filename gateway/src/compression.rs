@@ -4,10 +4,12 @@ use crate::counters::count;
 use crate::demux::IPCOMP;
 use crate::inbound::DropReason;
 use crate::pump::Gateway;
+use crate::trace::{TracePlace, TraceStage};
 use core::ops::Range;
 use esp_ah::Packet;
 use esp_ah::ipcomp::{Compressed, Deflater, IpcompError, THRESHOLD};
 use ikev1_core::ChildId;
+use spd::Direction;
 
 drive::counters! {
     /// What became of the packets of pairs that compress. Compression starts and ends within one call, so nothing
@@ -114,6 +116,11 @@ impl Gateway {
         inside: &mut Range<usize>,
         packet: &mut Packet<'_>,
     ) {
+        if self.tracer.on && inside.len() >= THRESHOLD {
+            let mut payload = packet.reborrow();
+            let _ = payload.set_range(inside.clone());
+            self.trace_before(child, TracePlace::Ipcomp, *next_header, &payload);
+        }
         let Some(pair) = self.pairs.get_mut(&child) else { return };
         let counters = &mut pair.compression;
         if inside.len() < THRESHOLD {
@@ -126,6 +133,7 @@ impl Gateway {
         let deflater = self.deflater.get_or_insert_with(Deflater::new);
         let mut payload = packet.reborrow();
         let _ = payload.set_range(inside.clone());
+        let from = inside.len();
         let shrank = deflater.compress(&mut payload, *next_header, cpi) == Compressed::Yes;
         pair.backoff.note(shrank);
         if shrank {
@@ -135,6 +143,9 @@ impl Gateway {
             *next_header = IPCOMP;
         } else {
             count(&mut counters.out_data_expansion);
+        }
+        if self.tracer.on {
+            self.trace_compressed(child, from, *next_header, &payload);
         }
     }
 
@@ -146,6 +157,9 @@ impl Gateway {
         next_header: u8,
         packet: &mut Packet<'_>,
     ) -> Result<u8, DropReason> {
+        if self.tracer.on && next_header == IPCOMP {
+            self.trace_packet(child, Direction::Inbound, (TracePlace::Ipcomp, TraceStage::Before), IPCOMP, packet);
+        }
         let Some(pair) = self.pairs.get_mut(&child) else { return Ok(next_header) };
         if next_header != IPCOMP {
             let policy = pair.policy;
@@ -153,6 +167,7 @@ impl Gateway {
             return Ok(next_header);
         }
         count(&mut pair.compression.in_start);
+        let from = packet.len();
         let expanded = self.inflater.get_or_insert_default().expand(packet, cpi);
         if expanded.is_ok() {
             count(&mut pair.compression.in_buf_chain_copy);
@@ -162,6 +177,9 @@ impl Gateway {
             Err(IpcompError::Wire(_) | IpcompError::Cpi(_)) => &mut pair.compression.in_fail_imm,
             Err(_) => &mut pair.compression.in_fail,
         });
+        if self.tracer.on {
+            self.trace_expanded(child, from, expanded.ok(), packet);
+        }
         Ok(expanded?)
     }
 }

@@ -1,5 +1,6 @@
 use crate::acquire::Limits;
 use crate::built_in;
+use crate::debug::DebugSettings;
 use crate::defaults;
 use crate::header::OuterRules;
 use crate::manual::{Manual, ManualProblem};
@@ -30,6 +31,7 @@ pub struct Config {
     take_over: bool,
     manual: Vec<Manual>,
     outer: Vec<(String, OuterRules)>,
+    debug: Vec<(String, DebugSettings)>,
     carries_fragments: BTreeSet<String>,
     udp_tunnel_port: u16,
     udp_tunnels: BTreeMap<String, UdpTunnel>,
@@ -81,6 +83,9 @@ pub enum ConfigError {
     /// Rules for the outer header name no phase 2 policy.
     #[error("outer: there is no policy {0}")]
     Outer(String),
+    /// What is to be told names no policy.
+    #[error("debug: there is no policy {0}")]
+    Debug(String),
     /// No policy that protects something has the name of one that is to carry fragments.
     #[error("carries_fragments: there is no policy {0}")]
     CarriesFragments(String),
@@ -114,6 +119,7 @@ impl Config {
             take_over: false,
             manual: Vec::new(),
             outer: Vec::new(),
+            debug: Vec::new(),
             carries_fragments: BTreeSet::new(),
             udp_tunnel_port: nat_t::udp_tunnel::DEFAULT_PORT,
             udp_tunnels: BTreeMap::new(),
@@ -139,6 +145,14 @@ impl Config {
     #[must_use]
     pub fn outer(mut self, policy: &str, rules: OuterRules) -> Self {
         self.outer.push((policy.into(), rules));
+        self
+    }
+
+    /// Sets what is told of the packets of a policy from the start. [`Command::Debug`](crate::Command::Debug) changes it
+    /// later.
+    #[must_use]
+    pub fn debug(mut self, policy: &str, settings: DebugSettings) -> Self {
+        self.debug.push((policy.into(), settings));
         self
     }
 
@@ -268,6 +282,11 @@ impl Config {
         if let Some((name, _)) = outer.pop_first() {
             return Err(ConfigError::Outer(name));
         }
+        let mut debug = BTreeMap::new();
+        for (name, settings) in self.debug {
+            let policy = policies.by_name(route::INTERFACE, &name).ok_or(ConfigError::Debug(name))?;
+            debug.insert(policy, settings);
+        }
         if let Some(name) = carrying.pop_first() {
             return Err(ConfigError::CarriesFragments(name));
         }
@@ -282,6 +301,7 @@ impl Config {
             path_mtu: self.path_mtu,
             take_over: self.take_over,
             manual,
+            debug,
             tunnel,
             provider: self.provider,
         })

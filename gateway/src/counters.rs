@@ -73,6 +73,8 @@ drive::counters! {
         in_copies => "inBufChainCopy",
         /// Events dropped because the caller did not take them.
         events_dropped => "eventsDropped",
+        /// Lines of the policy debugger dropped because the caller did not take those before.
+        traces_dropped => "tracesDropped",
     }
 }
 

@@ -42,3 +42,15 @@ pub const MAX_LENT_PORTS: usize = 4_096;
 /// only when the last message arrives, and that message may be lost or overtaken. Its first packet ends
 /// the wait; so does the end of the pair that is replaced.
 pub const SWITCH_DELAY: Duration = Duration::from_secs(10);
+
+/// Where the lines of the policy debugger go, as routers have it: a number of the caller's.
+pub const DEBUG_DEVICE: u32 = 16;
+/// How many octets of a packet the policy debugger shows, as routers have it: the headers and a little more.
+pub const DEBUG_LENGTH: usize = 72;
+/// The most octets of a packet that the policy debugger shows: with [`MAX_TRACES`], what bounds its memory.
+pub const MAX_DEBUG_LENGTH: usize = 2_048;
+/// The most lines of the policy debugger that wait for the caller: in one call no more come to be. Then the newest is
+/// dropped, and counted.
+pub const MAX_TRACES: usize = 1_024;
+/// The most policies that the policy debugger asks in turn about one packet.
+pub const MAX_DEBUG_WALK: usize = 4_096;

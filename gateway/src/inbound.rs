@@ -6,6 +6,7 @@ use crate::defaults;
 use crate::demux::{self, AH, ESP, For, NotForUs};
 use crate::pump::Gateway;
 use crate::route::{INTERFACE, holds, ports};
+use crate::trace::Step;
 use arrayvec::ArrayVec;
 use drive::{Datagram, Instant, Path};
 use esp_ah::ah::ah_locate;
@@ -189,6 +190,9 @@ impl Gateway {
                     opened.map_err(|reason| self.not_opened(item, SaProtocol::Esp, reason)).and_then(|opened| {
                         // The range came out of this very buffer.
                         let _ = item.packet.set_range(range);
+                        if self.tracer.on {
+                            self.trace_opened(&opened, SaProtocol::Esp, &item.packet);
+                        }
                         self.accept(now, item, opened, after)
                     })
                 }
@@ -212,6 +216,9 @@ impl Gateway {
         }
         // What is sorted as ESP has its marker.
         let _ = item.packet.trim_front(self.ports.marker(item.path).len());
+        if self.tracer.on {
+            self.trace_arrival(item);
+        }
         if item.path.protocol != AH {
             return Way::Esp { after: None };
         }
@@ -228,6 +235,10 @@ impl Gateway {
         let opened = self.sad.open_ah(now, item.path, None, &mut item.packet);
         let opened = opened.map_err(|reason| self.not_opened(item, SaProtocol::Ah, reason))?;
         let around = Around::take(&mut item.packet).inspect_err(|_| count(&mut self.counters.in_malformed))?;
+        if self.tracer.on {
+            let opened = Opened { next_header: around.protocol(), ..opened };
+            self.trace_opened(&opened, SaProtocol::Ah, &item.packet);
+        }
         let after = After { opened: Opened { next_header: around.protocol(), ..opened }, around };
         if self.sad.bundle_next(opened.association).is_none() {
             return Ok(Way::Ah(after));
@@ -236,6 +247,9 @@ impl Gateway {
             return Ok(Way::Esp { after: Some(after) });
         }
         count(&mut self.counters.in_bundle_unfinished);
+        if self.tracer.on {
+            self.trace_in(ChildId(opened.flow.0), item, Err(DropReason::BundleUnfinished));
+        }
         if let Some(policy) = self.pairs.get(&ChildId(opened.flow.0)).map(|pair| pair.policy) {
             self.count_policy(policy, |counters| &mut counters.in_premature_end_bundle);
         }
@@ -245,16 +259,13 @@ impl Gateway {
     /// Counts a packet that no association took.
     fn not_opened(&mut self, item: &InPacket<'_>, protocol: SaProtocol, reason: sad::DropReason) -> DropReason {
         count(&mut self.counters.in_not_opened);
-        let octets = item.packet.octets();
-        let spi = match protocol {
-            SaProtocol::Esp => octets.first_chunk().map(|spi| u32::from_be_bytes(*spi)),
-            SaProtocol::Ah => ah_locate(octets).ok().map(|place| place.spi),
-        };
-        if let Some(spi) = spi
-            && let Some(association) = self.sad.find(spi, item.path.local.ip(), protocol)
-            && let Some(flow) = self.sad.flow_of(association)
-            && let Some(policy) = self.pairs.get(&ChildId(flow.0)).map(|pair| pair.policy)
+        let child = self.carried_by(item, protocol);
+        if self.tracer.on
+            && let Some(child) = child
         {
+            self.trace_in(child, item, Err(reason.into()));
+        }
+        if let Some(policy) = child.and_then(|child| self.pairs.get(&child)).map(|pair| pair.policy) {
             self.count_policy(policy, |counters| {
                 if reason == sad::DropReason::NotFirstInBundle {
                     &mut counters.in_not_first_sa_in_bundle
@@ -273,6 +284,17 @@ impl Gateway {
             });
         }
         reason.into()
+    }
+
+    /// Returns the pair whose SPI a packet bears, which may be forged.
+    pub(crate) fn carried_by(&self, item: &InPacket<'_>, protocol: SaProtocol) -> Option<ChildId> {
+        let octets = item.packet.octets();
+        let spi = match protocol {
+            SaProtocol::Esp => u32::from_be_bytes(*octets.first_chunk()?),
+            SaProtocol::Ah => ah_locate(octets).ok()?.spi,
+        };
+        let association = self.sad.find(spi, item.path.local.ip(), protocol)?;
+        self.sad.flow_of(association).map(|flow| ChildId(flow.0))
     }
 
     /// Tells what is to be done with a datagram; `Unprocessed` means that it is ESP or AH.
@@ -321,6 +343,20 @@ impl Gateway {
         opened: Opened,
         after: Option<After>,
     ) -> Result<ChildId, DropReason> {
+        let accepted = self.check(now, item, opened, after);
+        if self.tracer.on {
+            self.trace_in(ChildId(opened.flow.0), item, accepted);
+        }
+        accepted
+    }
+
+    fn check(
+        &mut self,
+        now: Instant,
+        item: &mut InPacket<'_>,
+        opened: Opened,
+        after: Option<After>,
+    ) -> Result<ChildId, DropReason> {
         let child = ChildId(opened.flow.0);
         self.seen(now, child, item.path, opened.newest);
         let Some(pair) = self.pairs.get(&child) else {
@@ -342,19 +378,27 @@ impl Gateway {
             PacketKey::with_fragment(item.packet.octets(), Direction::Inbound).map_err(|_| DropReason::Inner)
         });
         let (key, fragment) = key.inspect_err(|reason| self.count_not_made(policy, *reason))?;
-        let (local_port, remote_port) = ports(self.as_whole(policy, key, fragment.as_ref()).upper).unzip();
+        let whole = self.as_whole(policy, key, fragment.as_ref());
+        let (local_port, remote_port) = ports(whole.upper).unzip();
         let wanted = self.pairs.get(&child).is_some_and(|pair| {
             holds(&pair.local, key.local, key.protocol, local_port)
                 && holds(&pair.remote, key.remote, key.protocol, remote_port)
         });
+        if self.tracer.on {
+            self.trace_pair_filter(child, Direction::Inbound, &whole);
+        }
         if !wanted {
             count(&mut self.counters.in_outside);
             self.count_policy(policy, |counters| &mut counters.in_process_start);
             self.count_policy(policy, |counters| &mut counters.in_pol_select_match_fail);
             return Err(DropReason::Outside);
         }
-        let (policies, fragment) = (&mut self.policies, fragment.as_ref());
-        match self.fragments.inbound(now, policies, INTERFACE, &key, fragment, Arrival::Protected { policy }) {
+        let (policies, fragment, arrival) = (&mut self.policies, fragment.as_ref(), Arrival::Protected { policy });
+        let checked = self.fragments.inbound(now, policies, INTERFACE, &key, fragment, arrival);
+        if self.tracer.on && !matches!(checked, Err(InboundRefusal::Fragment(_))) {
+            self.trace_look_up(now, Some(arrival), &key, fragment);
+        }
+        match checked {
             Ok(_) => {
                 self.claim(now, child, &key, item.packet.octets_mut())
                     .inspect_err(|_| self.count_policy(policy, |counters| &mut counters.in_process_fail))?;
@@ -399,6 +443,9 @@ impl Gateway {
         // The ends of the UDP tunnel are where the policies say.
         let may_move = path.is_udp() && pair.path.is_udp() && !self.ports.is_tunnel(pair.path);
         if newest && may_move && path != pair.path {
+            if self.tracer.on {
+                self.trace_step(child, Direction::Inbound, Step::PathLearned(path));
+            }
             // The exchanges know whether the peer may move; they answer with the path to use.
             let _ = self.ike.handle_command(now, Command::PathLearned { child, path });
         }

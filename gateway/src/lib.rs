@@ -53,6 +53,7 @@ mod compression;
 mod config;
 mod contest;
 mod counters;
+mod debug;
 pub mod defaults;
 mod demux;
 mod fragments;
@@ -73,6 +74,9 @@ mod session;
 mod setup;
 mod shared;
 mod suite;
+mod trace;
+mod traced_packet;
+mod tracer;
 mod udp_tunnel;
 
 pub use acquire::{Limits, Lost};
@@ -83,6 +87,7 @@ pub use command::Command;
 pub use compression::CompressionCounters;
 pub use config::{Config, ConfigError, Exemption};
 pub use counters::Counters;
+pub use debug::{DebugFlags, DebugSettings, DebugTarget, NotDebugFlags};
 pub use esp_ah::Packet;
 pub use header::{Fragmenting, Header, OuterRules};
 pub use ikev1_core::{ChildId, CommandError, ConnectionId, Handle, IkeSaId, KeyLogLine, PolicyId, RemoveReason};
@@ -97,4 +102,8 @@ pub use plan::Plan;
 pub use pump::Gateway;
 pub use session::{SessionStatus, Traffic};
 pub use setup::{BundleCounters, SetupCounters};
+pub use trace::{
+    AcquireTrace, BufferHeader, FilterOf, FilterTrace, IpFragment, IpHeader, PacketTrace, Step, StepTrace, Trace,
+    TraceLine, TracePlace, TraceStage,
+};
 pub use udp_tunnel::{UdpTunnel, UdpTunnelProblem, UdpTunnelStatus};

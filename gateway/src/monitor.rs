@@ -4,6 +4,7 @@ use crate::algorithms::{AlgorithmCounters, Algorithms, CountedAlgorithm};
 use crate::built_in::BUILT_IN;
 use crate::compression::CompressionCounters;
 use crate::counters::Counters;
+use crate::debug::DebugSettings;
 use crate::defaults;
 use crate::header::OuterRules;
 use crate::layers::Layers;
@@ -21,7 +22,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use drive::{Instant, Path};
 
-use ikev1_core::{ChildStatus, ConnectionId, IkeSaStatus, PolicyId};
+use ikev1_core::{ChildId, ChildStatus, ConnectionId, IkeSaStatus, PolicyId};
 use sad::{ProviderId, SaProtocol};
 use spd::{Decision, Direction, Explanation, InterfaceId, KeyError, PacketKey};
 
@@ -34,6 +35,9 @@ pub struct Snapshot {
     pub isakmp: Vec<IkeSaStatus>,
     /// ISAKMP SAs whose peer has proven nothing: `Embryonic`.
     pub embryonic: usize,
+    /// `Debug Flag` of ISAKMP and of each of its policies: bit 0 for messages, 1 for states, 3 for the trace. States and
+    /// trace are told always, as events; messages if the plan asks for it.
+    pub isakmp_debug_flags: u8,
     /// The pairs of IPsec SAs, oldest first, those that are being made included.
     pub ipsec: Vec<PairStatus>,
     /// The pairs with manual keys.
@@ -58,7 +62,7 @@ pub struct Snapshot {
     pub sad_counters: sad::DatabaseCounters,
     /// The counters of the policy database.
     pub spd_counters: spd::DatabaseCounters,
-    /// Which selectors refused packets that were asked about with [`explain`](Gateway::explain).
+    /// Which selectors refused packets that were asked about with [`explain`](Gateway::explain), or told about.
     pub filter_counters: spd::FilterCounters,
     /// What became of fragments.
     pub fragment_counters: spd::FragmentCounters,
@@ -146,11 +150,15 @@ pub struct DataStatus {
     pub outer: OuterRules,
     /// `Peer original source` and `destination IP address` of transport mode behind a NAT, if the peer told.
     pub original: Option<(IpAddr, IpAddr)>,
+    /// What is told of its packets: the debug fields, its own or those of its policy.
+    pub debug: DebugSettings,
 }
 
 /// A pair of bundles with manual keys.
 #[derive(Clone, Debug)]
 pub struct ManualStatus {
+    /// The pair.
+    pub child: ChildId,
     /// Its name.
     pub name: String,
     /// What it received: an association for each protocol, innermost first.
@@ -182,6 +190,8 @@ pub struct PolicyStatus {
     pub hits: u64,
     /// Its counters.
     pub counters: spd::PolicyCounters,
+    /// What is told of its packets: the debug fields.
+    pub debug: DebugSettings,
 }
 
 impl Gateway {
@@ -198,7 +208,7 @@ impl Gateway {
                 connection: name(status.connection),
                 inbound: known.map(|pair| self.layer_status(pair.inbound)).unwrap_or_default(),
                 outbound: known.map(|pair| self.layer_status(pair.outbound)).unwrap_or_default(),
-                data: known.map(|pair| self.data_status(now, pair)),
+                data: known.map(|pair| self.data_status(now, status.child, pair)),
                 status,
             }
         };
@@ -206,6 +216,7 @@ impl Gateway {
             now,
             isakmp: status.ike_sas,
             embryonic: status.embryonic,
+            isakmp_debug_flags: 0b1010 | u8::from(self.ike.plan().traces_messages()),
             ipsec: status.children.into_iter().map(pair).collect(),
             manual: self.manual_status(now),
             sessions: self.session_status(),
@@ -230,7 +241,7 @@ impl Gateway {
         layers.associations().filter_map(|association| self.sad.status(association)).collect()
     }
 
-    fn data_status(&self, now: Instant, pair: &Pair) -> DataStatus {
+    fn data_status(&self, now: Instant, child: ChildId, pair: &Pair) -> DataStatus {
         let path_mtu = pair.mtu.path(now, self.path_mtu);
         let path = path_mtu.unwrap_or(defaults::USUAL_MTU);
         let longest = path_mtu::longest(self.ports, pair, path);
@@ -245,6 +256,7 @@ impl Gateway {
             overhead: path.saturating_sub(longest),
             outer: self.routes.of(pair.template).map(|route| route.outer).unwrap_or_default(),
             original: pair.ends.original,
+            debug: self.tracer.of_pair(child, pair.policy),
         }
     }
 
@@ -292,11 +304,12 @@ impl Gateway {
     fn manual_status(&self, now: Instant) -> Vec<ManualStatus> {
         let manual = self.pairs.range(manual::FIRST_CHILD..);
         manual
-            .map(|(_, pair)| ManualStatus {
+            .map(|(child, pair)| ManualStatus {
+                child: *child,
                 name: self.routes.of(pair.template).map(|route| route.name.clone()).unwrap_or_default(),
                 inbound: self.layer_status(pair.inbound),
                 outbound: self.layer_status(pair.outbound),
-                data: self.data_status(now, pair),
+                data: self.data_status(now, *child, pair),
             })
             .collect()
     }
@@ -340,6 +353,7 @@ impl Gateway {
                     waiting: template.map_or(0, |template| self.waiting.count(template)),
                     hits: self.policies.hits(id).unwrap_or(0),
                     counters: self.policies.policy_counters(id).cloned().unwrap_or_default(),
+                    debug: self.tracer.of_policy(id),
                 }
             })
             .collect()

@@ -10,14 +10,15 @@ use crate::header::{Fragmenting, Header};
 use crate::layers::Layers;
 use crate::pump::Gateway;
 use crate::route::INTERFACE;
+use crate::trace::{Step, TracePlace};
 use alloc::vec;
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 use drive::{Instant, Path, Transmit};
-use esp_ah::mode::ModeError;
+use esp_ah::mode::{IPV4, ModeError};
 use esp_ah::{BufferTooSmall, Packet};
 use ikev1_core::ChildId;
-use sad::{Outgoing, SealRefusal};
+use sad::{Outgoing, SaProtocol, SealRefusal};
 use spd::{Decision, Direction, FragmentRefusal, PacketKey, TemplateId};
 
 /// Octets of room that sealing needs before and after any packet.
@@ -244,6 +245,9 @@ impl Gateway {
                     Outbound::Dropped(reason)
                 }
             };
+            if self.tracer.on {
+                self.trace_out(chosen.child, item);
+            }
         }
     }
 
@@ -254,11 +258,18 @@ impl Gateway {
             let Some(association) = chosen.layers.esp else { continue };
             let mut inside = item.packet.reborrow();
             let _ = inside.set_range(chosen.entered.inside.clone());
+            if self.tracer.on {
+                self.trace_before(chosen.child, TracePlace::Esp, chosen.entered.next_header, &inside);
+            }
             jobs.push(Outgoing::new(association, inside, chosen.entered.next_header));
         }
         self.sad.seal_batch(now, &mut jobs);
         for (job, chosen) in jobs.iter().zip(chosen.iter_mut().filter(|chosen| chosen.layers.esp.is_some())) {
             chosen.sealed = job.outcome().map(drop);
+            if self.tracer.on {
+                let sealed = job.outcome().ok();
+                self.trace_sealed(chosen.child, job.association, SaProtocol::Esp, sealed, &job.packet);
+            }
             chosen.entered.inside = job.packet.range();
             chosen.entered.next_header = ESP;
         }
@@ -284,8 +295,14 @@ impl Gateway {
         {
             field.copy_from_slice(&self.identification.to_be_bytes());
         }
-        self.sad.seal_ah(now, association, packet)?;
-        Ok(())
+        if self.tracer.on {
+            self.trace_before(chosen.child, TracePlace::Ah, IPV4, packet);
+        }
+        let sealed = self.sad.seal_ah(now, association, packet);
+        if self.tracer.on {
+            self.trace_sealed(chosen.child, association, SaProtocol::Ah, sealed.ok(), packet);
+        }
+        Ok(sealed.map(drop)?)
     }
 
     /// Puts before ESP what tells it from IKE or heartbeats, where they share a port that way.
@@ -309,6 +326,9 @@ impl Gateway {
                 Some(carrier.ok_or_else(|| self.no_association(template))?)
             }
         };
+        if self.tracer.on {
+            self.trace_carrier(template, &key, carrier);
+        }
         let route = self.routes.of(template);
         let pair = carrier.and_then(|child| Some((child, self.pairs.get(&child)?)));
         let (Some((child, pair)), Some(route)) = (pair.filter(|(_, pair)| pair.outbound.protects()), route) else {
@@ -318,21 +338,34 @@ impl Gateway {
         if let Some(mtu) = pair.mtu.path(now, self.path_mtu) {
             if outer.fragmenting == Fragmenting::Before && self.leaves_in_parts(now, child, mtu, packet.octets()) {
                 self.count_policy(policy, |counters| &mut counters.out_process_done);
+                if self.tracer.on {
+                    self.trace_step(child, Direction::Outbound, Step::Parted);
+                }
                 return Err(Outbound::Parted);
             }
             self.hold_to_mtu(now, child, mtu, packet.octets())
                 .inspect_err(|_| self.count_policy(policy, |counters| &mut counters.out_process_fail_imm))
-                .map_err(Outbound::Dropped)?;
+                .map_err(|reason| self.not_sent(child, reason))?;
+        }
+        if self.tracer.on {
+            self.trace_before(child, TracePlace::Ipsec, IPV4, packet);
         }
         let entered = carry::enter(mode, &layers, &outer, packet).map_err(|reason| {
             count(&mut self.counters.out_malformed);
-            Outbound::Dropped(reason)
+            self.not_sent(child, reason)
         });
         let mut entered = entered.inspect_err(|_| self.count_policy(policy, |of| &mut of.out_process_fail_imm))?;
         if let Some(cpi) = layers.cpi {
             self.compress(child, cpi, &mut entered.next_header, &mut entered.inside, packet);
         }
         Ok(Chosen { child, policy, path, layers, entered, sealed: Ok(()) })
+    }
+
+    fn not_sent(&mut self, child: ChildId, reason: OutboundDrop) -> Outbound {
+        if self.tracer.on {
+            self.trace_step(child, Direction::Outbound, Step::NotSent(reason));
+        }
+        Outbound::Dropped(reason)
     }
 
     /// Decides about one packet by policy; what is not to be protected is decided here for good.
@@ -354,6 +387,9 @@ impl Gateway {
             self.fragment_refused(now, true, reason, &key);
             Outbound::Dropped(reason.into())
         })?;
+        if self.tracer.on {
+            self.trace_look_up(now, None, &key, fragment.as_ref());
+        }
         match decision {
             Decision::Protect { policy, template } => Ok((self.as_whole(policy, key, fragment.as_ref()), template)),
             Decision::Bypass { .. } => {
@@ -377,10 +413,17 @@ impl Gateway {
             Admission::Resting => {
                 count(&mut self.counters.out_resting);
                 self.count_policy(spd, |counters| &mut counters.out_no_bundle_fail);
+                if self.tracer.on {
+                    self.trace_policy(spd, Direction::Outbound, Step::NotSent(OutboundDrop::Resting));
+                }
                 Outbound::Dropped(OutboundDrop::Resting)
             }
             Admission::Waits { lost, start } => {
                 count(&mut self.counters.out_waited);
+                if self.tracer.on {
+                    let queued = self.waiting.count(template);
+                    self.trace_policy(spd, Direction::Outbound, Step::Queued(queued));
+                }
                 count(&mut self.counters.out_copies);
                 if let Some(reason) = lost {
                     count(&mut self.counters.waiting_dropped);
@@ -388,6 +431,9 @@ impl Gateway {
                 }
                 if start {
                     self.news(Event::Acquiring { connection, policy });
+                    if self.tracer.on {
+                        self.trace_acquire(spd, connection, policy);
+                    }
                     let acquire = ikev1_core::Command::Acquire { connection, policy, packet: None };
                     if self.ike.handle_command(now, acquire).is_err() {
                         self.count_policy(spd, |counters| &mut counters.out_make_setup_struct_fail);
@@ -406,6 +452,9 @@ impl Gateway {
         if let Some(spd) = self.routes.of(template).map(|route| route.spd) {
             self.count_policy(spd, |counters| &mut counters.out_no_bundle);
             self.count_policy(spd, |counters| &mut counters.out_no_bundle_fail);
+            if self.tracer.on {
+                self.trace_policy(spd, Direction::Outbound, Step::NotSent(OutboundDrop::NoAssociation));
+            }
         }
         Outbound::Dropped(OutboundDrop::NoAssociation)
     }

@@ -266,6 +266,7 @@ impl Gateway {
             carriers.forget(removal.child);
         }
         self.switches.cancel(&removal.child);
+        self.tracer.forget(removal.child);
         for association in pair.inbound.associations().chain(pair.outbound.associations()) {
             // It may be dead and gone already, which comes to the same.
             let _ = self.sad.remove(association);

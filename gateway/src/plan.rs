@@ -1,7 +1,9 @@
 use crate::acquire::Limits;
+use crate::debug::DebugSettings;
 use crate::manual::ManualPlan;
 use crate::route::Routes;
 use crate::udp_tunnel::TunnelPlan;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use esp_ah::Provider;
@@ -20,6 +22,7 @@ pub struct Plan {
     pub(crate) path_mtu: Option<usize>,
     pub(crate) take_over: bool,
     pub(crate) manual: Vec<ManualPlan>,
+    pub(crate) debug: BTreeMap<spd::PolicyId, DebugSettings>,
     pub(crate) tunnel: TunnelPlan,
     pub(crate) provider: Arc<dyn Provider>,
 }

@@ -3,7 +3,7 @@
 use crate::acquire::{Lost, Waiting};
 use crate::action::{Action, Event};
 use crate::algorithms::Algorithms;
-use crate::command::Command;
+use crate::command::{Command, Order};
 use crate::compression::CompressionCounters;
 use crate::contest::Peers;
 use crate::counters::{Counters, count};
@@ -21,6 +21,7 @@ use crate::route::Routes;
 use crate::session::Sessions;
 use crate::setup::Setups;
 use crate::shared::Flows;
+use crate::tracer::Tracer;
 use crate::udp_tunnel::Tunnel;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -95,6 +96,7 @@ pub struct Gateway {
     pub(crate) replies: Budget,
     /// The identification of the last header that was written here.
     pub(crate) identification: u16,
+    pub(crate) tracer: Tracer,
     actions: VecDeque<Action>,
 }
 
@@ -143,6 +145,7 @@ impl Gateway {
             reports: Budget::default(),
             replies: Budget::default(),
             identification: 0,
+            tracer: Tracer::new(plan.debug),
             actions: VecDeque::new(),
         };
         gateway.install_manual(plan.manual);
@@ -207,7 +210,11 @@ impl Gateway {
     pub fn handle_command(&mut self, now: Instant, command: Command) -> Result<Handle, CommandError> {
         let now = self.clock.observe(now);
         let closes = matches!(command, Command::CloseAll);
-        let taken = self.ike.handle_command(now, command.into())?;
+        let command = match command.into() {
+            Order::Ike(command) => command,
+            Order::Debug(of, settings) => return self.debug(&of, settings).map(|()| Handle::Done),
+        };
+        let taken = self.ike.handle_command(now, command)?;
         if closes {
             self.closed = true;
             self.tunnel.close();
@@ -218,7 +225,7 @@ impl Gateway {
 
     /// Returns the next action, until there is none.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.actions.pop_front().or_else(|| self.tracer.next())
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) is wanted next; `None` means no timer.

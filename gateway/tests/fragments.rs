@@ -5,7 +5,10 @@ mod common;
 use common::{KEY, LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, subnet};
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
-use gateway::{ClearRefusal, Config, ConfigError, Event, Exemption, OutboundDrop, Outcome, Plan, Snapshot};
+use gateway::{
+    ClearRefusal, Command, Config, ConfigError, DebugSettings, DebugTarget, Event, Exemption, OutboundDrop, Outcome,
+    Plan, Snapshot,
+};
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::{ConnectionConfig, Peer, PolicyConfig};
 use simnet::NodeId;
@@ -141,6 +144,36 @@ fn fragments_between_networks_pass_their_tunnel_both_ways_without_a_first() {
     sites.run(SECOND);
     assert_eq!(sites.net.handler.delivered.len(), 4);
     assert_eq!(refused(&sites), []);
+}
+
+#[test]
+fn the_policy_debugger_says_of_a_later_fragment_what_its_first_decided() {
+    let mut sites = sites(9);
+    let settings = DebugSettings { filter: "rport".parse().unwrap(), ..DebugSettings::OFF };
+    let command = Command::Debug { of: DebugTarget::AllPolicies, settings };
+    sites.net.command(sites.left, command).unwrap().unwrap();
+    let mut told = |id, port, first| {
+        let _ = send(&mut sites, id, port, first);
+        let lines: Vec<String> = sites
+            .events(sites.left)
+            .map(|event| {
+                let Event::Trace(trace) = event else { panic!("{event:?}") };
+                trace.to_string()
+            })
+            .collect();
+        sites.net.handler.events.clear();
+        lines
+    };
+    let (passes, fails) = ("IPSEC: filt: pass: rport: pol pest", "IPSEC: filt: fail: rport: pol pest");
+    let far = "IPSEC: filt: pass: rport: pol far";
+    assert_eq!(
+        (told(1, PEST, true), told(2, 53, true)),
+        (vec![passes.to_owned()], vec![fails.to_owned(), far.to_owned()])
+    );
+    assert_eq!(
+        (told(1, PEST, false), told(2, 53, false)),
+        (vec![passes.to_owned()], vec![fails.to_owned(), far.to_owned()])
+    );
 }
 
 /// One of two gateways whose policy protects DNS alone: questions of the left, answers of the right.

@@ -221,6 +221,9 @@ pub enum CommandError {
     /// The connection has no such policy.
     #[error("{0} has no such {1}")]
     UnknownPolicy(ConnectionId, PolicyId),
+    /// There is no policy of the name that was given: of machines around the endpoint, which know policies by name.
+    #[error("no policy of that name")]
+    UnknownPolicyName,
     /// There is no such ISAKMP SA.
     #[error("no such {0}")]
     UnknownIkeSa(IkeSaId),

@@ -182,6 +182,11 @@ impl Plan {
         self.nat_t_port
     }
 
+    /// Returns whether every message is told as an event.
+    pub const fn traces_messages(&self) -> bool {
+        self.trace
+    }
+
     /// Returns whether ESP may come to the ISAKMP port, behind eight octets of zero, because a connection knows
     /// drafts 00 or 01 of NAT traversal: [`nat_t::demux::port_500`] then sorts what comes there.
     pub fn esp_on_ike_port(&self) -> bool {

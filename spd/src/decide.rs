@@ -1,9 +1,10 @@
 use crate::classify::{Address, Classifier, Flat, LANES};
 use crate::database::Database;
 use crate::interface::{Interface, InterfaceId, WhenEmpty};
-use crate::{Arrival, Decision, Direction, Explanation, InboundRefusal, PacketKey, PolicyId};
+use crate::{Arrival, Decision, Direction, Explanation, InboundRefusal, PacketKey, Policy, PolicyId, Refusal};
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::ops::ControlFlow;
 
 /// What none matches is dropped.
 const NO_MATCH: Decision = Decision::Discard { policy: None };
@@ -102,26 +103,56 @@ impl Database {
     /// This is the oracle of the index as well: the two never differ.
     pub fn explain(&mut self, interface: InterfaceId, direction: Direction, key: &PacketKey) -> Explanation {
         let mut refused = Vec::new();
-        let mut matched = None;
-        let Some(listed) = self.interfaces.get(interface) else {
-            return Explanation { decision: Decision::Discard { policy: None }, refused };
-        };
+        let decision = self.explain_each(interface, direction, key, |id, _, refusal| {
+            refused.extend(refusal.map(|refusal| (id, refusal)));
+            ControlFlow::Continue(())
+        });
+        Explanation { decision: decision.unwrap_or(NO_MATCH), refused }
+    }
+
+    /// Decides about a packet as [`explain`](Self::explain) does, and shows each policy as it is asked, with what
+    /// refused it; the one that matches is the last, with nothing.
+    ///
+    /// Returns `None` if `visit` broke off before a policy matched.
+    pub fn explain_each(
+        &mut self,
+        interface: InterfaceId,
+        direction: Direction,
+        key: &PacketKey,
+        mut visit: impl FnMut(PolicyId, &Policy, Option<Refusal>) -> ControlFlow<()>,
+    ) -> Option<Decision> {
+        let mut filters = core::mem::take(&mut self.filters);
+        let decision = self.ask_each(interface, direction, key, |id, policy, refusal| {
+            if let Some(refusal) = refusal {
+                filters.count(refusal);
+            }
+            visit(id, policy, refusal)
+        });
+        self.filters = filters;
+        decision
+    }
+
+    fn ask_each(
+        &self,
+        interface: InterfaceId,
+        direction: Direction,
+        key: &PacketKey,
+        mut visit: impl FnMut(PolicyId, &Policy, Option<Refusal>) -> ControlFlow<()>,
+    ) -> Option<Decision> {
+        let Some(listed) = self.interfaces.get(interface) else { return Some(NO_MATCH) };
         for slot in listed.order.iter() {
             let (Some(id), Some(policy)) = (self.id(slot), self.policy_in(slot)) else { continue };
-            match policy.refusal(direction, key) {
-                None => {
-                    matched = Some(Decision::of(id, policy.action()));
-                    break;
-                }
-                Some(refusal) => refused.push((id, refusal)),
+            let refusal = policy.refusal(direction, key);
+            let goes_on = visit(id, policy, refusal).is_continue();
+            if refusal.is_none() {
+                return Some(Decision::of(id, policy.action()));
+            }
+            if !goes_on {
+                return None;
             }
         }
         let empty = listed.order.len() == 0 && listed.when_empty == WhenEmpty::Bypass;
-        let decision = if empty { Decision::Bypass { policy: None } } else { matched.unwrap_or(NO_MATCH) };
-        for (_, refusal) in &refused {
-            self.filters.count(*refusal);
-        }
-        Explanation { decision, refused }
+        Some(if empty { Decision::Bypass { policy: None } } else { NO_MATCH })
     }
 
     /// What the first policy that matches decides.

@@ -88,6 +88,19 @@ pub enum InboundRefusal {
     Fragment(#[from] FragmentRefusal),
 }
 
+impl InboundRefusal {
+    /// Returns the policy that names the packet, if there is one and it was asked.
+    pub const fn policy(self) -> Option<PolicyId> {
+        match self {
+            Self::Discarded(policy)
+            | Self::NotProtected(policy)
+            | Self::NotToBeProtected(policy)
+            | Self::OtherPolicy { packet: policy, .. } => Some(policy),
+            Self::NoPolicy | Self::StalePolicy(_) | Self::Fragment(_) => None,
+        }
+    }
+}
+
 /// Why a packet met its decision: the policies before the one that matched, each with the selector
 /// that refused it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,6 +58,6 @@ pub use key::{Direction, KeyError, PacketKey, Upper};
 pub use policy::{Action, Applies, FromPacket, Origin, Peer, Policy, PolicyError, PolicyId, TemplateId};
 pub use selector::{
     AddressError, AddressSelector, AddressSet, Family, MessageSelector, NameSelector, PortSet, ProtocolSelector,
-    Refusal, Selector, SelectorError, Shape, UpperError,
+    Refusal, Selector, SelectorError, SelectorPart, Shape, UpperError,
 };
 pub use tracker::{FragmentCheck, FragmentLimits, FragmentTracker};

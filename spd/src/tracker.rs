@@ -120,7 +120,7 @@ impl FragmentTracker {
         fragment: Option<&Fragment>,
     ) -> Result<Decision, FragmentRefusal> {
         let Some(fragment) = fragment else { return Ok(policies.outbound(interface, key)) };
-        let asked = Asked { interface, direction: Direction::Outbound, association: None };
+        let asked = Asked::of(interface, None);
         let key = self.judge(now, policies, asked, key, fragment)?;
         Ok(policies.outbound(interface, &key))
     }
@@ -140,13 +140,29 @@ impl FragmentTracker {
         arrival: Arrival,
     ) -> Result<Option<PolicyId>, InboundRefusal> {
         let Some(fragment) = fragment else { return policies.inbound(interface, key, arrival) };
-        let association = match arrival {
-            Arrival::Clear => None,
-            Arrival::Protected { policy } => Some(policy),
-        };
-        let asked = Asked { interface, direction: Direction::Inbound, association };
+        let asked = Asked::of(interface, Some(arrival));
         let key = self.judge(now, policies, asked, key, fragment)?;
         policies.inbound(interface, &key, arrival)
+    }
+
+    /// Returns the key that the policies are asked with about a packet or fragment, and changes nothing: for those who
+    /// explain a decision. `arrival` is `None` for what is to be sent.
+    ///
+    /// It is the packet's own, except for a later fragment that meets the policy of its first.
+    pub fn key_asked_with(
+        &self,
+        now: Instant,
+        policies: &Database,
+        interface: InterfaceId,
+        arrival: Option<Arrival>,
+        key: &PacketKey,
+        fragment: Option<&Fragment>,
+    ) -> PacketKey {
+        let asked = Asked::of(interface, arrival);
+        let Some(later) = fragment.filter(|fragment| !fragment.is_first() && asked.looks_further(policies)) else {
+            return *key;
+        };
+        self.as_first(now, policies, asked, key, later).ok().flatten().unwrap_or(*key)
     }
 
     /// Forgets all first fragments whose time is over. It is never a must: what is over is not used.
@@ -211,24 +227,27 @@ impl FragmentTracker {
         key: &PacketKey,
         fragment: &Fragment,
     ) -> Result<PacketKey, FragmentRefusal> {
-        let check = policies.fragment_check(asked.interface).unwrap_or_default();
-        let any_ports = !policies.selects_ports(asked.interface);
-        if check == FragmentCheck::Selectors || any_ports {
+        if !asked.looks_further(policies) {
             return Ok(*key);
         }
-        let whole = Whole {
-            interface: asked.interface,
-            outbound: asked.direction == Direction::Outbound,
-            association: asked.association,
-            local: key.local,
-            remote: key.remote,
-            protocol: if key.local.is_ipv4() { key.protocol } else { None },
-            id: fragment.id,
-        };
         if fragment.is_first() {
-            self.remember(now, whole, key, fragment);
+            self.remember(now, asked.whole(key, fragment), key, fragment);
             return Ok(*key);
         }
+        let Some(key) = self.as_first(now, policies, asked, key, fragment)? else { return Ok(*key) };
+        self.counters.followed = self.counters.followed.saturating_add(1);
+        Ok(key)
+    }
+
+    /// Returns the key of a later fragment as its first shows it; none where the fragment's own is asked with.
+    fn as_first(
+        &self,
+        now: Instant,
+        policies: &Database,
+        asked: Asked,
+        key: &PacketKey,
+        fragment: &Fragment,
+    ) -> Result<Option<PacketKey>, FragmentRefusal> {
         // A policy for fragments is the operator's word about them, RFC 4301 §7.2.
         let alone = policies.decide(asked.interface, asked.direction, key);
         if alone
@@ -236,12 +255,13 @@ impl FragmentTracker {
             .and_then(|id| policies.policy(id))
             .is_some_and(|policy| policy.selector().asks_for_fragments())
         {
-            return Ok(*key);
+            return Ok(None);
         }
+        let whole = asked.whole(key, fragment);
         let Some(first) = self.firsts.get(&whole).filter(|first| first.deadline > now) else {
             return match alone {
                 // What may only pass protected, or not at all, harms nobody without its first.
-                Decision::Protect { .. } | Decision::Discard { .. } => Ok(*key),
+                Decision::Protect { .. } | Decision::Discard { .. } => Ok(None),
                 Decision::Bypass { .. } => Err(FragmentRefusal::NoFirst),
             };
         };
@@ -249,14 +269,13 @@ impl FragmentTracker {
             return Err(FragmentRefusal::Overlap);
         }
         let key = PacketKey { protocol: first.protocol, upper: first.upper, ..*key };
-        if check == FragmentCheck::Stateful
+        if policies.fragment_check(asked.interface).unwrap_or_default() == FragmentCheck::Stateful
             && let Decision::Protect { policy, .. } = policies.decide(asked.interface, asked.direction, &key)
             && policies.policy(policy).is_some_and(|one| one.selector().selects_ports() && !one.carries_fragments())
         {
             return Err(FragmentRefusal::NotAgreed);
         }
-        self.counters.followed = self.counters.followed.saturating_add(1);
-        Ok(key)
+        Ok(Some(key))
     }
 
     /// Remembers a first fragment. A sender uses its numbers again, so the newest counts.
@@ -298,4 +317,34 @@ struct Asked {
     interface: InterfaceId,
     direction: Direction,
     association: Option<PolicyId>,
+}
+
+impl Asked {
+    /// Returns the asking about a packet: `None` for one that is to be sent.
+    const fn of(interface: InterfaceId, arrival: Option<Arrival>) -> Self {
+        let (direction, association) = match arrival {
+            None => (Direction::Outbound, None),
+            Some(Arrival::Clear) => (Direction::Inbound, None),
+            Some(Arrival::Protected { policy }) => (Direction::Inbound, Some(policy)),
+        };
+        Self { interface, direction, association }
+    }
+
+    /// Returns whether the policies may ask for more than a later fragment shows, and the interface wants to know it.
+    fn looks_further(self, policies: &Database) -> bool {
+        let check = policies.fragment_check(self.interface).unwrap_or_default();
+        check != FragmentCheck::Selectors && policies.selects_ports(self.interface)
+    }
+
+    fn whole(self, key: &PacketKey, fragment: &Fragment) -> Whole {
+        Whole {
+            interface: self.interface,
+            outbound: self.direction == Direction::Outbound,
+            association: self.association,
+            local: key.local,
+            remote: key.remote,
+            protocol: if key.local.is_ipv4() { key.protocol } else { None },
+            id: fragment.id,
+        }
+    }
 }

@@ -37,7 +37,13 @@ impl Wan {
 
     fn send_at(&mut self, now: Instant, packet: &[u8]) -> Result<Decision, FragmentRefusal> {
         let (key, fragment) = PacketKey::with_fragment(packet, Direction::Outbound).unwrap();
-        self.fragments.outbound(now, &mut self.policies, WAN, &key, fragment.as_ref())
+        let decided = self.fragments.outbound(now, &mut self.policies, WAN, &key, fragment.as_ref());
+        if let Ok(decision) = decided {
+            // Whoever explains a decision comes to the same.
+            let key = self.fragments.key_asked_with(now, &self.policies, WAN, None, &key, fragment.as_ref());
+            assert_eq!(self.policies.explain(WAN, Direction::Outbound, &key).decision, decision);
+        }
+        decided
     }
 
     fn send(&mut self, packet: &[u8]) -> Result<Decision, FragmentRefusal> {
@@ -46,7 +52,12 @@ impl Wan {
 
     fn receive(&mut self, packet: &[u8], arrival: Arrival) -> Result<Option<PolicyId>, InboundRefusal> {
         let (key, fragment) = PacketKey::with_fragment(packet, Direction::Inbound).unwrap();
-        self.fragments.inbound(NOW, &mut self.policies, WAN, &key, fragment.as_ref(), arrival)
+        let decided = self.fragments.inbound(NOW, &mut self.policies, WAN, &key, fragment.as_ref(), arrival);
+        if let Ok(policy) = decided {
+            let key = self.fragments.key_asked_with(NOW, &self.policies, WAN, Some(arrival), &key, fragment.as_ref());
+            assert_eq!(self.policies.explain(WAN, Direction::Inbound, &key).decision.policy(), policy);
+        }
+        decided
     }
 }
 

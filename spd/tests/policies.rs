@@ -1,5 +1,6 @@
 //! What a database of policies does with packets and with changes.
 
+use core::ops::ControlFlow;
 use spd::{
     Action, Applies, Arrival, Database, DatabaseError, Decision, Direction, InboundRefusal, InterfaceId, Origin,
     PacketKey, Peer, Policy, PolicyId, PortSet, Position, ProtocolSelector, Refusal, Selector, TemplateId, Upper,
@@ -86,6 +87,26 @@ fn explain_names_the_selector_that_refused_each_policy_before_the_match() {
     assert_eq!(explanation.refused, refused);
     assert_eq!(database.filter_counters().remote_port, 1);
     assert_eq!(database.hits(rest), Some(0));
+}
+
+#[test]
+fn explain_each_shows_the_policies_in_their_order_until_one_matches_or_the_visitor_has_seen_enough() {
+    let mut database = database();
+    let far = add(&mut database, Position::Last, policy("far", to("10.9.0.0/16"), PROTECT));
+    let near = add(&mut database, Position::Last, policy("near", to("10.2.0.0/16"), PROTECT));
+    add(&mut database, Position::Last, policy("rest", to("any"), Action::Discard));
+    let key = udp([10, 2, 0, 1], 53);
+    let mut asked = Vec::new();
+    let decision = database.explain_each(WAN, Direction::Outbound, &key, |id, policy, refusal| {
+        asked.push((id, policy.name().to_owned(), refusal));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(decision, Some(database.decide(WAN, Direction::Outbound, &key)));
+    let refused = (far, "far".to_owned(), Some(Refusal::RemoteAddressMask));
+    assert_eq!(asked, [refused, (near, "near".to_owned(), None)]);
+    let enough = |_, _: &Policy, _| ControlFlow::Break(());
+    assert_eq!(database.explain_each(WAN, Direction::Outbound, &key, enough), None);
+    assert_eq!(database.filter_counters().remote_address_mask, 2);
 }
 
 #[test]

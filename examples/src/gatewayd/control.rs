@@ -1,5 +1,6 @@
 //! The control socket: a command a line in, a JSON object a line out.
 
+use super::debug::Change;
 use core::fmt;
 use core::str::FromStr;
 use mio::net::{UnixListener, UnixStream};
@@ -25,6 +26,8 @@ pub enum Request {
     Rekey(Which),
     /// Delete, and tell the peer.
     Delete(Which),
+    /// Tell more or less of single packets.
+    Debug(Change),
     /// Delete everything, tell the peers, and end.
     Quit,
 }
@@ -44,7 +47,10 @@ pub struct NotACommand;
 
 impl fmt::Display for NotACommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("commands: status, initiate NAME, rekey ike|child NAME, delete ike|child NAME, quit")
+        f.write_str(
+            "commands: status, initiate NAME, rekey ike|child NAME, delete ike|child NAME, \
+             debug NAME|* off|all, debug NAME|* filter|packet|trace FLAGS, quit",
+        )
     }
 }
 
@@ -59,6 +65,7 @@ impl FromStr for Request {
             Some("initiate") => Self::Initiate(words.next().ok_or(NotACommand)?.to_owned()),
             Some("rekey") => Self::Rekey(which(&mut words)?),
             Some("delete") => Self::Delete(which(&mut words)?),
+            Some("debug") => Self::Debug(Change::read(&mut words).ok_or(NotACommand)?),
             _ => return Err(NotACommand),
         };
         if words.next().is_some() { Err(NotACommand) } else { Ok(request) }
@@ -216,12 +223,13 @@ mod tests {
         assert_eq!(" initiate office ".parse(), Ok(Request::Initiate("office".into())));
         assert_eq!("rekey child net".parse(), Ok(Request::Rekey(Which::Child("net".into()))));
         assert_eq!("delete ike office".parse(), Ok(Request::Delete(Which::Ike("office".into()))));
+        assert!(matches!("debug net filter in fail".parse(), Ok(Request::Debug(_))));
         assert_eq!("quit".parse(), Ok(Request::Quit));
     }
 
     #[test]
     fn anything_else_is_no_command() {
-        for line in ["", "statu", "status now", "initiate", "rekey net", "rekey both net", "delete ike"] {
+        for line in ["", "statu", "status now", "initiate", "rekey net", "rekey both net", "delete ike", "debug net"] {
             assert_eq!(line.parse::<Request>(), Err(NotACommand), "{line}");
         }
     }

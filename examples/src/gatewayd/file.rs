@@ -2,6 +2,7 @@
 
 use super::clients::{ModeConfig, Pool, Xauth};
 use super::cryptography::Cryptography;
+use super::debug::Debug;
 use super::locate;
 use super::manual::Manual;
 use super::negotiation::Negotiation;
@@ -11,6 +12,7 @@ use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, Se
 use core::net::IpAddr;
 use drive::SecretBytes;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A whole configuration file, every field in the operator's words.
@@ -33,6 +35,9 @@ pub struct File {
     /// The peers.
     #[serde(default)]
     pub connection: Vec<Connection>,
+    /// What is told of single packets, by the name of the policy, child or pair with manual keys.
+    #[serde(default)]
+    pub debug: BTreeMap<String, Debug>,
 }
 
 /// What concerns the program and not one connection.

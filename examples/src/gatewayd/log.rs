@@ -50,10 +50,11 @@ impl Log {
     /// Prints news of the engine.
     pub fn event(&self, now: Instant, event: &Event) {
         let (level, text) = self.text(event);
-        self.print(now, level, &text);
+        text.lines().for_each(|line| self.print(now, level, line));
     }
 
-    /// Returns the text of news of the engine, its parts with `; ` between them, and its level.
+    /// Returns the text of news of the engine, its parts with `; ` between them, and its level. Only what the policy
+    /// debugger tells has more than one line.
     pub fn text(&self, event: &Event) -> (LogLevel, String) {
         match event {
             Event::Ike(event) => self.ike(event),
@@ -86,6 +87,7 @@ impl Log {
                 (LogLevel::Warn, format!("{count} fragments {way} dropped, the last of {local} and {remote}: {reason}"))
             }
             Event::PathMtuLowered { child, mtu } => (LogLevel::Info, format!("{child}: its path carries {mtu} octets")),
+            Event::Trace(trace) => (LogLevel::Info, trace.to_string()),
             Event::InstallRefused { child, reason } => (LogLevel::Warn, format!("{child}: not installed: {reason}")),
             other => (LogLevel::Info, format!("{other:?}")),
         }

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod control;
 pub mod cryptography;
 pub mod datagrams;
+pub mod debug;
 pub mod file;
 pub mod keylog;
 pub mod link;

@@ -73,6 +73,9 @@ impl File {
                 config = config.udp_tunnel(&manual.name, tunnel.plan());
             }
         }
+        for (name, debug) in &self.debug {
+            config = config.debug(name, debug.plan(&format!("debug.{name}"))?);
+        }
         config.build().map_err(|error| FileError::Engine(error.to_string()))
     }
 }

@@ -269,6 +269,10 @@ impl Daemon {
                 self.end = Some(now + GOODBYE);
                 vec![Command::CloseAll]
             }
+            Request::Debug(change) => {
+                let (of, settings) = change.settings(&self.engine.snapshot(now).policies);
+                vec![Command::Debug { of, settings }]
+            }
             Request::Initiate(name) => vec![Command::Initiate { connection: self.connection(name)? }],
             Request::Rekey(which) => {
                 self.each(which, now, |id| Command::RekeyIke { ike_sa: id }, |id| Command::RekeyChild { child: id })?

@@ -1,6 +1,6 @@
 //! A snapshot as JSON, under the names that routers show.
 
-use gateway::{DataStatus, ManualStatus, PairStatus, PolicyStatus, SessionStatus, Snapshot};
+use gateway::{DataStatus, DebugSettings, ManualStatus, PairStatus, PolicyStatus, SessionStatus, Snapshot};
 use ikev1_core::IkeSaStatus;
 use serde_json::{Map, Value, json};
 
@@ -10,6 +10,7 @@ pub fn of(snapshot: &Snapshot) -> Value {
         "time": snapshot.now.to_string(),
         "isakmp": snapshot.isakmp.iter().map(|sa| ike_sa(snapshot, sa)).collect::<Vec<_>>(),
         "embryonic": snapshot.embryonic,
+        "debug_flag": format!("{:08b}", snapshot.isakmp_debug_flags),
         "ipsec": snapshot.ipsec.iter().map(|pair| ipsec_pair(snapshot, pair)).collect::<Vec<_>>(),
         "manual": snapshot.manual.iter().map(manual).collect::<Vec<_>>(),
         "sessions": snapshot.sessions.iter().map(|session| self::session(snapshot, session)).collect::<Vec<_>>(),
@@ -65,8 +66,20 @@ fn data(data: &DataStatus) -> Value {
         "tcp_mss": data.longest.saturating_sub(40),
         "ipsec_overhead": data.overhead,
         "df_bit": format!("{:?}", data.outer.dont_fragment).to_lowercase(),
+        "debug": debug(&data.debug),
         "original_source": data.original.map(|(source, _)| source.to_string()),
         "original_destination": data.original.map(|(_, destination)| destination.to_string()),
+    })
+}
+
+/// What is told of packets, under the names that routers show.
+fn debug(debug: &DebugSettings) -> Value {
+    json!({
+        "debug_device": debug.device,
+        "filter_debug_flags": debug.filter.to_string(),
+        "packet_debug_flags": debug.packet.to_string(),
+        "trace_debug_flags": debug.trace.to_string(),
+        "packet_debug_length": debug.packet_length,
     })
 }
 
@@ -139,6 +152,7 @@ fn ipsec_pair(snapshot: &Snapshot, pair: &PairStatus) -> Value {
 fn manual(pair: &ManualStatus) -> Value {
     json!({
         "name": pair.name,
+        "sa_id": pair.child.0,
         "data": data(&pair.data),
         "inbound_associations": pair.inbound.iter().map(association).collect::<Vec<_>>(),
         "outbound_associations": pair.outbound.iter().map(association).collect::<Vec<_>>(),
@@ -192,6 +206,7 @@ fn policy(policy: &PolicyStatus) -> Value {
         })),
         "hits": policy.hits,
         "waiting": policy.waiting,
+        "debug": debug(&policy.debug),
         "counters": named(policy.counters.iter()),
     })
 }

@@ -14,6 +14,7 @@ use drive::SecretBytes;
 use gateway::Plan;
 use ikev1_core::Users;
 use simnet::{NodeId, Realm, World};
+use std::collections::BTreeMap;
 
 /// What a client's own policy covers before it has its address.
 const EVERYTHING: Prefix = Prefix { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), length: 0 };
@@ -54,6 +55,7 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<(Plan, Tr
         pool: scenario.site(side).clients.iter().map(pool).collect(),
         manual: Vec::new(),
         connection: vec![connection(scenario, side)],
+        debug: BTreeMap::new(),
     };
     let plan = file.plan().map_err(|error| refusal(side, &error.to_string()))?;
     Ok((plan, Trust::of(&file)?))

@@ -2,10 +2,12 @@
 
 pub(crate) mod address;
 mod name;
+mod part;
 pub(crate) mod upper;
 
 pub use address::{AddressError, AddressSelector, AddressSet, Shape};
 pub use name::NameSelector;
+pub use part::SelectorPart;
 pub use upper::{MessageSelector, PortSet, ProtocolSelector, UpperError};
 
 use crate::PacketKey;
