@@ -6,7 +6,9 @@ use crate::measure::Report;
 use cbc::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
 use drive::Path;
 use esp_ah::suite::{AesKey, IcvLen};
-use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, SealKey, SequenceBits, Suite};
+use esp_ah::{
+    BuiltIn, CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, Provider, Ring, SealKey, SequenceBits, Suite,
+};
 use hmac::{Hmac, Mac};
 use polyval::Polyval;
 use polyval::universal_hash::UniversalHash;
@@ -27,13 +29,33 @@ const START: usize = 128;
 /// Batches of a measurement: ours and the anchor's in turn.
 const BATCHES: usize = 1500;
 
-/// One line of the table: a suite, a length, and what each ratio may be at most (seal, open).
+/// Whether to measure against an anchor, and what the ratio may be at most (seal, open).
+#[derive(Clone, Copy)]
+enum Against {
+    Nothing,
+    Measured,
+    AtMost(f64, f64),
+}
+
+impl Against {
+    fn targets(self) -> (Option<f64>, Option<f64>) {
+        match self {
+            Self::Nothing | Self::Measured => (None, None),
+            Self::AtMost(seal, open) => (Some(seal), Some(open)),
+        }
+    }
+}
+
+/// One line of the table: a suite, a length, and the anchors.
+#[derive(Clone, Copy)]
 struct Case {
     suite: Suite,
+    provider: &'static dyn Provider,
+    /// Who that is, where there is a choice.
+    by: &'static str,
     inner: usize,
-    naive: Option<(f64, f64)>,
-    openssl: Option<(f64, f64)>,
-    ipsec_mb: Option<(f64, f64)>,
+    openssl: Against,
+    ipsec_mb: Against,
 }
 
 fn suites() -> [Suite; 3] {
@@ -51,42 +73,46 @@ fn suites() -> [Suite; 3] {
 /// Runs every case of ESP.
 pub fn run(report: &mut Report) {
     let [sha1, sha256, gcm] = suites();
-    let case = |suite, inner, openssl, ipsec_mb| Case { suite, inner, naive: None, openssl, ipsec_mb };
+    let case = |suite, inner, openssl, ipsec_mb| Case { suite, provider: &BuiltIn, by: "", inner, openssl, ipsec_mb };
+    let gcm_1400 = case(gcm, 1400, Against::AtMost(0.85, 0.85), Against::AtMost(4.5, 4.5));
     let cases = [
-        case(sha1, 1400, Some((0.65, 1.0)), Some((3.0, 3.5))),
-        case(sha1, 256, Some((0.5, 0.65)), Some((2.0, 2.5))),
-        case(sha256, 1400, Some((0.55, 0.9)), Some((1.8, 2.1))),
-        case(gcm, 1400, Some((0.85, 0.85)), Some((4.5, 4.5))),
+        case(sha1, 1400, Against::AtMost(0.65, 1.0), Against::AtMost(3.0, 3.5)),
+        case(sha1, 256, Against::AtMost(0.5, 0.65), Against::AtMost(2.0, 2.5)),
+        case(sha256, 1400, Against::AtMost(0.55, 0.9), Against::AtMost(1.8, 2.1)),
+        // Vector AES takes assembly, which is what providers are for: what `esp-ah` does by itself has no target.
+        Case { provider: &Ring, by: " by ring", ..gcm_1400 },
+        Case { by: " built in", openssl: Against::Measured, ipsec_mb: Against::Measured, ..gcm_1400 },
     ];
     for case in &cases {
         run_case(report, case, BATCH);
     }
     for suite in [sha1, sha256] {
-        run_case(report, &case(suite, 1400, Some((1.0, 1.0)), None), 1);
+        run_case(report, &case(suite, 1400, Against::AtMost(1.0, 1.0), Against::Nothing), 1);
     }
+    providers(report, gcm);
     mixed(report, sha1);
     library(report, sha1);
 }
 
 fn run_case(report: &mut Report, case: &Case, count: usize) {
-    let Case { suite, inner, .. } = *case;
-    let path = &mut Through::sad(suite, 1, &vec![inner; count]);
-    let label = |anchor: &str, way: &str| format!("esp {suite}, {inner} x {count}, {way} / {anchor}");
-    let mut duel = |anchor: &str, targets: Option<(f64, f64)>, other: &mut dyn Anchor| {
-        let (seal, open) = (targets.map(|t| t.0), targets.map(|t| t.1));
+    let Case { suite, provider, by, inner, .. } = *case;
+    let path = &mut Through::sad(suite, provider, 1, &vec![inner; count]);
+    let label = |anchor: &str, way: &str| format!("esp {suite}{by}, {inner} x {count}, {way} / {anchor}");
+    let mut duel = |anchor: &str, against: Against, other: &mut dyn Anchor| {
+        let (seal, open) = against.targets();
         compare(report, &label(anchor, "seal"), seal, count, |_| path.seal(), |_| other.seal());
         compare(report, &label(anchor, "open"), open, count, |_| path.open(), |_| other.open());
     };
     if let Some(mut naive) = Naive::new(suite, inner, count) {
-        duel("RustCrypto per packet", case.naive, &mut naive);
+        duel("RustCrypto per packet", Against::Measured, &mut naive);
     }
     #[cfg(feature = "anchors")]
     {
         use bench_anchors::Library;
-        if case.openssl.is_some() {
+        if !matches!(case.openssl, Against::Nothing) {
             duel("OpenSSL", case.openssl, &mut foreign::Foreign::new(Library::OpenSsl, suite, inner, count));
         }
-        if case.ipsec_mb.is_some() {
+        if !matches!(case.ipsec_mb, Against::Nothing) {
             duel("ipsec-mb burst", case.ipsec_mb, &mut foreign::Foreign::new(Library::IpsecMb, suite, inner, count));
         }
     }
@@ -94,12 +120,27 @@ fn run_case(report: &mut Report, case: &Case, count: usize) {
     let _ = (case.openssl, case.ipsec_mb);
 }
 
+/// What a provider makes against the same built in: it is there to be faster.
+fn providers(report: &mut Report, gcm: Suite) {
+    let chacha = Suite::new(CipherAlgorithm::ChaCha20Poly1305, IntegrityAlgorithm::None);
+    for suite in [Some(gcm), chacha.ok()].into_iter().flatten() {
+        for inner in [64, 256, 1400] {
+            let mut ring = Through::sad(suite, &Ring, 1, &[inner; BATCH]);
+            let mut built_in = Through::sad(suite, &BuiltIn, 1, &[inner; BATCH]);
+            let name = |way| format!("esp {suite}, {inner} x {BATCH}, {way} by ring / built in");
+            let target = (inner == 1400).then_some(1.0);
+            compare(report, &name("seal"), target, BATCH, |_| ring.seal(), |_| built_in.seal());
+            compare(report, &name("open"), target, BATCH, |_| ring.open(), |_| built_in.open());
+        }
+    }
+}
+
 /// Mixed lengths and eight associations against one association and their mean length.
 fn mixed(report: &mut Report, suite: Suite) {
     let lengths: Vec<usize> = (0..BATCH).map(|n| 64 + (n * 389) % 1337).collect();
     let mean = lengths.iter().sum::<usize>() / BATCH;
-    let mut mixture = Through::sad(suite, 8, &lengths);
-    let mut uniform = Through::sad(suite, 1, &[mean; BATCH]);
+    let mut mixture = Through::sad(suite, &BuiltIn, 8, &lengths);
+    let mut uniform = Through::sad(suite, &BuiltIn, 1, &[mean; BATCH]);
     let name = |way| format!("esp {suite}, 8 associations, mixed lengths, {way} / uniform");
     compare(report, &name("seal"), Some(1.3), BATCH, |_| mixture.seal(), |_| uniform.seal());
     compare(report, &name("open"), Some(1.3), BATCH, |_| mixture.open(), |_| uniform.open());
@@ -108,7 +149,7 @@ fn mixed(report: &mut Report, suite: Suite) {
 /// The whole path against the transforms of `esp-ah` alone.
 fn library(report: &mut Report, suite: Suite) {
     for inner in [64, 256, 1400] {
-        let mut path = Through::sad(suite, 1, &[inner; BATCH]);
+        let mut path = Through::sad(suite, &BuiltIn, 1, &[inner; BATCH]);
         let mut bare = Bare::new(suite, inner);
         let name = format!("esp {suite}, {inner} x {BATCH}, seal through sad / esp-ah");
         let target = (inner == 256).then_some(1.15);
@@ -174,7 +215,7 @@ struct Through {
 }
 
 impl Through {
-    fn sad(suite: Suite, associations: usize, lengths: &[usize]) -> Self {
+    fn sad(suite: Suite, provider: &dyn Provider, associations: usize, lengths: &[usize]) -> Self {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let mut sad = Sad::new(SadSettings::default(), &mut rng);
         let now = drive::Instant::ZERO;
@@ -193,8 +234,8 @@ impl Through {
             let made = sad.allocate_spi(now, SaProtocol::Esp, path.local.ip(), OwnerId(0), &mut rng);
             let Ok((larval, spi)) = made else { unreachable!("an empty database has room") };
             let keys = (
-                SealKey::new(suite, SequenceBits::Bits64, &keymat),
-                OpenKey::new(suite, SequenceBits::Bits64, &keymat),
+                SealKey::with_provider(suite, SequenceBits::Bits64, &keymat, provider),
+                OpenKey::with_provider(suite, SequenceBits::Bits64, &keymat, provider),
             );
             let (Ok(sealer), Ok(opener)) = keys else { unreachable!("key material as long as the suite's") };
             let window = WindowSize::Packets128;

@@ -15,6 +15,7 @@ pub use seal::ah_seal;
 use crate::integrity::Integrity;
 use crate::keys::{KeyError, SequenceBits};
 use crate::packet::BufferTooSmall;
+use crate::provider::ProviderId;
 use crate::suite::IntegrityAlgorithm;
 use core::fmt;
 use ipsec_wire::WireError;
@@ -82,6 +83,11 @@ impl AhKey {
     /// Returns how wide the sequence numbers are.
     pub const fn sequence_bits(&self) -> SequenceBits {
         if self.extended { SequenceBits::Bits64 } else { SequenceBits::Bits32 }
+    }
+
+    /// Returns who does the cryptography.
+    pub const fn provider(&self) -> ProviderId {
+        ProviderId::BUILT_IN
     }
 
     /// Returns the octets of the whole header: a multiple of four in IPv4 and of eight in IPv6 (RFC 4302 §2.6).

@@ -6,7 +6,9 @@ pub(crate) mod ccm;
 pub(crate) mod chacha;
 pub(crate) mod ctr;
 pub(crate) mod gcm;
+pub(crate) mod provided;
 
+use crate::provider::Provider;
 use crate::suite::CipherAlgorithm;
 use aes::{AesDec, AesEnc};
 use alloc::boxed::Box;
@@ -17,6 +19,7 @@ use cipher::{BlockCipherEncrypt, KeyInit};
 use ctr::Ctr;
 use des::{Des, TdesEde3};
 use gcm::Gcm;
+use provided::Provided;
 use zeroize::Zeroize;
 
 /// A block cipher for CBC sealing, with the secret that makes its IVs.
@@ -74,16 +77,23 @@ pub(crate) enum SealCipher {
     Gmac(Box<Gcm>),
     Ccm(Box<Ccm>),
     ChaCha(Box<ChaCha>),
+    Provided(Provided),
 }
 
 impl SealCipher {
-    /// Returns whether each block waits for the one before, so that packets are encrypted side by side.
-    pub(crate) const fn is_chained(&self) -> bool {
-        matches!(self, Self::Des(_) | Self::TripleDes(_) | Self::Aes(_))
+    /// Returns whether it makes the ICV as well.
+    pub(crate) const fn is_combined(&self) -> bool {
+        match self {
+            Self::Gcm(_) | Self::Gmac(_) | Self::Ccm(_) | Self::ChaCha(_) | Self::Provided(_) => true,
+            Self::Null | Self::Des(_) | Self::TripleDes(_) | Self::Aes(_) | Self::Ctr(_) => false,
+        }
     }
 
-    /// Makes the key ready; `None` if a length is not the algorithm's.
-    pub(crate) fn new(algorithm: CipherAlgorithm, key: &[u8], salt: &[u8]) -> Option<Self> {
+    /// Makes the key ready, by the provider if it does the cipher; `None` if a length is not the algorithm's.
+    pub(crate) fn new(provider: &dyn Provider, algorithm: CipherAlgorithm, key: &[u8], salt: &[u8]) -> Option<Self> {
+        if let Some(provided) = Provided::sealing(provider, algorithm, key, salt) {
+            return Some(Self::Provided(provided));
+        }
         Some(match algorithm {
             CipherAlgorithm::Null => Self::Null,
             CipherAlgorithm::DesCbc => Self::Des(Box::new(CbcSeal::new(Des::new_from_slice(key).ok()?))),
@@ -111,11 +121,21 @@ pub(crate) enum OpenCipher {
     Gmac(Box<Gcm>),
     Ccm(Box<Ccm>),
     ChaCha(Box<ChaCha>),
+    Provided(Provided),
 }
 
 impl OpenCipher {
-    /// Makes the key ready; `None` if a length is not the algorithm's.
-    pub(crate) fn new(algorithm: CipherAlgorithm, key: &[u8], salt: &[u8]) -> Option<Self> {
+    /// Makes the key ready, as that for sealing; `twice` if packets may have to be tried twice.
+    pub(crate) fn new(
+        provider: &dyn Provider,
+        algorithm: CipherAlgorithm,
+        key: &[u8],
+        salt: &[u8],
+        twice: bool,
+    ) -> Option<Self> {
+        if let Some(provided) = Provided::opening(provider, algorithm, key, salt, twice) {
+            return Some(Self::Provided(provided));
+        }
         Some(match algorithm {
             CipherAlgorithm::Null => Self::Null,
             CipherAlgorithm::DesCbc => Self::Des(Box::new(Des::new_from_slice(key).ok()?)),

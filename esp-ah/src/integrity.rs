@@ -5,6 +5,7 @@ pub(crate) mod hmac;
 
 use crate::suite::{IntegrityAlgorithm, MAX_ICV_LEN};
 use alloc::boxed::Box;
+use arrayvec::ArrayVec;
 use cbc_mac::CbcMac;
 use hmac::{HmacKey, Mac, Md5, Sha1, Sha256, Sha384, Sha512};
 
@@ -55,24 +56,74 @@ impl Integrity {
         }
     }
 
-    /// Returns the ICV over `octets` and then `suffix` (the high half of an extended sequence number).
-    ///
-    /// The caller takes as many octets as the algorithm's ICV has. Packets are hashed one after another;
-    /// code that hashes many in vector lanes belongs behind a batch form of this function.
+    /// Returns the ICV of a message. The caller takes as many octets as the algorithm's ICV has.
     #[inline]
-    pub(crate) fn icv(&self, octets: &[u8], suffix: &[u8]) -> [u8; MAX_ICV_LEN] {
-        let mut icv = [0; MAX_ICV_LEN];
-        match self {
-            Self::None => {}
-            Self::Md5(key) => key.start().finish(octets, suffix, &mut icv),
-            Self::Sha1(key) => key.start().finish(octets, suffix, &mut icv),
-            Self::Sha256(key) => key.start().finish(octets, suffix, &mut icv),
-            Self::Sha384(key) => key.start().finish(octets, suffix, &mut icv),
-            Self::Sha512(key) => key.start().finish(octets, suffix, &mut icv),
-            Self::CbcMac(key) => icv.iter_mut().zip(key.mac(octets, suffix)).for_each(|(to, from)| *to = from),
-        }
-        icv
+    pub(crate) fn icv(&self, message: &Message<'_>) -> [u8; MAX_ICV_LEN] {
+        self.start().finish(message)
     }
+}
+
+/// What an ICV is made over.
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub(crate) octets: &'a [u8],
+    /// The upper half of an extended sequence number, which follows them.
+    pub(crate) high: Option<[u8; 4]>,
+}
+
+impl<'a> Message<'a> {
+    /// Makes the message of the octets of a packet and its sequence number.
+    pub(crate) const fn new(octets: &'a [u8], extended: bool, high: u32) -> Self {
+        Self { octets, high: if extended { Some(high.to_be_bytes()) } else { None } }
+    }
+
+    fn suffix(&self) -> &[u8] {
+        self.high.as_ref().map_or(&[], |high| high)
+    }
+}
+
+/// Messages hashed side by side: enough to fill the processor, which more do no better.
+const ABREAST: usize = 4;
+
+/// Returns the ICVs of at most `N` messages, each under its own key, as [`Integrity::icv`] does.
+///
+/// Hashing in vector lanes belongs in here.
+pub(crate) fn icvs<'k, const N: usize>(
+    messages: impl Iterator<Item = (&'k Integrity, Message<'k>)>,
+) -> ArrayVec<[u8; MAX_ICV_LEN], N> {
+    let mut icvs = ArrayVec::new();
+    let messages: ArrayVec<_, N> = messages.collect();
+    let mut rest = messages.as_slice();
+    while let [(key, message), ..] = rest {
+        let mut made = [[0; MAX_ICV_LEN]; ABREAST];
+        macro_rules! abreast {
+            ($hash:ident) => {{
+                let same = rest.iter().map_while(|(key, message)| {
+                    let Integrity::$hash(key) = key else { return None };
+                    let key: &HmacKey<$hash> = key;
+                    Some((key, *message))
+                });
+                let same: ArrayVec<_, ABREAST> = same.take(ABREAST).collect();
+                HmacKey::abreast(&same, &mut made);
+                same.len()
+            }};
+        }
+        let count = match key {
+            Integrity::Md5(_) => abreast!(Md5),
+            Integrity::Sha1(_) => abreast!(Sha1),
+            Integrity::Sha256(_) => abreast!(Sha256),
+            Integrity::Sha384(_) => abreast!(Sha384),
+            Integrity::Sha512(_) => abreast!(Sha512),
+            // Nothing waits in AES that another packet could fill.
+            Integrity::None | Integrity::CbcMac(_) => {
+                made = [key.icv(message); ABREAST];
+                1
+            }
+        };
+        icvs.extend(made.into_iter().take(count));
+        rest = rest.get(count..).unwrap_or_default();
+    }
+    icvs
 }
 
 /// An ICV under way.
@@ -105,20 +156,58 @@ impl Running<'_> {
         }
     }
 
-    /// Takes what is left of `octets`, the whole message, and then `suffix`, and returns the ICV as
-    /// [`Integrity::icv`] does.
+    /// Takes what is left of the whole message, and returns the ICV as [`Integrity::icv`] does.
     #[inline]
-    pub(crate) fn finish(&mut self, octets: &[u8], suffix: &[u8]) -> [u8; MAX_ICV_LEN] {
+    pub(crate) fn finish(&mut self, message: &Message<'_>) -> [u8; MAX_ICV_LEN] {
         let mut icv = [0; MAX_ICV_LEN];
         match self {
             Self::None => {}
-            Self::Md5(mac) => mac.finish(octets, suffix, &mut icv),
-            Self::Sha1(mac) => mac.finish(octets, suffix, &mut icv),
-            Self::Sha256(mac) => mac.finish(octets, suffix, &mut icv),
-            Self::Sha384(mac) => mac.finish(octets, suffix, &mut icv),
-            Self::Sha512(mac) => mac.finish(octets, suffix, &mut icv),
-            Self::CbcMac(key) => icv.iter_mut().zip(key.mac(octets, suffix)).for_each(|(to, from)| *to = from),
+            Self::Md5(mac) => mac.finish(message, &mut icv),
+            Self::Sha1(mac) => mac.finish(message, &mut icv),
+            Self::Sha256(mac) => mac.finish(message, &mut icv),
+            Self::Sha384(mac) => mac.finish(message, &mut icv),
+            Self::Sha512(mac) => mac.finish(message, &mut icv),
+            Self::CbcMac(key) => {
+                icv.iter_mut().zip(key.mac(message.octets, message.suffix())).for_each(|(to, from)| *to = from)
+            }
         }
         icv
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn messages_of_any_algorithms_and_lengths_side_by_side_get_the_icvs_they_get_alone(
+            mut messages in proptest::collection::vec((0usize..9, 0usize..400, any::<u8>(), any::<Option<[u8; 4]>>()), 0..=16),
+        ) {
+            let keys: Vec<Integrity> = IntegrityAlgorithm::ALL
+                .iter()
+                .map(|&algorithm| Integrity::new(algorithm, &std::vec![7; algorithm.key_len()]).unwrap())
+                .collect();
+            // Runs of one algorithm, as batches have them, and two keys.
+            messages.sort_by_key(|message| message.0);
+            let others: Vec<Integrity> = IntegrityAlgorithm::ALL
+                .iter()
+                .map(|&algorithm| Integrity::new(algorithm, &std::vec![8; algorithm.key_len()]).unwrap())
+                .collect();
+            let texts: Vec<Vec<u8>> = messages.iter().map(|&(_, len, octet, _)| std::vec![octet; len]).collect();
+            let listed: Vec<(&Integrity, Message<'_>)> = messages
+                .iter()
+                .zip(&texts)
+                .map(|(&(algorithm, _, octet, high), octets)| {
+                    let from = if octet & 1 == 0 { &keys } else { &others };
+                    (&from[algorithm], Message { octets, high })
+                })
+                .collect();
+            let alone: Vec<[u8; MAX_ICV_LEN]> = listed.iter().map(|(key, message)| key.icv(message)).collect();
+            prop_assert_eq!(icvs::<16>(listed.into_iter()).to_vec(), alone);
+        }
     }
 }

@@ -1,5 +1,6 @@
 use crate::cipher::{OpenCipher, SealCipher};
 use crate::integrity::Integrity;
+use crate::provider::{BuiltIn, Provider, ProviderId};
 use crate::suite::{CipherAlgorithm, Suite};
 use core::fmt;
 
@@ -128,12 +129,26 @@ impl SealKey {
     /// # Errors
     /// Another number of octets, or a weak DES key.
     pub fn new(suite: Suite, sequence: SequenceBits, keymat: &[u8]) -> Result<Self, KeyError> {
+        Self::with_provider(suite, sequence, keymat, &BuiltIn)
+    }
+
+    /// Makes key material ready for sealing, by the provider if it does the suite's cipher, else as [`new`](Self::new)
+    /// does.
+    ///
+    /// # Errors
+    /// Another number of octets, or a weak DES key.
+    pub fn with_provider(
+        suite: Suite,
+        sequence: SequenceBits,
+        keymat: &[u8],
+        provider: &dyn Provider,
+    ) -> Result<Self, KeyError> {
         let parts = Parts::new(suite, keymat)?;
         let wrong = wrong_length(suite, keymat);
         Ok(Self {
             suite,
             frame: Frame::new(suite, sequence),
-            cipher: SealCipher::new(suite.cipher(), parts.key, parts.salt).ok_or(wrong)?,
+            cipher: SealCipher::new(provider, suite.cipher(), parts.key, parts.salt).ok_or(wrong)?,
             integrity: Integrity::new(suite.integrity(), parts.integrity).ok_or(wrong)?,
         })
     }
@@ -146,6 +161,11 @@ impl SealKey {
     /// Returns how wide the sequence numbers are.
     pub const fn sequence_bits(&self) -> SequenceBits {
         if self.frame.extended { SequenceBits::Bits64 } else { SequenceBits::Bits32 }
+    }
+
+    /// Returns who does the cryptography.
+    pub const fn provider(&self) -> ProviderId {
+        if let SealCipher::Provided(provided) = &self.cipher { provided.id } else { ProviderId::BUILT_IN }
     }
 }
 
@@ -171,12 +191,27 @@ impl OpenKey {
     /// # Errors
     /// Another number of octets, or a weak DES key.
     pub fn new(suite: Suite, sequence: SequenceBits, keymat: &[u8]) -> Result<Self, KeyError> {
+        Self::with_provider(suite, sequence, keymat, &BuiltIn)
+    }
+
+    /// Makes key material ready for opening, by the provider if it does the suite's cipher, else as [`new`](Self::new)
+    /// does.
+    ///
+    /// # Errors
+    /// Another number of octets, or a weak DES key.
+    pub fn with_provider(
+        suite: Suite,
+        sequence: SequenceBits,
+        keymat: &[u8],
+        provider: &dyn Provider,
+    ) -> Result<Self, KeyError> {
         let parts = Parts::new(suite, keymat)?;
         let wrong = wrong_length(suite, keymat);
+        let frame = Frame::new(suite, sequence);
         Ok(Self {
             suite,
-            frame: Frame::new(suite, sequence),
-            cipher: OpenCipher::new(suite.cipher(), parts.key, parts.salt).ok_or(wrong)?,
+            frame,
+            cipher: OpenCipher::new(provider, suite.cipher(), parts.key, parts.salt, frame.extended).ok_or(wrong)?,
             integrity: Integrity::new(suite.integrity(), parts.integrity).ok_or(wrong)?,
         })
     }
@@ -189,6 +224,11 @@ impl OpenKey {
     /// Returns how wide the sequence numbers are.
     pub const fn sequence_bits(&self) -> SequenceBits {
         if self.frame.extended { SequenceBits::Bits64 } else { SequenceBits::Bits32 }
+    }
+
+    /// Returns who does the cryptography.
+    pub const fn provider(&self) -> ProviderId {
+        if let OpenCipher::Provided(provided) = &self.cipher { provided.id } else { ProviderId::BUILT_IN }
     }
 }
 

@@ -20,10 +20,14 @@ pub mod ipcomp;
 mod keys;
 pub mod mode;
 mod packet;
+mod provider;
 pub mod suite;
 
 pub use esp::open::{OpenError, OpenJob, OpenSlot, Opened, open_batch, open_batch_if};
 pub use esp::seal::{Iv, MAX_ESP_LEN, SealError, SealJob, SealSlot, seal_batch};
 pub use keys::{KeyError, OpenKey, SealKey, SequenceBits};
 pub use packet::{BufferTooSmall, Packet, Room};
+#[cfg(feature = "ring")]
+pub use provider::ring::Ring;
+pub use provider::{Aead, BuiltIn, Provider, ProviderFailed, ProviderId};
 pub use suite::{CipherAlgorithm, IntegrityAlgorithm, Suite, SuiteError};

@@ -3,36 +3,44 @@
 use esp_ah::ah::{AhKey, ah_locate, ah_seal, ah_strip, ah_verify};
 use esp_ah::ipcomp::{Compressed, Deflater, Inflater};
 use esp_ah::mode::{Inner, OuterHeader, UdpPorts, tunnel_leave, udp_enter, udp_leave};
-use esp_ah::{IntegrityAlgorithm, OpenJob, OpenKey, Packet, SealJob, SealKey, SequenceBits, Suite};
+use esp_ah::{BuiltIn, IntegrityAlgorithm, OpenJob, OpenKey, Packet, Provider, SealJob, SealKey, SequenceBits, Suite};
 use esp_ah::{open_batch, seal_batch};
 
 const BATCH: usize = 32;
 
 #[test]
 fn no_suite_allocates_for_a_batch() {
-    for suite in Suite::all() {
-        let keymat: Vec<u8> = (0..suite.keymat_len()).map(|n| (n * 3 + 1) as u8).collect();
-        let sealer = SealKey::new(suite, SequenceBits::Bits64, &keymat).unwrap();
-        let opener = OpenKey::new(suite, SequenceBits::Bits64, &keymat).unwrap();
-        let mut buffers = [[0x45u8; 256]; BATCH];
-        let info = allocation_counter::measure(|| {
-            let mut sequence = 0;
-            let mut jobs = buffers.each_mut().map(|buffer| {
-                sequence += 1;
-                let packet = Packet::new(buffer, 64..64 + sequence as usize * 4).unwrap();
-                Some(SealJob::new(&sealer, packet, 256, sequence, 4).with_filler(7))
-            });
-            seal_batch(&mut jobs);
-            let mut sequence = 0;
-            let mut jobs = jobs.map(|job| {
-                sequence += 1;
-                Some(OpenJob::new(&opener, job.unwrap().finish().unwrap(), sequence))
-            });
-            open_batch(&mut jobs);
-            assert!(jobs.iter().flatten().all(|job| job.outcome() == Ok(4)));
+    Suite::all().for_each(|suite| allocates_nothing(suite, &BuiltIn));
+}
+
+#[cfg(feature = "ring")]
+#[test]
+fn no_suite_of_ring_allocates_for_a_batch() {
+    Suite::all().for_each(|suite| allocates_nothing(suite, &esp_ah::Ring));
+}
+
+fn allocates_nothing(suite: Suite, provider: &dyn Provider) {
+    let keymat: Vec<u8> = (0..suite.keymat_len()).map(|n| (n * 3 + 1) as u8).collect();
+    let sealer = SealKey::with_provider(suite, SequenceBits::Bits64, &keymat, provider).unwrap();
+    let opener = OpenKey::with_provider(suite, SequenceBits::Bits64, &keymat, provider).unwrap();
+    let mut buffers = [[0x45u8; 256]; BATCH];
+    let info = allocation_counter::measure(|| {
+        let mut sequence = 0;
+        let mut jobs = buffers.each_mut().map(|buffer| {
+            sequence += 1;
+            let packet = Packet::new(buffer, 64..64 + sequence as usize * 4).unwrap();
+            Some(SealJob::new(&sealer, packet, 256, sequence, 4).with_filler(7))
         });
-        assert_eq!(info.count_total, 0, "{suite}");
-    }
+        seal_batch(&mut jobs);
+        let mut sequence = 0;
+        let mut jobs = jobs.map(|job| {
+            sequence += 1;
+            Some(OpenJob::new(&opener, job.unwrap().finish().unwrap(), sequence))
+        });
+        open_batch(&mut jobs);
+        assert!(jobs.iter().flatten().all(|job| job.outcome() == Ok(4)));
+    });
+    assert_eq!(info.count_total, 0, "{suite}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use esp_ah::mode::{self, transport_split, tunnel_leave};
 use esp_ah::suite::{AesKey, IcvLen};
-use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, Iv, OpenError, OpenJob, OpenKey, Packet, SealJob, SealKey};
+use esp_ah::{BuiltIn, CipherAlgorithm, IntegrityAlgorithm, Iv, OpenError, OpenJob, OpenKey, Packet, Provider};
+use esp_ah::{SealJob, SealKey};
 use esp_ah::{SequenceBits, Suite, open_batch, seal_batch};
 use serde_json::Value;
 
@@ -17,7 +18,15 @@ fn number(value: &Value) -> u64 {
     }
 }
 
-/// Opens `packet`, checks that it seals to the same octets again, and returns payload and next header.
+/// All that may do the cryptography.
+const PROVIDERS: &[&dyn Provider] = &[
+    &BuiltIn,
+    #[cfg(feature = "ring")]
+    &esp_ah::Ring,
+];
+
+/// Opens `packet`, checks that it seals to the same octets again, and returns payload and next header; by every
+/// provider.
 fn open_and_seal(
     suite: Suite,
     bits: SequenceBits,
@@ -25,7 +34,24 @@ fn open_and_seal(
     packet: &[u8],
     sequence: u64,
 ) -> Result<(Vec<u8>, u8), OpenError> {
-    let opener = OpenKey::new(suite, bits, keymat).unwrap();
+    let by = |provider| open_and_seal_by(provider, suite, bits, keymat, packet, sequence);
+    let mut answers = PROVIDERS.iter().map(|&provider| by(provider));
+    let first = answers.next().unwrap();
+    for other in answers {
+        assert_eq!(first, other);
+    }
+    first
+}
+
+fn open_and_seal_by(
+    provider: &dyn Provider,
+    suite: Suite,
+    bits: SequenceBits,
+    keymat: &[u8],
+    packet: &[u8],
+    sequence: u64,
+) -> Result<(Vec<u8>, u8), OpenError> {
+    let opener = OpenKey::with_provider(suite, bits, keymat, provider).unwrap();
     let mut buffer = packet.to_vec();
     let mut jobs = [OpenJob::new(&opener, Packet::whole(&mut buffer), sequence)];
     open_batch(&mut jobs);
@@ -33,7 +59,7 @@ fn open_and_seal(
     let opened = job.finish()?;
     let (payload, next_header) = (opened.packet.octets().to_vec(), opened.next_header);
 
-    let sealer = SealKey::new(suite, bits, keymat).unwrap();
+    let sealer = SealKey::with_provider(suite, bits, keymat, provider).unwrap();
     let mut iv = [0; 16];
     let iv_len = suite.cipher().lengths().iv;
     iv[..iv_len].copy_from_slice(&packet[8..8 + iv_len]);

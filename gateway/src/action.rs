@@ -1,4 +1,5 @@
 use crate::acquire::Lost;
+use crate::header::Header;
 use crate::session::Traffic;
 use alloc::boxed::Box;
 use bytes::Bytes;
@@ -15,13 +16,17 @@ use spd::FragmentRefusal;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Action {
-    /// Send a datagram.
-    Transmit(Transmit),
-    /// Hand a clear packet, which came protected, to this side.
+    /// Send a datagram, and let the IP header around it say this.
+    ///
+    /// A caller that leaves the header to its system loses DSCP, ECN and the policy's word about DF, no more. What has
+    /// AH in it brings its header along.
+    Transmit(Transmit, Header),
+    /// Hand a clear packet, which came protected through this pair, to this side. A firewall knows by the pair that it
+    /// was decrypted here, and by whom.
     ///
     /// Comes of datagrams given to [`handle_datagram`](crate::Gateway::handle_datagram); those given to
     /// [`open_batch`](crate::Gateway::open_batch) stay in the caller's buffers.
-    Deliver(Bytes),
+    Deliver(Bytes, ChildId),
     /// Pass a clear packet on as it is: the policy says so. Comes of
     /// [`handle_packet`](crate::Gateway::handle_packet).
     Bypass(Bytes),
@@ -177,6 +182,6 @@ pub enum InstallRefusal {
 
 impl IntoTransmit for Action {
     fn into_transmit(self) -> Result<Transmit, Self> {
-        if let Self::Transmit(transmit) = self { Ok(transmit) } else { Err(self) }
+        if let Self::Transmit(transmit, _) = self { Ok(transmit) } else { Err(self) }
     }
 }

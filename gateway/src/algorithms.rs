@@ -2,13 +2,13 @@
 
 use crate::layers::Layers;
 use esp_ah::{CipherAlgorithm, IntegrityAlgorithm};
-use sad::SaCounters;
+use sad::{AfterRemoval, SaCounters, SaTransform};
 
 drive::counters! {
     /// What one algorithm did: the names stand behind that of the algorithm.
     ///
-    /// Routers hand packets to an engine and take them back; here each is worked on within one call, so none is
-    /// discarded on the way.
+    /// The gateway works on each packet within one call, so none of its own is discarded on the way; what its database
+    /// gave out as tickets is counted as routers count what they hand to an engine.
     pub struct AlgorithmCounters {
         /// Keys that were taken apart for it.
         keymat_processed => "KeymatProcessed",
@@ -32,11 +32,11 @@ drive::counters! {
         encode_fail => "EncodeFail",
         /// Packets received that it found wrong: their ICV, or after a right one their padding.
         decode_fail => "DecodeFail",
-        /// Packets to send that were thrown away while it worked.
+        /// Packets to send whose association ended while it worked.
         encode_discard => "EncodeDiscard",
-        /// Packets received that were thrown away while it worked.
+        /// Packets received whose association ended while it worked.
         decode_discard => "DecodeDiscard",
-        /// Packets to send whose association was gone.
+        /// Packets to send whose association was gone when it was done.
         encode_get_info_fail => "EncodeGetInfoFail",
     }
 }
@@ -136,6 +136,42 @@ impl CountedAlgorithm {
     }
 }
 
+/// The counters of an association that say what one of its algorithms did.
+struct Names {
+    encoded: &'static str,
+    decoded: &'static str,
+    not_encoded: &'static [&'static str],
+    not_decoded: &'static [&'static str],
+}
+
+const CIPHER: Names = Names {
+    encoded: "espEncryptionGood",
+    decoded: "espDecryptionGood",
+    not_encoded: &["espEncryptionFailImm", "espEncryptionFail"],
+    not_decoded: &["espDecryptionFail", "espPaddingInvalid"],
+};
+
+const COMBINED: Names = Names {
+    encoded: "espOutHashGood",
+    not_encoded: &["espOutHashFailImm", "espOutHashFail"],
+    not_decoded: &["espInHashFail", "espDecryptionFail", "espPaddingInvalid"],
+    ..CIPHER
+};
+
+const HASH: Names = Names {
+    encoded: "espOutHashGood",
+    decoded: "espInHashGood",
+    not_encoded: &["espOutHashFailImm", "espOutHashFail"],
+    not_decoded: &["espInHashFail"],
+};
+
+const AH_HASH: Names = Names {
+    encoded: "ahOutHashGood",
+    decoded: "ahInHashGood",
+    not_encoded: &["ahOutHashFailImm", "ahOutHashFail"],
+    not_decoded: &["ahInHashFail"],
+};
+
 /// The counters of every algorithm.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Algorithms([AlgorithmCounters; CountedAlgorithm::ALL.len()]);
@@ -155,32 +191,22 @@ impl Algorithms {
     pub(crate) fn add(&mut self, layers: Layers, esp: Option<&SaCounters>, ah: Option<&SaCounters>, gone: bool) {
         if let (Some(suite), Some(counters)) = (layers.suite, esp) {
             let integrity = CountedAlgorithm::of_integrity(suite.integrity());
-            // A combined mode checks the ICV itself.
-            let icv = integrity.is_none().then_some("espIcvInvalid");
             if let Some(cipher) = CountedAlgorithm::of_cipher(suite.cipher()) {
-                let good = ("espEncryptionGood", "espDecryptionGood");
-                self.count(cipher, counters, good, [icv, Some("espPaddingInvalid")], gone);
+                // A combined mode checks the ICV itself.
+                self.count(cipher, counters, if integrity.is_none() { &COMBINED } else { &CIPHER }, gone);
             }
             if let Some(integrity) = integrity {
-                let good = ("espOutHashGood", "espInHashGood");
-                self.count(integrity, counters, good, [Some("espIcvInvalid"), None], gone);
+                self.count(integrity, counters, &HASH, gone);
             }
         }
         if let (Some(integrity), Some(counters)) = (layers.integrity.and_then(CountedAlgorithm::of_integrity), ah) {
-            self.count(integrity, counters, ("ahOutHashGood", "ahInHashGood"), [Some("ahIcvInvalid"), None], gone);
+            self.count(integrity, counters, &AH_HASH, gone);
         }
     }
 
-    fn count(
-        &mut self,
-        algorithm: CountedAlgorithm,
-        counters: &SaCounters,
-        (encoded, decoded): (&str, &str),
-        failed: [Option<&str>; 2],
-        gone: bool,
-    ) {
+    fn count(&mut self, algorithm: CountedAlgorithm, counters: &SaCounters, names: &Names, gone: bool) {
         let value = |name: &str| counters.iter().find(|(known, _)| *known == name).map_or(0, |(_, value)| value);
-        let failed = failed.into_iter().flatten().map(value).fold(0, u64::saturating_add);
+        let sum = |names: &[&str]| names.iter().map(|name| value(name)).fold(0, u64::saturating_add);
         let Some(sums) = self.of(algorithm) else { return };
         let went = u64::from(gone);
         for (sum, more) in [
@@ -189,11 +215,30 @@ impl Algorithms {
             (&mut sums.configure_good, 1),
             (&mut sums.remove, went),
             (&mut sums.detached, went),
-            (&mut sums.encode_good, value(encoded)),
-            (&mut sums.decode_good, value(decoded)),
-            (&mut sums.decode_fail, failed),
+            (&mut sums.encode_good, value(names.encoded)),
+            (&mut sums.decode_good, value(names.decoded)),
+            (&mut sums.encode_fail, sum(names.not_encoded)),
+            (&mut sums.decode_fail, sum(names.not_decoded)),
+            (&mut sums.encode_discard, counters.sealed_too_late()),
+            (&mut sums.decode_discard, counters.opened_too_late()),
         ] {
             *sum = sum.saturating_add(more);
+        }
+    }
+
+    /// Counts what was sealed elsewhere when its association was gone.
+    pub(crate) fn add_after_removal(&mut self, after: &[(SaTransform, AfterRemoval)]) {
+        for (transform, after) in after {
+            let algorithms = match transform {
+                SaTransform::Esp(suite) => {
+                    [CountedAlgorithm::of_cipher(suite.cipher()), CountedAlgorithm::of_integrity(suite.integrity())]
+                }
+                SaTransform::Ah(integrity) => [CountedAlgorithm::of_integrity(*integrity), None],
+            };
+            for algorithm in algorithms.into_iter().flatten() {
+                let Some(sums) = self.of(algorithm) else { continue };
+                sums.encode_get_info_fail = sums.encode_get_info_fail.saturating_add(after.sealed);
+            }
         }
     }
 
@@ -212,6 +257,74 @@ impl Algorithms {
             (&mut sums.decode_fail, counters.in_fail),
         ] {
             *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drive::{Instant, Path};
+    use esp_ah::Suite;
+    use esp_ah::suite::{AesKey, IcvLen};
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+    use sad::{
+        EngineFailure, FlowId, KeyDescription, Lifetime, OutboundKeys, OwnerId, ProviderId, SaMode, SaParameters, Sad,
+        SadSettings, SealFailure, SequenceBits, Spi,
+    };
+
+    #[test]
+    fn what_an_engine_did_for_an_association_counts_for_its_algorithms() {
+        let gcm = CipherAlgorithm::AesGcm(AesKey::Bits128, IcvLen::Octets16);
+        let cbc = CipherAlgorithm::AesCbc(AesKey::Bits128);
+        for (cipher, integrity, wanted) in [
+            (gcm, IntegrityAlgorithm::None, &[CountedAlgorithm::Aes][..]),
+            (cbc, IntegrityAlgorithm::HmacSha1_96, &[CountedAlgorithm::Aes, CountedAlgorithm::Sha]),
+        ] {
+            let suite = Suite::new(cipher, integrity).unwrap();
+            let mut sad = Sad::new(SadSettings::default(), &mut ChaCha8Rng::seed_from_u64(1));
+            let parameters = SaParameters {
+                mode: SaMode::Tunnel,
+                path: Path::ip(50, [192, 0, 2, 1].into(), [192, 0, 2, 2].into()),
+                flow: FlowId(1),
+                owner: OwnerId(1),
+                lifetime: Lifetime::default(),
+            };
+            let keys = KeyDescription {
+                transform: SaTransform::Esp(suite),
+                bits: SequenceBits::Bits32,
+                provider: ProviderId::new(1),
+            };
+            let (now, spi) = (Instant::ZERO, Spi::new(256).unwrap());
+            let keys = OutboundKeys::Elsewhere(keys);
+            let association = sad.install_outbound(now, spi, &parameters, keys, None).unwrap();
+            let mut tickets: alloc::vec::Vec<_> =
+                (0..4).map(|_| sad.submit_seal(now, association, 9).unwrap()).collect();
+            let mut complete = |sad: &mut Sad, result| {
+                let _ = sad.complete_seal(now, tickets.pop().unwrap(), result);
+            };
+            complete(&mut sad, Ok(()));
+            complete(&mut sad, Err(SealFailure::Engine(EngineFailure::Cipher)));
+            sad.remove_after(now, association, core::time::Duration::ZERO).unwrap();
+            complete(&mut sad, Ok(()));
+            let counters = sad.status(association).unwrap().detail.unwrap().counters;
+            sad.remove(association).unwrap();
+            complete(&mut sad, Ok(()));
+
+            let mut sums = Algorithms::default();
+            let layers = Layers { suite: Some(suite), ..Layers::default() };
+            sums.add(layers, Some(&counters), None, true);
+            sums.add_after_removal(sad.after_removal());
+            for (algorithm, of) in sums.iter() {
+                let used = u64::from(wanted.contains(&algorithm));
+                assert_eq!(
+                    [of.encode_good, of.encode_fail, of.encode_discard, of.encode_get_info_fail],
+                    [used; 4],
+                    "{}",
+                    algorithm.name()
+                );
+            }
         }
     }
 }

@@ -40,6 +40,10 @@ impl Gateway {
             count(&mut self.counters.in_malformed);
             return Err(ClearRefusal::Malformed);
         };
+        if self.passes_built_in(Direction::Inbound, &key) {
+            count(&mut self.counters.in_bypassed);
+            return Ok(());
+        }
         let (policies, fragment) = (&mut self.policies, fragment.as_ref());
         match self.fragments.inbound(now, policies, INTERFACE, &key, fragment, Arrival::Clear) {
             Ok(_) => {

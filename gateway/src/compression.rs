@@ -13,7 +13,7 @@ drive::counters! {
     /// What became of the packets of pairs that compress. Compression starts and ends within one call, so nothing
     /// is ever found to have gone away when it ends.
     pub struct CompressionCounters {
-        /// Chained buffers made flat: there are none here.
+        /// Packets that shrank, and were copied from the compressor's buffer to where they had stood.
         out_buf_chain_copy => "compOutBufChainCopy",
         /// Packets too short to be tried.
         out_too_small => "compOutCompTooSmall",
@@ -35,7 +35,7 @@ drive::counters! {
         out_done_sa_bad_state => "compOutCompDoneSaBadState",
         /// Packets that shrank.
         out_good => "compOutCompressionGood",
-        /// Chained buffers made flat: there are none here.
+        /// Packets that were expanded, and copied from the expander's buffer to where they had stood.
         in_buf_chain_copy => "compInBufChainCopy",
         /// Compressed packets received.
         in_start => "compInDecompressionStart",
@@ -55,9 +55,11 @@ drive::counters! {
 impl CompressionCounters {
     /// Adds the counters of a pair.
     pub(crate) fn add(&mut self, other: &Self) {
-        let Self { out_too_small, out_data_expansion, out_start, out_good, .. } = other;
-        let Self { in_start, in_fail_imm, in_fail, in_good, .. } = other;
+        let Self { out_buf_chain_copy, out_too_small, out_data_expansion, out_start, out_good, .. } = other;
+        let Self { in_buf_chain_copy, in_start, in_fail_imm, in_fail, in_good, .. } = other;
         for (sum, more) in [
+            (&mut self.out_buf_chain_copy, out_buf_chain_copy),
+            (&mut self.in_buf_chain_copy, in_buf_chain_copy),
             (&mut self.out_too_small, out_too_small),
             (&mut self.out_data_expansion, out_data_expansion),
             (&mut self.out_start, out_start),
@@ -92,6 +94,7 @@ impl Gateway {
         let mut payload = packet.reborrow();
         let _ = payload.set_range(inside.clone());
         if deflater.compress(&mut payload, *next_header, cpi) == Compressed::Yes {
+            count(&mut counters.out_buf_chain_copy);
             count(&mut counters.out_good);
             *inside = payload.range();
             *next_header = IPCOMP;
@@ -116,6 +119,9 @@ impl Gateway {
         }
         count(&mut pair.compression.in_start);
         let expanded = self.inflater.get_or_insert_default().expand(packet, cpi);
+        if expanded.is_ok() {
+            count(&mut pair.compression.in_buf_chain_copy);
+        }
         count(match expanded {
             Ok(_) => &mut pair.compression.in_good,
             Err(IpcompError::Wire(_) | IpcompError::Cpi(_)) => &mut pair.compression.in_fail_imm,

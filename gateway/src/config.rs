@@ -1,20 +1,25 @@
 use crate::acquire::Limits;
+use crate::built_in;
 use crate::defaults;
 use crate::header::OuterRules;
 use crate::manual::{Manual, ManualProblem};
 use crate::plan::Plan;
-use crate::route::{self, Routes};
+use crate::route::{self, INTERFACE, Routes};
+use crate::udp_tunnel::{self, UdpTunnel, UdpTunnelProblem};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use esp_ah::{BuiltIn, Provider};
 use sad::WindowSize;
-use spd::{Database, DatabaseError, Policy, Position, Selector, WhenEmpty};
+use spd::{Database, DatabaseError, InterfaceId, Policy, Position, Selector, WhenEmpty};
 
 /// The settings of a gateway in the operator's words; [`build`](Self::build) checks them all.
 ///
 /// The policies are those of the exemptions, in the order given, then one for each phase 2 policy of
 /// each connection, in the order of the IKE configuration. The first that matches a packet decides;
-/// what none matches is dropped.
+/// what none matches is dropped. Before them all, the gateway's own datagrams pass: those of the exchanges, of NAT
+/// traversal and of the UDP tunnel, from and to the addresses that connections fix.
 #[derive(Debug)]
 pub struct Config {
     ike: ikev1_core::Config,
@@ -25,6 +30,10 @@ pub struct Config {
     take_over: bool,
     manual: Vec<Manual>,
     outer: Vec<(String, OuterRules)>,
+    carries_fragments: BTreeSet<String>,
+    udp_tunnel_port: u16,
+    udp_tunnels: BTreeMap<String, UdpTunnel>,
+    provider: Arc<dyn Provider>,
 }
 
 /// What becomes of packets that no association protects.
@@ -72,6 +81,17 @@ pub enum ConfigError {
     /// Rules for the outer header name no phase 2 policy.
     #[error("outer: there is no policy {0}")]
     Outer(String),
+    /// No policy that protects something has the name of one that is to carry fragments.
+    #[error("carries_fragments: there is no policy {0}")]
+    CarriesFragments(String),
+    /// The UDP tunnel of a policy is impossible.
+    #[error("{policy}: {problem}")]
+    UdpTunnel {
+        /// The policy.
+        policy: String,
+        /// What is wrong, the field first.
+        problem: UdpTunnelProblem,
+    },
     /// The path MTU is below what every path has.
     #[error("path_mtu: must be at least 576")]
     PathMtu,
@@ -94,6 +114,10 @@ impl Config {
             take_over: false,
             manual: Vec::new(),
             outer: Vec::new(),
+            carries_fragments: BTreeSet::new(),
+            udp_tunnel_port: nat_t::udp_tunnel::DEFAULT_PORT,
+            udp_tunnels: BTreeMap::new(),
+            provider: Arc::new(BuiltIn),
         }
     }
 
@@ -115,6 +139,37 @@ impl Config {
     #[must_use]
     pub fn outer(mut self, policy: &str, rules: OuterRules) -> Self {
         self.outer.push((policy.into(), rules));
+        self
+    }
+
+    /// Lets the ESP of a policy, negotiated or with manual keys, travel in UDP on port 2746 as routers did before NAT
+    /// traversal, which must be off in its connection: `UDPTUNNEL`.
+    #[must_use]
+    pub fn udp_tunnel(mut self, policy: &str, tunnel: UdpTunnel) -> Self {
+        self.udp_tunnels.insert(policy.into(), tunnel);
+        self
+    }
+
+    /// Lets the pairs of a policy for some ports carry later fragments, which do not show theirs, of packets whose first
+    /// fragment has them: what the first showed decides. The policy at the peer must say the same, RFC 4301 §7.3.
+    #[must_use]
+    pub fn carries_fragments(mut self, policy: &str) -> Self {
+        self.carries_fragments.insert(policy.into());
+        self
+    }
+
+    /// Sets the port on this side for policies with the UDP tunnel on, 2746 if nothing is said; 0 closes it.
+    #[must_use]
+    pub fn udp_tunnel_port(mut self, port: u16) -> Self {
+        self.udp_tunnel_port = port;
+        self
+    }
+
+    /// Sets who does the cryptography of ESP's combined modes, instead of `esp-ah` itself. What the provider does not
+    /// make is built in. Manual keys have no use for it: they go with no combined mode.
+    #[must_use]
+    pub fn provider(mut self, provider: Arc<dyn Provider>) -> Self {
+        self.provider = provider;
         self
     }
 
@@ -167,24 +222,28 @@ impl Config {
         let replay_window = window(self.replay_window).ok_or(ConfigError::ReplayWindow(self.replay_window))?;
         let ike = self.ike.spi_source(ikev1_core::SpiSource::Caller).build()?;
         let mut policies = Database::new();
-        add_interface(&mut policies)?;
+        add_interface(&mut policies, INTERFACE, WhenEmpty::Discard)?;
         for (name, selector, exemption) in self.exemptions {
             let action = match exemption {
                 Exemption::Bypass => spd::Action::Bypass,
                 Exemption::Discard => spd::Action::Discard,
             };
-            add(&mut policies, &name, selector, action)?;
+            add(&mut policies, INTERFACE, &name, selector, action, false)?;
         }
+        let mut carrying = self.carries_fragments;
+        let mut tunnels = udp_tunnel::Settings::new(self.udp_tunnel_port, self.udp_tunnels, &ike);
         let mut routes = Routes::default();
         let mut manual = Vec::new();
         let mut spis = BTreeSet::new();
-        for pair in self.manual {
+        for mut pair in self.manual {
             let name = pair.name.clone();
+            let (tunnel, path) = tunnels.manual(&name, pair.ends(), pair.udp.is_some())?.unzip();
+            pair.udp = pair.udp.or(path);
             let selector = pair.selector();
             let action = spd::Action::Protect(routes.next());
             let template = routes.next();
-            let id = add(&mut policies, &name, selector, action)?;
-            routes.add(None, id, &name, pair.outer);
+            let id = add(&mut policies, INTERFACE, &name, selector, action, carrying.remove(&name))?;
+            routes.add(None, id, &name, pair.outer, tunnel);
             let wrong = |reason| ConfigError::Manual { name: name.clone(), reason };
             let plan = pair.plan(template, id).map_err(wrong)?;
             for spi in plan.spis() {
@@ -199,14 +258,21 @@ impl Config {
             for (policy, protected) in of.policies() {
                 let selector = route::selector(protected.local(), protected.remote());
                 let action = spd::Action::Protect(routes.next());
-                let id = add(&mut policies, protected.name(), selector, action)?;
+                let name = protected.name();
+                let id = add(&mut policies, INTERFACE, name, selector, action, carrying.remove(name))?;
                 let rules = outer.remove(protected.name()).unwrap_or_default();
-                routes.add(Some((connection, policy)), id, protected.name(), rules);
+                let tunnel = tunnels.negotiated(of, protected)?;
+                routes.add(Some((connection, policy)), id, protected.name(), rules, tunnel);
             }
         }
         if let Some((name, _)) = outer.pop_first() {
             return Err(ConfigError::Outer(name));
         }
+        if let Some(name) = carrying.pop_first() {
+            return Err(ConfigError::CarriesFragments(name));
+        }
+        let tunnel = tunnels.finish()?;
+        built_in::add(&mut policies, &ike, tunnel.open.then_some(tunnel.port))?;
         Ok(Plan {
             ike,
             policies,
@@ -216,6 +282,8 @@ impl Config {
             path_mtu: self.path_mtu,
             take_over: self.take_over,
             manual,
+            tunnel,
+            provider: self.provider,
         })
     }
 }
@@ -234,20 +302,24 @@ const fn window(packets: u32) -> Option<WindowSize> {
     })
 }
 
-fn add_interface(policies: &mut Database) -> Result<(), ConfigError> {
-    policies
-        .add_interface(route::INTERFACE, WhenEmpty::Discard)
-        .map_err(|reason| ConfigError::Policy { policy: String::new(), reason })
+pub(crate) fn add_interface(
+    policies: &mut Database,
+    interface: InterfaceId,
+    empty: WhenEmpty,
+) -> Result<(), ConfigError> {
+    policies.add_interface(interface, empty).map_err(|reason| ConfigError::Policy { policy: String::new(), reason })
 }
 
-fn add(
+pub(crate) fn add(
     policies: &mut Database,
+    interface: InterfaceId,
     name: &str,
     selector: Selector,
     action: spd::Action,
+    carries_fragments: bool,
 ) -> Result<spd::PolicyId, ConfigError> {
     Policy::new(name, selector, action)
         .map_err(DatabaseError::from)
-        .and_then(|policy| policies.insert(route::INTERFACE, Position::Last, policy))
+        .and_then(|policy| policies.insert(interface, Position::Last, policy.with_carries_fragments(carries_fragments)))
         .map_err(|reason| ConfigError::Policy { policy: name.into(), reason })
 }

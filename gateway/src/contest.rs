@@ -55,7 +55,8 @@ impl Gateway {
         }
         let Some(route) = self.routes.of(pair.template) else { return Ok(()) };
         let who = self.peers.of(install.ike_sa);
-        for other in route.overlapping(pair.local, pair.remote).filter_map(|child| self.pairs.get(&child)) {
+        let overlapping = route.carriers.overlapping(pair.local, pair.remote);
+        for other in overlapping.filter_map(|child| self.pairs.get(&child)) {
             if other.path.remote != pair.path.remote
                 && let Some(session) = other.session
                 && self.sessions.who(session) != who

@@ -31,6 +31,8 @@ drive::counters! {
         reports_taken => "pathMtuReports",
         /// Reports of routers that were not believed.
         reports_refused => "pathMtuReportsRefused",
+        /// Whole packets to send that were copied: given in one by one, put to wait, or parted. In batches none is.
+        out_copies => "outBufChainCopy",
         /// ESP packets given in.
         in_packets => "inProcessPkt",
         /// Those that came out clear and were delivered.
@@ -63,6 +65,8 @@ drive::counters! {
         in_not_ours => "inNotOurs",
         /// NAT keepalives.
         in_keepalives => "inKeepalive",
+        /// Whole packets received that were copied: given in one by one. In batches none is.
+        in_copies => "inBufChainCopy",
         /// Events dropped because the caller did not take them.
         events_dropped => "eventsDropped",
     }

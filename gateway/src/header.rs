@@ -75,6 +75,10 @@ impl Default for Header {
 }
 
 impl Header {
+    /// What is said of a datagram that routers may fragment: a message of the exchanges, which nothing answers if it is
+    /// too long for its path.
+    pub const PLAIN: Self = Self { traffic_class: 0, dont_fragment: false, ttl: 64 };
+
     /// Puts the headers of its path before a payload that is to be sent: UDP if the path says so, and IP.
     ///
     /// For callers without an IP stack; a socket does the same. What is sealed with AH has its header already

@@ -14,6 +14,7 @@ use esp_ah::{BufferTooSmall, Packet};
 use ikev1_core::{ChildId, Command};
 use ipsec_wire::ipv6;
 use nat_t::demux::NotOurs;
+use nat_t::udp_tunnel;
 use sad::{Incoming, Opened, SaProtocol};
 use spd::{Arrival, Direction, InboundRefusal, PacketKey};
 
@@ -39,6 +40,15 @@ pub enum DropReason {
     /// It is a NAT keepalive, which did its work on the way.
     #[error("a keepalive")]
     Keepalive,
+    /// It came to the port of the UDP tunnel, and is nothing that may come there.
+    #[error("on the port of the UDP tunnel: {0}")]
+    UdpTunnel(udp_tunnel::NotOurs),
+    /// It came through the UDP tunnel, which no policy for it has on.
+    #[error("no policy has the UDP tunnel on for it")]
+    UdpTunnelPolicy,
+    /// It is a heartbeat of the UDP tunnel, which did its work on the way.
+    #[error("a heartbeat of the UDP tunnel")]
+    Heartbeat,
     /// It came out of its association and is not the kind of packet announced.
     #[error("malformed packet inside")]
     Inner,
@@ -193,6 +203,9 @@ impl Gateway {
             return Way::Decided;
         }
         count(&mut self.counters.in_packets);
+        if self.ports.is_tunnel(item.path) {
+            count(&mut self.tunnel.counters.in_pkt);
+        }
         // What is sorted as ESP has its marker.
         let _ = item.packet.trim_front(self.ports.marker(item.path).len());
         if item.path.protocol != AH {
@@ -262,6 +275,18 @@ impl Gateway {
         }
         match demux::sort(self.ports, datagram) {
             Ok(For::Associations) => Inbound::Unprocessed,
+            Ok(For::Tunnel) => {
+                let marker = self.ports.marker(datagram.path);
+                if self.tunnel_wants(datagram.path, datagram.payload.get(marker.len()..).unwrap_or_default()) {
+                    return Inbound::Unprocessed;
+                }
+                count(&mut self.tunnel.counters.in_pkt_no_policy);
+                Inbound::Dropped(DropReason::UdpTunnelPolicy)
+            }
+            Ok(For::Heartbeat) => {
+                count(&mut self.tunnel.counters.in_udp_heart_beat);
+                Inbound::Dropped(DropReason::Heartbeat)
+            }
             Ok(For::Ike) => Inbound::Control,
             Ok(For::Keepalive) => {
                 count(&mut self.counters.in_keepalives);
@@ -272,6 +297,10 @@ impl Gateway {
                 Inbound::Dropped(match reason {
                     NotForUs::Port => DropReason::NotOurs,
                     NotForUs::Content(reason) => DropReason::NatT(reason),
+                    NotForUs::Tunnel(reason) => {
+                        self.tunnel.counters.count_refused(reason);
+                        DropReason::UdpTunnel(reason)
+                    }
                 })
             }
         }
@@ -306,7 +335,7 @@ impl Gateway {
             count(&mut self.counters.in_malformed);
             self.count_policy(policy, |counters| &mut counters.in_process_fail);
         })?;
-        let (local_port, remote_port) = ports(key.upper).unzip();
+        let (local_port, remote_port) = ports(self.as_whole(policy, key, fragment.as_ref()).upper).unzip();
         let wanted = self.pairs.get(&child).is_some_and(|pair| {
             holds(&pair.local, key.local, key.protocol, local_port)
                 && holds(&pair.remote, key.remote, key.protocol, remote_port)
@@ -340,7 +369,9 @@ impl Gateway {
     /// newest came from elsewhere.
     fn seen(&mut self, now: Instant, child: ChildId, path: Path, newest: bool) {
         let Some(pair) = self.pairs.get_mut(&child) else { return };
-        if newest && path.is_udp() && pair.path.is_udp() && path != pair.path {
+        // The ends of the UDP tunnel are where the policies say.
+        let may_move = path.is_udp() && pair.path.is_udp() && !self.ports.is_tunnel(pair.path);
+        if newest && may_move && path != pair.path {
             // The exchanges know whether the peer may move; they answer with the path to use.
             let _ = self.ike.handle_command(now, Command::PathLearned { child, path });
         }

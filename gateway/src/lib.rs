@@ -14,15 +14,15 @@
 //! # use gateway::{Action, Gateway};
 //! # fn receive() -> (Path, Vec<u8>) { unimplemented!() }
 //! # fn clear_packet() -> Vec<u8> { unimplemented!() }
-//! # fn send(_: drive::Transmit) {}
+//! # fn send(_: drive::Transmit, _: gateway::Header) {}
 //! # fn deliver(_: &[u8]) {}
 //! # fn step(gateway: &mut Gateway, now: Instant) {
 //! let (path, payload) = receive();                                  // 1. wait
 //! let _ = gateway.handle_datagram(now, Datagram { path, payload: &payload }); // 2. one call
 //! while let Some(action) = gateway.poll_action() {                  // 3. drain
 //!     match action {                                                // 4. perform
-//!         Action::Transmit(transmit) => send(transmit),
-//!         Action::Deliver(packet) => deliver(&packet),
+//!         Action::Transmit(transmit, header) => send(transmit, header),
+//!         Action::Deliver(packet, _) => deliver(&packet),
 //!         _ => {}
 //!     }
 //! }
@@ -44,6 +44,8 @@ extern crate alloc;
 mod acquire;
 mod action;
 mod algorithms;
+mod built_in;
+mod carriers;
 mod carry;
 mod clear;
 mod command;
@@ -71,6 +73,7 @@ mod session;
 mod setup;
 mod shared;
 mod suite;
+mod udp_tunnel;
 
 pub use acquire::{Limits, Lost};
 pub use action::{Action, Event, InstallRefusal};
@@ -86,6 +89,7 @@ pub use ikev1_core::{ChildId, CommandError, ConnectionId, Handle, IkeSaId, KeyLo
 pub use inbound::{DropReason, InPacket, Inbound};
 pub use manual::{Manual, ManualProblem, ManualSa};
 pub use monitor::{DataStatus, ManualStatus, PairStatus, PolicyStatus, ProtocolCounters, Snapshot};
+pub use nat_t::udp_tunnel::Counters as UdpTunnelCounters;
 pub use outbound::{OutPacket, Outbound, OutboundDrop, Outcome, ROOM};
 pub use own::datagram_of;
 pub use path_mtu::ReportRefusal;
@@ -93,3 +97,4 @@ pub use plan::Plan;
 pub use pump::Gateway;
 pub use session::{SessionStatus, Traffic};
 pub use setup::{BundleCounters, SetupCounters};
+pub use udp_tunnel::{UdpTunnel, UdpTunnelProblem, UdpTunnelStatus};

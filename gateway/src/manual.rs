@@ -31,7 +31,7 @@ pub struct Manual {
     mode: Mode,
     local: IpAddr,
     remote: IpAddr,
-    udp: Option<Path>,
+    pub(crate) udp: Option<Path>,
     pub(crate) traffic: (TrafficSelector, TrafficSelector),
     pub(crate) outer: OuterRules,
     inbound: Vec<ManualSa>,
@@ -155,6 +155,11 @@ impl Manual {
     pub fn receives(mut self, association: ManualSa) -> Self {
         self.inbound.push(association);
         self
+    }
+
+    /// Returns the address of this end and that of the peer.
+    pub(crate) const fn ends(&self) -> (IpAddr, IpAddr) {
+        (self.local, self.remote)
     }
 
     /// Returns which packets it is for.
@@ -326,7 +331,9 @@ impl Gateway {
             let (local, remote) = (pair.local, pair.remote);
             self.pairs.insert(child, pair);
             self.note_outbound(child);
-            self.routes.attach(template, child, local, remote, None);
+            if let Some(carriers) = self.routes.carriers_mut(template) {
+                carriers.attach(child, local, remote, None);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Everything a gateway can show, at one instant.
 
 use crate::algorithms::{AlgorithmCounters, Algorithms, CountedAlgorithm};
+use crate::built_in::BUILT_IN;
 use crate::compression::CompressionCounters;
 use crate::counters::Counters;
 use crate::defaults;
@@ -10,17 +11,19 @@ use crate::manual;
 use crate::pair::Pair;
 use crate::path_mtu;
 use crate::pump::Gateway;
+use crate::route::INTERFACE;
 use crate::session::SessionStatus;
 use crate::setup::{BundleCounters, SetupCounters};
+use crate::udp_tunnel::{UdpTunnel, UdpTunnelStatus};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use drive::Instant;
+use drive::{Instant, Path};
 
 use ikev1_core::{ChildStatus, ConnectionId, IkeSaStatus, PolicyId};
-use sad::SaProtocol;
-use spd::{Decision, Direction, Explanation, KeyError, PacketKey};
+use sad::{ProviderId, SaProtocol};
+use spd::{Decision, Direction, Explanation, InterfaceId, KeyError, PacketKey};
 
 /// Everything a gateway can show, at one instant.
 #[derive(Clone, Debug)]
@@ -37,12 +40,16 @@ pub struct Snapshot {
     pub manual: Vec<ManualStatus>,
     /// The tunnels to peers that are up, oldest first.
     pub sessions: Vec<SessionStatus>,
+    /// The policies that come before all others: the gateway's own datagrams pass.
+    pub built_in: Vec<PolicyStatus>,
     /// The policies, in their order.
     pub policies: Vec<PolicyStatus>,
     /// Packets that wait for associations.
     pub waiting: usize,
     /// The counters of packets at the boundary.
     pub counters: Counters,
+    /// ESP in UDP on port 2746: `IPsec over UDP`.
+    pub udp_tunnel: UdpTunnelStatus,
     /// The counters of the exchanges that routers show.
     pub ike_counters: ikev1_core::Counters,
     /// The counters of the exchanges that they do not.
@@ -121,10 +128,14 @@ pub struct PairStatus {
 /// What the data path of a pair is like.
 #[derive(Clone, Debug)]
 pub struct DataStatus {
+    /// What its packets travel on: through the UDP tunnel too, of which the exchanges know nothing.
+    pub path: Path,
     /// `CPI` of what it receives and of what it sends, if it compresses.
     pub cpi: (Option<u16>, Option<u16>),
     /// What became of packets that were compressed, if it compresses.
     pub compression: Option<CompressionCounters>,
+    /// `Compression ENCO channel`: who compresses, if it compresses. There is nobody but the gateway itself.
+    pub compression_provider: Option<ProviderId>,
     /// How long a path is believed to carry packets, if anything is known.
     pub path_mtu: Option<usize>,
     /// The longest packet that fits that path once it is sealed; that of a path of 1500 octets if nothing is known.
@@ -163,6 +174,8 @@ pub struct PolicyStatus {
     pub selector: spd::Selector,
     /// The negotiation behind it.
     pub negotiation: Option<(ConnectionId, PolicyId)>,
+    /// `UDP Tunnel`, with its port and heartbeat, if it is on.
+    pub udp_tunnel: Option<UdpTunnel>,
     /// `Number of Out Packets queued`.
     pub waiting: usize,
     /// Packets that matched it.
@@ -196,9 +209,11 @@ impl Gateway {
             ipsec: status.children.into_iter().map(pair).collect(),
             manual: self.manual_status(now),
             sessions: self.session_status(),
-            policies: self.policy_status(),
+            built_in: self.policy_status(BUILT_IN),
+            policies: self.policy_status(INTERFACE),
             waiting: self.waiting.len(),
             counters: self.counters.clone(),
+            udp_tunnel: self.tunnel.status(),
             ike_counters: status.counters,
             own_ike_counters: status.own_counters,
             sad_counters: self.sad.counters().clone(),
@@ -221,8 +236,10 @@ impl Gateway {
         let longest = path_mtu::longest(self.ports, pair, path);
         let compresses = pair.inbound.cpi.is_some() || pair.outbound.cpi.is_some();
         DataStatus {
+            path: pair.path,
             cpi: (pair.inbound.cpi, pair.outbound.cpi),
             compression: compresses.then(|| pair.compression.clone()),
+            compression_provider: compresses.then_some(ProviderId::BUILT_IN),
             path_mtu,
             longest,
             overhead: path.saturating_sub(longest),
@@ -247,6 +264,7 @@ impl Gateway {
     fn algorithm_counters(&self) -> Vec<(CountedAlgorithm, AlgorithmCounters)> {
         let mut sums = self.algorithms.clone();
         self.pairs.values().for_each(|pair| self.add_algorithms(&mut sums, pair, false));
+        sums.add_after_removal(self.sad.after_removal());
         sums.iter().map(|(algorithm, counters)| (algorithm, counters.clone())).collect()
     }
 
@@ -289,7 +307,8 @@ impl Gateway {
     /// The headers of the packet lie.
     pub fn explain(&mut self, direction: Direction, packet: &[u8]) -> Result<Explanation, KeyError> {
         let key = PacketKey::from_packet(packet, direction)?;
-        Ok(self.policies.explain(crate::route::INTERFACE, direction, &key))
+        let list = if self.built_in(direction, &key).is_some() { BUILT_IN } else { INTERFACE };
+        Ok(self.policies.explain(list, direction, &key))
     }
 
     /// Returns what the policies say about a packet, and counts nothing.
@@ -298,12 +317,13 @@ impl Gateway {
     /// The headers of the packet lie.
     pub fn decision(&self, direction: Direction, packet: &[u8]) -> Result<Decision, KeyError> {
         let key = PacketKey::from_packet(packet, direction)?;
-        Ok(self.policies.decide(crate::route::INTERFACE, direction, &key))
+        let decision = self.built_in(direction, &key);
+        Ok(decision.unwrap_or_else(|| self.policies.decide(INTERFACE, direction, &key)))
     }
 
-    fn policy_status(&self) -> Vec<PolicyStatus> {
+    fn policy_status(&self, list: InterfaceId) -> Vec<PolicyStatus> {
         (1..)
-            .zip(self.policies.iter(crate::route::INTERFACE))
+            .zip(self.policies.iter(list))
             .map(|(position, (id, policy))| {
                 let template = match policy.action() {
                     spd::Action::Protect(template) => Some(template),
@@ -316,6 +336,7 @@ impl Gateway {
                     action: policy.action(),
                     selector: policy.selector().clone(),
                     negotiation: route.and_then(|route| route.negotiation),
+                    udp_tunnel: route.and_then(|route| route.tunnel),
                     waiting: template.map_or(0, |template| self.waiting.count(template)),
                     hits: self.policies.hits(id).unwrap_or(0),
                     counters: self.policies.policy_counters(id).cloned().unwrap_or_default(),

@@ -170,6 +170,7 @@ impl Gateway {
 
     /// Seals a copy of a packet; `bypass` says how it passes where no policy protects it.
     pub(crate) fn seal_copy(&mut self, now: Instant, clear: &[u8], bypass: impl FnOnce(&[u8]) -> Action) -> Outcome {
+        count(&mut self.counters.out_copies);
         let mut buffer = vec![0; clear.len().saturating_add(2 * ROOM)];
         let end = ROOM.saturating_add(clear.len());
         if let Some(room) = buffer.get_mut(ROOM..end) {
@@ -180,15 +181,19 @@ impl Gateway {
         };
         let mut item = OutPacket::new(packet);
         self.seal_lot(now, core::slice::from_mut(&mut item));
-        let (outcome, range) = (item.outcome, item.packet.range());
+        let (outcome, header, range) = (item.outcome, item.header, item.packet.range());
         match outcome {
             Outbound::Send(path) => {
                 let payload = Bytes::from(buffer).slice(range);
-                self.push(Action::Transmit(Transmit { path, payload }));
+                self.push(Action::Transmit(Transmit { path, payload }, header));
                 Outcome::Sent
             }
             Outbound::Bypass => {
-                self.push(bypass(clear));
+                let action = bypass(clear);
+                if matches!(action, Action::Bypass(_)) {
+                    count(&mut self.counters.out_copies);
+                }
+                self.push(action);
                 Outcome::Bypassed
             }
             Outbound::Parted => Outcome::Sent,
@@ -219,12 +224,18 @@ impl Gateway {
                 Ok(()) => {
                     item.header = chosen.entered.header;
                     count(&mut self.counters.out_sealed);
+                    if self.ports.is_tunnel(chosen.path) {
+                        count(&mut self.tunnel.counters.out_pkt);
+                    }
                     self.count_policy(chosen.policy, |counters| &mut counters.out_process_done);
                     self.sent(now, chosen.child);
                     Outbound::Send(chosen.path)
                 }
                 Err(reason) => {
                     count(&mut self.counters.out_unsealed);
+                    if self.ports.is_tunnel(chosen.path) {
+                        count(&mut self.tunnel.counters.out_pkt_fail);
+                    }
                     let no_state =
                         matches!(reason, OutboundDrop::Unsealed(SealRefusal::NotCarrying(_) | SealRefusal::Stale));
                     self.count_policy(chosen.policy, |counters| {
@@ -277,7 +288,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// Puts before ESP what tells it from IKE, where they share a port that way.
+    /// Puts before ESP what tells it from IKE or heartbeats, where they share a port that way.
     fn mark(&self, path: Path, packet: &mut Packet<'_>) -> Result<(), OutboundDrop> {
         let marker = self.ports.marker(path);
         if !marker.is_empty() {
@@ -330,6 +341,10 @@ impl Gateway {
             count(&mut self.counters.out_malformed);
             return Err(Outbound::Dropped(OutboundDrop::Malformed));
         };
+        if self.passes_built_in(Direction::Outbound, &key) {
+            count(&mut self.counters.out_bypassed);
+            return Err(Outbound::Bypass);
+        }
         let decision = self.fragments.outbound(now, &mut self.policies, INTERFACE, &key, fragment.as_ref());
         let decision = decision.map_err(|reason| {
             count(&mut self.counters.out_fragments_refused);
@@ -337,7 +352,7 @@ impl Gateway {
             Outbound::Dropped(reason.into())
         })?;
         match decision {
-            Decision::Protect { template, .. } => Ok((key, template)),
+            Decision::Protect { policy, template } => Ok((self.as_whole(policy, key, fragment.as_ref()), template)),
             Decision::Bypass { .. } => {
                 count(&mut self.counters.out_bypassed);
                 Err(Outbound::Bypass)
@@ -363,6 +378,7 @@ impl Gateway {
             }
             Admission::Waits { lost, start } => {
                 count(&mut self.counters.out_waited);
+                count(&mut self.counters.out_copies);
                 if let Some(reason) = lost {
                     count(&mut self.counters.waiting_dropped);
                     self.news(Event::WaitingLost { connection, policy, packets: 1, reason });

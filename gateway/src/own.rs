@@ -4,6 +4,7 @@
 //! whole IP packets. Here the one becomes the other.
 
 use crate::action::Action;
+use crate::counters::count;
 use crate::header::Header;
 use crate::outbound::{OutboundDrop, Outcome};
 use crate::pump::Gateway;
@@ -12,8 +13,9 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use drive::{Datagram, Instant, Path, Transmit};
 use esp_ah::Packet;
+use esp_ah::mode::Encapsulation;
 use ipsec_wire::ipv4::Ipv4Packet;
-use ipsec_wire::ipv6::{self, Ipv6Packet};
+use ipsec_wire::ipv6::Ipv6Packet;
 use ipsec_wire::udp::{self, UdpDatagram};
 
 impl Gateway {
@@ -30,7 +32,7 @@ impl Gateway {
     /// let _ = gateway.handle_transmit(now, l2tp_says);
     /// while let Some(action) = gateway.poll_action() {
     ///     match action {
-    ///         Action::Deliver(packet) => {
+    ///         Action::Deliver(packet, _) => {
     ///             if let Some(datagram) = datagram_of(&packet) {
     ///                 l2tp_hears(datagram);
     ///             }
@@ -43,12 +45,13 @@ impl Gateway {
     /// ```
     pub fn handle_transmit(&mut self, now: Instant, transmit: Transmit) -> Outcome {
         let now = self.clock.observe(now);
-        crate::counters::count(&mut self.counters.out_packets);
+        count(&mut self.counters.out_packets);
         let Some(packet) = packet_of(&transmit) else {
-            crate::counters::count(&mut self.counters.out_malformed);
+            count(&mut self.counters.out_malformed);
             return Outcome::Dropped(OutboundDrop::Malformed);
         };
-        let outcome = self.seal_copy(now, &packet, |_| Action::Transmit(transmit));
+        count(&mut self.counters.out_copies);
+        let outcome = self.seal_copy(now, &packet, |_| Action::Transmit(transmit, Header::PLAIN));
         self.drain(now);
         outcome
     }
@@ -58,7 +61,7 @@ impl Gateway {
 fn packet_of(transmit: &Transmit) -> Option<Vec<u8>> {
     let Path { protocol, local, remote } = transmit.path;
     let ends = (local.ip(), remote.ip());
-    let head = ipv6::HEADER_LEN + udp::HEADER_LEN;
+    let head = Encapsulation::towards(remote.ip(), transmit.path.is_udp()).octets();
     let mut buffer = vec![0; head];
     buffer.extend_from_slice(&transmit.payload);
     let end = buffer.len();
@@ -69,8 +72,6 @@ fn packet_of(transmit: &Transmit) -> Option<Vec<u8>> {
     }
     // Not to be fragmented, it needs no identification, RFC 6864 §4.1.
     Header::default().prepend_ip(ends, protocol, 0, &mut packet).ok()?;
-    let start = packet.range().start;
-    buffer.drain(..start);
     Some(buffer)
 }
 

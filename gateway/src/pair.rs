@@ -120,7 +120,10 @@ impl Gateway {
             return Err(InstallRefusal::Order);
         }
         let path = match install.encapsulation {
-            Encapsulation::Native => Path::ip(if ah { AH } else { ESP }, install.local, install.remote),
+            Encapsulation::Native => {
+                let native = Path::ip(if ah { AH } else { ESP }, install.local, install.remote);
+                self.through_tunnel(template, native)
+            }
             Encapsulation::Udp(_) if ah => return Err(InstallRefusal::AhInUdp),
             Encapsulation::Udp(path) => path,
         };
@@ -143,7 +146,9 @@ impl Gateway {
         if install.direction == ikev1_core::Direction::Outbound {
             self.note_outbound(install.child);
             let behind = install.replaces.filter(|_| install.role == Role::Initiator);
-            self.routes.attach(template, install.child, local, remote, behind);
+            if let Some(carriers) = self.routes.carriers_mut(template) {
+                carriers.attach(install.child, local, remote, behind);
+            }
             if behind.is_some() {
                 self.switches.set(install.child, now + defaults::SWITCH_DELAY);
             }
@@ -171,7 +176,10 @@ impl Gateway {
                     pair.inbound.cpi = Some(u16::try_from(sa.spi).map_err(|_| InstallRefusal::ReservedSpi)?);
                     continue;
                 }
-                Transform::Esp(suite) => InboundKeys::Esp(OpenKey::new(*suite, bits, keymat(sa).expose())?),
+                Transform::Esp(suite) => {
+                    let key = OpenKey::with_provider(*suite, bits, keymat(sa).expose(), &*self.provider)?;
+                    InboundKeys::Esp(key)
+                }
                 Transform::Ah(integrity) => InboundKeys::Ah(AhKey::new(*integrity, bits, sa.integrity_key.expose())?),
             };
             let protocol = pair.inbound.note(&keys);
@@ -199,7 +207,10 @@ impl Gateway {
                     self.deflater.get_or_insert_with(Deflater::new);
                     continue;
                 }
-                Transform::Esp(suite) => OutboundKeys::Esp(SealKey::new(*suite, bits, keymat(sa).expose())?),
+                Transform::Esp(suite) => {
+                    let key = SealKey::with_provider(*suite, bits, keymat(sa).expose(), &*self.provider)?;
+                    OutboundKeys::Esp(key)
+                }
                 Transform::Ah(integrity) => OutboundKeys::Ah(AhKey::new(*integrity, bits, sa.integrity_key.expose())?),
             };
             let spi = Spi::new(sa.spi).ok_or(InstallRefusal::ReservedSpi)?;
@@ -217,11 +228,15 @@ impl Gateway {
         if let Some(known) = self.outbound_known(child) {
             self.outbound_spis.insert(known, child);
         }
+        self.start_heartbeats(child);
     }
 
     fn forget_outbound(&mut self, child: ChildId) {
         if let Some(known) = self.outbound_known(child) {
             self.outbound_spis.remove(&known);
+        }
+        if let Some(path) = self.pairs.get(&child).map(|pair| pair.path) {
+            self.tunnel.leave(path, child);
         }
     }
 
@@ -245,7 +260,9 @@ impl Gateway {
         let Some(pair) = self.pairs.remove(&removal.child) else { return };
         self.session_left(now, removal.child, &pair, removal.reason);
         self.count_algorithms_gone(&pair);
-        self.routes.detach(pair.template, removal.child);
+        if let Some(carriers) = self.routes.carriers_mut(pair.template) {
+            carriers.forget(removal.child);
+        }
         self.switches.cancel(&removal.child);
         for association in pair.inbound.associations().chain(pair.outbound.associations()) {
             // It may be dead and gone already, which comes to the same.
@@ -255,13 +272,17 @@ impl Gateway {
 
     /// Lets a renewed pair send: the peer has shown that it has its keys, or has had time enough.
     pub(crate) fn switch(&mut self, child: ChildId) {
-        if let Some(template) = self.pairs.get(&child).map(|pair| pair.template) {
-            self.routes.promote(template, child);
+        if let Some(template) = self.pairs.get(&child).map(|pair| pair.template)
+            && let Some(carriers) = self.routes.carriers_mut(template)
+        {
+            carriers.promote(child);
         }
     }
 
     pub(crate) fn move_pair(&mut self, child: ChildId, path: Path) {
         self.forget_outbound(child);
+        let Some(template) = self.pairs.get(&child).map(|pair| pair.template) else { return };
+        let path = self.through_tunnel(template, path);
         let Some(pair) = self.pairs.get_mut(&child) else { return };
         pair.path = path;
         let session = pair.session;

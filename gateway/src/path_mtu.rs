@@ -22,7 +22,6 @@ use ipsec_wire::icmp::IcmpMessage;
 use ipsec_wire::ipv4::Ipv4Packet;
 use ipsec_wire::ipv6::Ipv6Packet;
 use ipsec_wire::udp;
-use nat_t::demux::NON_IKE_MARKER;
 
 /// What a pair knows about the length of its path.
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,7 +106,7 @@ impl Gateway {
         if self.closed {
             return Err(ReportRefusal::Closed);
         }
-        let (mtu, quoted) = read(v6, message).ok_or(ReportRefusal::Malformed)?;
+        let (mtu, quoted) = read(self.ports, v6, message).ok_or(ReportRefusal::Malformed)?;
         if !self.reports.take(now) {
             return Err(ReportRefusal::TooMany);
         }
@@ -180,6 +179,7 @@ impl Gateway {
         // What must not be fragmented, is IPv6, or has no room for eight octets a fragment is no packet for this.
         let Ok(parts) = fragments(packet, most) else { return false };
         for part in parts {
+            count(&mut self.counters.out_copies);
             let whole = [part.header(), part.payload()].concat();
             // What finds no association any more waits, or is counted as dropped.
             let _ = self.seal_copy(now, &whole, |clear| Action::Bypass(Bytes::copy_from_slice(clear)));
@@ -213,7 +213,7 @@ pub(crate) fn longest(ports: Ports, pair: &Pair, path: usize) -> usize {
 }
 
 /// Reads the MTU that a report gives and the packet it quotes.
-fn read(v6: bool, message: &[u8]) -> Option<(usize, Quoted)> {
+fn read(ports: Ports, v6: bool, message: &[u8]) -> Option<(usize, Quoted)> {
     let view = IcmpMessage::new_checked(message).ok()?;
     let mtu = if v6 { view.packet_too_big()? } else { view.fragmentation_needed()?.into() };
     let mtu = usize::try_from(mtu).ok()?;
@@ -238,12 +238,11 @@ fn read(v6: bool, message: &[u8]) -> Option<(usize, Quoted)> {
     let (spi_at, sequence_at) = match protocol {
         ESP => (0, 4),
         AH => (4, 8),
-        // No SPI is zero: those are the octets that stand before ESP on the port of IKE.
-        Path::UDP if rest.get(udp::HEADER_LEN..)?.starts_with(&NON_IKE_MARKER) => {
-            let spi_at = udp::HEADER_LEN + NON_IKE_MARKER.len();
+        Path::UDP => {
+            let port = rest.first_chunk().map(|port| u16::from_be_bytes(*port))?;
+            let spi_at = udp::HEADER_LEN + ports.marker_from(port).len();
             (spi_at, spi_at + 4)
         }
-        Path::UDP => (udp::HEADER_LEN, udp::HEADER_LEN + 4),
         _ => return None,
     };
     let word = |at: usize| rest.get(at..).and_then(|rest| rest.first_chunk()).map(|word| u32::from_be_bytes(*word));

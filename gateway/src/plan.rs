@@ -1,7 +1,10 @@
 use crate::acquire::Limits;
 use crate::manual::ManualPlan;
 use crate::route::Routes;
+use crate::udp_tunnel::TunnelPlan;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use esp_ah::Provider;
 use ikev1_core::{ConnectionId, PolicyId};
 use sad::WindowSize;
 use spd::Database;
@@ -17,6 +20,8 @@ pub struct Plan {
     pub(crate) path_mtu: Option<usize>,
     pub(crate) take_over: bool,
     pub(crate) manual: Vec<ManualPlan>,
+    pub(crate) tunnel: TunnelPlan,
+    pub(crate) provider: Arc<dyn Provider>,
 }
 
 impl Plan {
@@ -25,9 +30,14 @@ impl Plan {
         &self.ike
     }
 
-    /// Returns the policies in their order.
+    /// Returns the policies in their order, on interface 0; on interface 1 the built-in ones, which come before.
     pub fn policies(&self) -> &Database {
         &self.policies
+    }
+
+    /// Returns the port on this side that the UDP tunnel needs, if a policy has it on.
+    pub fn udp_tunnel_port(&self) -> Option<u16> {
+        self.tunnel.open.then_some(self.tunnel.port)
     }
 
     /// Returns the connection and its phase 2 policy of that name.

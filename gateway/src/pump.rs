@@ -10,6 +10,7 @@ use crate::counters::{Counters, count};
 use crate::defaults;
 use crate::demux::Ports;
 use crate::fragments::RefusedFragments;
+use crate::header::Header;
 use crate::inbound::{DropReason, InPacket, Inbound};
 use crate::lent_ports::LentPorts;
 use crate::outbound::ROOM;
@@ -20,16 +21,18 @@ use crate::route::Routes;
 use crate::session::Sessions;
 use crate::setup::Setups;
 use crate::shared::Flows;
+use crate::udp_tunnel::Tunnel;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::IpAddr;
 use drive::{Datagram, Instant, Machine, MonotonicClock, Timers, Verdict};
-use esp_ah::Packet;
 use esp_ah::ipcomp::{Deflater, Inflater, MAX_INFLATED};
+use esp_ah::{Packet, Provider};
 use ikev1_core::{ChildId, CommandError, ConnectionId, Endpoint, Handle, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng as _};
@@ -75,6 +78,8 @@ pub struct Gateway {
     /// Renewed pairs that wait to send.
     pub(crate) switches: Timers<ChildId>,
     pub(crate) window: WindowSize,
+    /// Who does the cryptography of ESP, as far as it goes.
+    pub(crate) provider: Arc<dyn Provider>,
     pub(crate) entropy: ChaCha20Rng,
     /// Made when the first pair with compression is installed: it is large.
     pub(crate) deflater: Option<Deflater>,
@@ -84,6 +89,8 @@ pub struct Gateway {
     pub(crate) outbound_spis: BTreeMap<(u32, IpAddr), ChildId>,
     /// The MTU that every path is held to.
     pub(crate) path_mtu: Option<usize>,
+    /// ESP in UDP on port 2746.
+    pub(crate) tunnel: Tunnel,
     pub(crate) reports: Budget,
     pub(crate) replies: Budget,
     /// The identification of the last header that was written here.
@@ -99,7 +106,8 @@ impl Gateway {
         let mut setups = Setups::default();
         setups.count_specifications(&plan.ike);
         let shared = plan.ike.esp_on_ike_port();
-        let ports = Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port(), shared };
+        let ports =
+            Ports { ike: plan.ike.ike_port(), nat_t: plan.ike.nat_t_port(), shared, tunnel: plan.udp_tunnel_port() };
         let mut gateway = Self {
             sad: Sad::new(sad::SadSettings::default(), &mut spis),
             ike: Endpoint::new(plan.ike, entropy),
@@ -125,11 +133,13 @@ impl Gateway {
             closed: false,
             switches: Timers::new(),
             window: plan.replay_window,
+            provider: plan.provider,
             entropy: spis,
             deflater: None,
             inflater: None,
             outbound_spis: BTreeMap::new(),
             path_mtu: plan.path_mtu,
+            tunnel: Tunnel::new(plan.tunnel),
             reports: Budget::default(),
             replies: Budget::default(),
             identification: 0,
@@ -156,6 +166,7 @@ impl Gateway {
     }
 
     fn open_copy(&mut self, now: Instant, datagram: Datagram<'_>) -> Verdict<DropReason> {
+        count(&mut self.counters.in_copies);
         let mut buffer = vec![0; ROOM];
         buffer.extend_from_slice(datagram.payload);
         let end = buffer.len();
@@ -167,8 +178,8 @@ impl Gateway {
         self.open_lot(now, core::slice::from_mut(&mut item));
         let (outcome, range) = (item.outcome, item.packet.range());
         match outcome {
-            Inbound::Deliver { .. } => {
-                self.push(Action::Deliver(Bytes::from(buffer).slice(range)));
+            Inbound::Deliver { child } => {
+                self.push(Action::Deliver(Bytes::from(buffer).slice(range), child));
                 Verdict::Accepted
             }
             Inbound::Dropped(reason) => Verdict::Ignored(reason),
@@ -185,6 +196,7 @@ impl Gateway {
         while let Some(child) = self.switches.pop_due(now) {
             self.switch(child);
         }
+        self.send_heartbeats(now);
         self.drain(now);
     }
 
@@ -196,7 +208,10 @@ impl Gateway {
         let now = self.clock.observe(now);
         let closes = matches!(command, Command::CloseAll);
         let taken = self.ike.handle_command(now, command.into())?;
-        self.closed |= closes;
+        if closes {
+            self.closed = true;
+            self.tunnel.close();
+        }
         self.drain(now);
         Ok(taken)
     }
@@ -214,7 +229,7 @@ impl Gateway {
     /// Returns when the gateway wants to be called next, and why, for logs.
     pub fn next_timer(&self) -> Option<(Instant, &'static str)> {
         let switch = self.switches.next().map(|(at, _)| (at, "switch to a renewed pair"));
-        let timers = [self.ike.next_timer(), self.sad.next_timer(), switch];
+        let timers = [self.ike.next_timer(), self.sad.next_timer(), switch, self.tunnel.next()];
         timers.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -253,7 +268,7 @@ impl Gateway {
     fn perform(&mut self, now: Instant, action: ikev1_core::Action) {
         use ikev1_core::Action as Ike;
         match action {
-            Ike::Transmit(transmit) => self.push(Action::Transmit(transmit)),
+            Ike::Transmit(transmit) => self.push(Action::Transmit(transmit, Header::PLAIN)),
             Ike::AllocateSpi(question) => self.allocate(now, &question),
             Ike::ReleaseSpi { spi, protocol, local } => self.release(spi, protocol, local),
             Ike::InstallSa(install) => {

@@ -1,10 +1,13 @@
 //! Which negotiation stands behind a policy, and which associations stand before it.
 
+use crate::carriers::Carriers;
 use crate::header::OuterRules;
+use crate::udp_tunnel::UdpTunnel;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use ikev1_core::{ChildId, ConnectionId, TrafficSelector};
-use spd::{AddressSelector, InterfaceId, PacketKey, PortSet, ProtocolSelector, Selector, TemplateId, Upper};
+use ikev1_core::{ConnectionId, TrafficSelector};
+use spd::{AddressSelector, InterfaceId, PortSet, ProtocolSelector, Selector, TemplateId, Upper};
 
 /// The one boundary between clear and protected that a gateway guards.
 pub(crate) const INTERFACE: InterfaceId = InterfaceId(0);
@@ -13,6 +16,7 @@ pub(crate) const INTERFACE: InterfaceId = InterfaceId(0);
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     routes: Vec<Route>,
+    negotiated: BTreeMap<(ConnectionId, ikev1_core::PolicyId), TemplateId>,
 }
 
 /// One phase 2 policy, and the pairs of associations that carry its traffic.
@@ -24,16 +28,10 @@ pub(crate) struct Route {
     pub(crate) name: String,
     /// How the header around what it tunnels is made.
     pub(crate) outer: OuterRules,
-    /// Pairs that may send, newest first. A few at most: one per peer, and one more while it is renewed.
-    carriers: Vec<Carrier>,
-}
-
-/// A pair of associations that may send what its selectors name.
-#[derive(Clone, Copy, Debug)]
-struct Carrier {
-    child: ChildId,
-    local: TrafficSelector,
-    remote: TrafficSelector,
+    /// How its ESP travels in UDP, if the UDP tunnel is on.
+    pub(crate) tunnel: Option<UdpTunnel>,
+    /// Pairs that may send: one per peer, and one more while it is renewed.
+    pub(crate) carriers: Carriers,
 }
 
 impl Routes {
@@ -48,8 +46,12 @@ impl Routes {
         spd: spd::PolicyId,
         name: &str,
         outer: OuterRules,
+        tunnel: Option<UdpTunnel>,
     ) {
-        self.routes.push(Route { negotiation, spd, name: name.into(), outer, carriers: Vec::new() });
+        if let Some(negotiation) = negotiation {
+            self.negotiated.insert(negotiation, self.next());
+        }
+        self.routes.push(Route { negotiation, spd, name: name.into(), outer, tunnel, carriers: Carriers::default() });
     }
 
     pub(crate) fn of(&self, template: TemplateId) -> Option<&Route> {
@@ -58,80 +60,27 @@ impl Routes {
 
     /// Returns the number of a phase 2 policy.
     pub(crate) fn template(&self, connection: ConnectionId, policy: ikev1_core::PolicyId) -> Option<TemplateId> {
-        let index = self.routes.iter().position(|route| route.negotiation == Some((connection, policy)))?;
-        u32::try_from(index).ok().map(TemplateId)
+        self.negotiated.get(&(connection, policy)).copied()
     }
 
     /// Returns the numbers of one phase 2 policy of a connection, or of all.
     pub(crate) fn templates(&self, connection: ConnectionId, policy: Option<ikev1_core::PolicyId>) -> Vec<TemplateId> {
-        self.iter()
-            .filter(|(_, route)| {
-                route.negotiation.is_some_and(|(of, known)| of == connection && policy.is_none_or(|one| one == known))
-            })
-            .map(|(template, _)| template)
-            .collect()
+        let least = policy.unwrap_or(ikev1_core::PolicyId(0));
+        let most = policy.unwrap_or(ikev1_core::PolicyId(u32::MAX));
+        self.negotiated.range((connection, least)..=(connection, most)).map(|(_, template)| *template).collect()
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<(ConnectionId, ikev1_core::PolicyId)> {
         self.routes.iter().find(|route| route.name == name)?.negotiation
     }
 
-    fn iter(&self) -> impl Iterator<Item = (TemplateId, &Route)> {
-        (0..).map(TemplateId).zip(&self.routes)
-    }
-
-    /// Adds a pair that may send: in front of all others, or behind the one it replaces.
-    pub(crate) fn attach(
-        &mut self,
-        template: TemplateId,
-        child: ChildId,
-        local: TrafficSelector,
-        remote: TrafficSelector,
-        behind: Option<ChildId>,
-    ) {
-        let Some(route) = self.of_mut(template) else { return };
-        route.carriers.retain(|carrier| carrier.child != child);
-        let replaced = behind.and_then(|old| route.carriers.iter().position(|carrier| carrier.child == old));
-        let place = replaced.map_or(0, |index| index.saturating_add(1));
-        route.carriers.insert(place, Carrier { child, local, remote });
-    }
-
-    /// Puts a pair in front of all others.
-    pub(crate) fn promote(&mut self, template: TemplateId, child: ChildId) {
-        let Some(route) = self.of_mut(template) else { return };
-        let Some(index) = route.carriers.iter().position(|carrier| carrier.child == child) else { return };
-        let carrier = route.carriers.remove(index);
-        route.carriers.insert(0, carrier);
-    }
-
-    /// Takes a pair away: it may not send any more.
-    pub(crate) fn detach(&mut self, template: TemplateId, child: ChildId) {
-        if let Some(route) = self.of_mut(template) {
-            route.carriers.retain(|carrier| carrier.child != child);
-        }
+    /// Returns the pairs that may send under a policy.
+    pub(crate) fn carriers_mut(&mut self, template: TemplateId) -> Option<&mut Carriers> {
+        self.of_mut(template).map(|route| &mut route.carriers)
     }
 
     fn of_mut(&mut self, template: TemplateId) -> Option<&mut Route> {
         self.routes.get_mut(usize::try_from(template.0).ok()?)
-    }
-}
-
-impl Route {
-    /// Returns the pairs that may send and whose selectors name a packet that these name too, newest first.
-    pub(crate) fn overlapping(&self, local: TrafficSelector, remote: TrafficSelector) -> impl Iterator<Item = ChildId> {
-        let both = move |carrier: &&Carrier| overlap(&carrier.local, &local) && overlap(&carrier.remote, &remote);
-        self.carriers.iter().filter(both).map(|carrier| carrier.child)
-    }
-
-    /// Returns the pairs whose selectors name the packet, newest first.
-    pub(crate) fn carriers(&self, key: &PacketKey) -> impl Iterator<Item = ChildId> {
-        self.carriers
-            .iter()
-            .filter(|carrier| {
-                holds(&carrier.local, key.local, key.protocol, ports(key.upper).map(|(local, _)| local))
-                    && holds(&carrier.remote, key.remote, key.protocol, ports(key.upper).map(|(_, remote)| remote))
-            })
-            .map(|carrier| carrier.child)
     }
 }
 
@@ -160,16 +109,6 @@ pub(crate) fn holds(
         && (selector.port() == 0 || port == Some(selector.port()))
 }
 
-/// Returns whether a packet may be of both.
-fn overlap(one: &TrafficSelector, other: &TrafficSelector) -> bool {
-    let either = |one: u16, other: u16| one == 0 || other == 0 || one == other;
-    one.first().is_ipv4() == other.first().is_ipv4()
-        && one.first() <= other.last()
-        && other.first() <= one.last()
-        && either(one.protocol().into(), other.protocol().into())
-        && either(one.port(), other.port())
-}
-
 /// Returns the local and remote port that a packet shows.
 pub(crate) fn ports(upper: Upper) -> Option<(u16, u16)> {
     match upper {
@@ -196,66 +135,10 @@ mod tests {
     use super::*;
     use core::net::Ipv4Addr;
     use proptest::prelude::*;
+    use spd::PacketKey;
 
     fn subnet(address: [u8; 4], length: u8) -> TrafficSelector {
         TrafficSelector::subnet(address.into(), length).unwrap()
-    }
-
-    fn key(local: [u8; 4], remote: [u8; 4]) -> PacketKey {
-        PacketKey {
-            local: local.into(),
-            remote: remote.into(),
-            protocol: Some(17),
-            upper: Upper::Ports { local: 1_000, remote: 53 },
-        }
-    }
-
-    fn routes() -> Routes {
-        let mut database = spd::Database::new();
-        database.add_interface(INTERFACE, spd::WhenEmpty::Discard).unwrap();
-        let policy = spd::Policy::new("net", Selector::default(), spd::Action::Protect(TemplateId(0))).unwrap();
-        let id = database.insert(INTERFACE, spd::Position::Last, policy).unwrap();
-        let mut routes = Routes::default();
-        routes.add(Some((ConnectionId(0), ikev1_core::PolicyId(0))), id, "net", OuterRules::default());
-        routes
-    }
-
-    #[test]
-    fn the_newest_pair_whose_traffic_holds_the_packet_carries_it() {
-        let mut routes = routes();
-        let template = TemplateId(0);
-        let local = subnet([10, 1, 0, 0], 16);
-        routes.attach(template, ChildId(1), local, subnet([10, 2, 0, 0], 16), None);
-        routes.attach(template, ChildId(2), local, subnet([10, 2, 7, 0], 24), None);
-        let carrier =
-            |routes: &Routes, remote| routes.of(template).unwrap().carriers(&key([10, 1, 0, 1], remote)).next();
-        assert_eq!(carrier(&routes, [10, 2, 7, 1]), Some(ChildId(2)));
-        assert_eq!(carrier(&routes, [10, 2, 8, 1]), Some(ChildId(1)));
-        assert_eq!(carrier(&routes, [10, 3, 0, 1]), None);
-        routes.detach(template, ChildId(2));
-        assert_eq!(carrier(&routes, [10, 2, 7, 1]), Some(ChildId(1)));
-        routes.attach(template, ChildId(1), local, subnet([10, 2, 0, 0], 16), None);
-        routes.detach(template, ChildId(1));
-        assert_eq!(carrier(&routes, [10, 2, 7, 1]), None);
-    }
-
-    #[test]
-    fn a_renewed_pair_waits_behind_the_one_it_replaces_until_promoted() {
-        let mut routes = routes();
-        let template = TemplateId(0);
-        let (local, remote) = (subnet([10, 1, 0, 0], 16), subnet([10, 2, 0, 0], 16));
-        routes.attach(template, ChildId(1), local, remote, None);
-        routes.attach(template, ChildId(2), local, remote, Some(ChildId(1)));
-        let carrier =
-            |routes: &Routes| routes.of(template).unwrap().carriers(&key([10, 1, 0, 1], [10, 2, 0, 1])).next();
-        assert_eq!(carrier(&routes), Some(ChildId(1)));
-        routes.promote(template, ChildId(2));
-        assert_eq!(carrier(&routes), Some(ChildId(2)));
-        routes.attach(template, ChildId(3), local, remote, Some(ChildId(9)));
-        assert_eq!(carrier(&routes), Some(ChildId(3)), "the one it replaces is gone already");
-        routes.detach(template, ChildId(3));
-        routes.detach(template, ChildId(2));
-        assert_eq!(carrier(&routes), Some(ChildId(1)));
     }
 
     #[test]
@@ -267,17 +150,6 @@ mod tests {
         assert!(!holds(&dns, server, Some(17), None));
         assert!(!holds(&dns, server, Some(6), Some(53)));
         assert!(!holds(&dns, server, None, Some(53)));
-    }
-
-    #[test]
-    fn selectors_overlap_if_one_packet_may_be_of_both() {
-        let net = |third: u8, length: u8| subnet([10, 0, third, 0], length);
-        let six = TrafficSelector::host([0_u16; 8].into());
-        assert!(overlap(&net(0, 16), &net(7, 24)) && overlap(&net(7, 24), &net(0, 16)));
-        assert!(!overlap(&net(6, 24), &net(7, 24)) && !overlap(&net(0, 8), &six));
-        let udp = net(7, 24).with_protocol(17);
-        assert!(overlap(&udp, &net(7, 24)) && !overlap(&udp, &net(7, 24).with_protocol(6)));
-        assert!(overlap(&udp.with_port(53), &udp) && !overlap(&udp.with_port(53), &udp.with_port(54)));
     }
 
     proptest! {

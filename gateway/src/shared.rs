@@ -5,6 +5,7 @@
 //! lent a port of its own towards the programs; what has no ports is dropped. What nobody used yet goes to the peer
 //! that is here longest.
 
+use crate::carriers::Rank;
 use crate::counters::count;
 use crate::defaults::{FLOW_AGE, MAX_FLOWS};
 use crate::inbound::DropReason;
@@ -14,6 +15,7 @@ use crate::pump::Gateway;
 use crate::route::ports;
 use crate::session::SessionId;
 use alloc::collections::BTreeMap;
+use core::cmp::Reverse;
 use core::net::IpAddr;
 use drive::Instant;
 use ikev1_core::ChildId;
@@ -89,17 +91,17 @@ impl Gateway {
     /// Returns the pair that carries a packet: the newest that may, of the peer that uses the flow.
     pub(crate) fn carrier(&mut self, now: Instant, template: TemplateId, key: &PacketKey) -> Option<ChildId> {
         let route = self.routes.of(template)?;
-        let newest = route.carriers(key).next()?;
+        let newest = route.carriers.newest(key)?;
         if !may_be_shared(self.pairs.get(&newest)?) {
             return Some(newest);
         }
         let flow = Flow::of(key);
         let owner = self.flows.owner(now, flow);
-        let of = |child: ChildId| self.pairs.get(&child).and_then(|pair| pair.session).map(|session| (session, child));
-        let longest_here =
-            route.carriers(key).filter_map(of).reduce(|best, next| if next.0 < best.0 { next } else { best });
-        let owned = owner.and_then(|owner| route.carriers(key).filter_map(of).find(|(session, _)| *session == owner));
-        let (session, child) = owned.or(longest_here)?;
+        let of = |(rank, child): (Rank, ChildId)| Some((self.pairs.get(&child)?.session?, rank, child));
+        let all = || route.carriers.each(key).filter_map(of);
+        let newest_of = |owner| all().filter(|(session, ..)| *session == owner).max_by_key(|(_, rank, _)| *rank);
+        let longest_here = || all().min_by_key(|(session, rank, _)| (*session, Reverse(*rank)));
+        let (session, _, child) = owner.and_then(newest_of).or_else(longest_here)?;
         // Without room the flow belongs to nobody, and takes this way again.
         let _ = self.flows.note(flow, session);
         Some(child)
@@ -107,8 +109,9 @@ impl Gateway {
 
     /// Returns the newest pair of a session that may carry a packet.
     pub(crate) fn carrier_of(&self, template: TemplateId, key: &PacketKey, session: SessionId) -> Option<ChildId> {
-        let mut carriers = self.routes.of(template)?.carriers(key);
-        carriers.find(|child| self.pairs.get(child).and_then(|pair| pair.session) == Some(session))
+        let carriers = self.routes.of(template)?.carriers.each(key);
+        let of_session = |child: &ChildId| self.pairs.get(child).and_then(|pair| pair.session) == Some(session);
+        carriers.filter(|(_, child)| of_session(child)).max_by_key(|(rank, _)| *rank).map(|(_, child)| child)
     }
 
     /// Notes who uses the flow of a packet that came from a peer; where another does, the peer is lent a port, which is

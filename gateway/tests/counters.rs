@@ -182,8 +182,10 @@ fn compression_counts_what_shrank_what_did_not_and_what_was_too_short() {
         ("compOutCompressionStart", 2, 0),
         ("compOutDataExpansion", 1, 0),
         ("compOutCompressionGood", 1, 0),
+        ("compOutBufChainCopy", 1, 0),
         ("compInDecompressionStart", 0, 1),
         ("compInDecompressionGood", 0, 1),
+        ("compInBufChainCopy", 0, 1),
     ];
     for (name, left, right) in expected {
         assert_eq!(protocol(&sites, sites.left, name), left, "{name}");
@@ -191,6 +193,7 @@ fn compression_counts_what_shrank_what_did_not_and_what_was_too_short() {
     }
     assert_eq!(algorithm(&sites, sites.left, CountedAlgorithm::Deflate), (1, 0, 0));
     let pair = snapshot(&sites, sites.right).ipsec.remove(0).data.unwrap();
+    assert_eq!(pair.compression_provider, Some(esp_ah::ProviderId::BUILT_IN));
     assert_eq!(pair.compression.unwrap().in_good, 1);
     assert!(pair.cpi.0.is_some() && pair.cpi.1.is_some());
     assert_eq!(snapshot(&sites, sites.right).policies[0].counters.in_comp_uncompressed, 2);

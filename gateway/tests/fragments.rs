@@ -2,10 +2,13 @@
 
 mod common;
 
-use common::{LEFT_HOST, RIGHT_HOST, Side, Sites};
-use core::net::Ipv4Addr;
+use common::{KEY, LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, subnet};
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
-use gateway::{ClearRefusal, Event, Exemption, OutboundDrop, Outcome};
+use gateway::{ClearRefusal, Config, ConfigError, Event, Exemption, OutboundDrop, Outcome, Plan, Snapshot};
+use ikev1_core::auth::PreSharedKey;
+use ikev1_core::{ConnectionConfig, Peer, PolicyConfig};
+use simnet::NodeId;
 use spd::{AddressSelector, FragmentRefusal, InboundRefusal, PortSet, ProtocolSelector, Selector};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,7 +42,7 @@ fn fragment(from: Ipv4Addr, to: Ipv4Addr, id: u16, port: u16, first: bool) -> Ve
     packet.extend_from_slice(&from.octets());
     packet.extend_from_slice(&to.octets());
     if first {
-        let (source, destination) = if from == FAR { (port, 1000) } else { (1000, port) };
+        let (source, destination) = if [FAR, RIGHT_HOST].contains(&from) { (port, 1000) } else { (1000, port) };
         packet.extend_from_slice(&u16::to_be_bytes(source));
         packet.extend_from_slice(&u16::to_be_bytes(destination));
         packet.extend_from_slice(&[1, 24, 0, 0]);
@@ -138,4 +141,89 @@ fn fragments_between_networks_pass_their_tunnel_both_ways_without_a_first() {
     sites.run(SECOND);
     assert_eq!(sites.net.handler.delivered.len(), 4);
     assert_eq!(refused(&sites), []);
+}
+
+/// One of two gateways whose policy protects DNS alone: questions of the left, answers of the right.
+fn dns(left: bool, carries: bool) -> Plan {
+    let net = |host: Ipv4Addr| subnet((u32::from(host) & !255).into()).with_protocol(17);
+    let (asks, answers) = (net(LEFT_HOST), net(RIGHT_HOST).with_port(53));
+    let policy = PolicyConfig::new("dns");
+    let (local, peer, policy) = if left {
+        (LEFT, RIGHT, policy.local(asks).remote(answers))
+    } else {
+        (RIGHT, LEFT, policy.local(answers).remote(asks))
+    };
+    let connection = ConnectionConfig::new("office")
+        .local(IpAddr::from(local))
+        .peer(Peer::Address(peer.into()))
+        .pre_shared_key(PreSharedKey::copied(KEY))
+        .policy(policy);
+    let config = Config::new(ikev1_core::Config::new().connection(connection));
+    let config = if carries { config.carries_fragments("dns") } else { config };
+    config.build().unwrap()
+}
+
+fn snapshot(sites: &Sites, node: NodeId) -> Snapshot {
+    sites.machine(node).snapshot(sites.net.now())
+}
+
+#[test]
+fn a_policy_for_some_ports_carries_later_fragments_where_both_ends_say_so() {
+    let mut sites = Sites::new(6, dns(true, true), dns(false, true));
+    sites.up();
+    for (node, from, to) in [(sites.left, LEFT_HOST, RIGHT_HOST), (sites.right, RIGHT_HOST, LEFT_HOST)] {
+        for first in [true, false] {
+            assert_eq!(sites.send(node, &fragment(from, to, 7, 53, first)), Outcome::Sent);
+        }
+    }
+    sites.run(SECOND);
+    let delivered: Vec<_> = sites.net.handler.delivered.iter().map(|(_, node, packet)| (*node, packet.len())).collect();
+    let (left, right) = (sites.left, sites.right);
+    assert_eq!(delivered, [(right, 172), (right, 148), (left, 172), (left, 148)]);
+    for node in [left, right] {
+        let shown = snapshot(&sites, node);
+        let fragments = &shown.fragment_counters;
+        assert_eq!((fragments.first, fragments.followed, fragments.not_agreed), (2, 2, 0), "sent and received");
+        assert_eq!((shown.counters.out_sealed, shown.counters.in_opened), (2, 2));
+    }
+}
+
+#[test]
+fn no_fragment_is_carried_whose_first_was_for_another_port_or_not_seen() {
+    let mut sites = Sites::new(7, dns(true, true), dns(false, true));
+    sites.up();
+    let discard = Outcome::Dropped(OutboundDrop::Discard);
+    assert_eq!(sites.send(sites.left, &fragment(LEFT_HOST, RIGHT_HOST, 8, PEST, true)), discard);
+    assert_eq!(sites.send(sites.left, &fragment(LEFT_HOST, RIGHT_HOST, 8, PEST, false)), discard);
+    assert_eq!(sites.send(sites.left, &fragment(LEFT_HOST, RIGHT_HOST, 9, 53, false)), discard);
+    assert_eq!(sites.send(sites.left, &fragment(LEFT_HOST, RIGHT_HOST, 7, 53, true)), Outcome::Sent);
+    let mut over = fragment(LEFT_HOST, RIGHT_HOST, 7, 53, false);
+    over[6..8].copy_from_slice(&[0, 136 / 8]);
+    let overlap = Outcome::Dropped(OutboundDrop::Fragments(FragmentRefusal::Overlap));
+    assert_eq!(sites.send(sites.left, &over), overlap);
+    assert_eq!(sites.send(sites.left, &fragment(LEFT_HOST, RIGHT_HOST, 7, 53, false)), Outcome::Sent);
+}
+
+#[test]
+fn an_end_that_does_not_say_so_neither_sends_nor_takes_them() {
+    let mut sites = Sites::new(8, dns(true, true), dns(false, false));
+    sites.up();
+    let not_agreed = Outcome::Dropped(OutboundDrop::Fragments(FragmentRefusal::NotAgreed));
+    assert_eq!(sites.send(sites.right, &fragment(RIGHT_HOST, LEFT_HOST, 7, 53, true)), Outcome::Sent);
+    assert_eq!(sites.send(sites.right, &fragment(RIGHT_HOST, LEFT_HOST, 7, 53, false)), not_agreed);
+    for first in [true, false] {
+        assert_eq!(sites.send(sites.left, &fragment(LEFT_HOST, RIGHT_HOST, 7, 53, first)), Outcome::Sent);
+    }
+    sites.run(SECOND);
+    let shown = snapshot(&sites, sites.right);
+    assert_eq!((shown.counters.out_fragments_refused, shown.fragment_counters.not_agreed), (1, 1));
+    assert_eq!((shown.counters.in_opened, shown.counters.in_outside), (1, 1));
+    let at_right = sites.net.handler.delivered.iter().filter(|(_, node, _)| *node == sites.right);
+    assert_eq!(at_right.count(), 1, "the first alone");
+}
+
+#[test]
+fn fragments_of_a_policy_that_is_not_there_are_a_mistake() {
+    let error = Side::left().config().carries_fragments("nowhere").build().map(drop).unwrap_err();
+    assert_eq!(error, ConfigError::CarriesFragments("nowhere".into()));
 }

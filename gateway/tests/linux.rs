@@ -87,7 +87,7 @@ fn opened(capture: &[u8], mode: Mode, bundle: Bundle) -> Vec<Vec<u8>> {
         let path = Path::ip(protocol, destination, source);
         let verdict = gateway.handle_datagram(Instant::ZERO, Datagram { path, payload });
         assert_eq!(verdict, Verdict::Accepted, "packet {}", clear.len());
-        let Some(Action::Deliver(packet)) = gateway.poll_action() else { panic!("nothing was delivered") };
+        let Some(Action::Deliver(packet, _)) = gateway.poll_action() else { panic!("nothing was delivered") };
         clear.push(packet.to_vec());
     }
     clear
@@ -127,7 +127,7 @@ fn ah_is_sealed_bit_for_bit_as_a_kernel_does() {
         let spi = u32::from_be_bytes(sealed[24..28].try_into().unwrap());
         let mut gateway = gateway(Mode::Transport, ends(clear), ah(spi), ah(0xffff));
         assert_eq!(gateway.handle_packet(Instant::ZERO, clear), Outcome::Sent);
-        let Some(Action::Transmit(transmit)) = gateway.poll_action() else { panic!("nothing was sent") };
+        let Some(Action::Transmit(transmit, _)) = gateway.poll_action() else { panic!("nothing was sent") };
         // Each direction's first packet has the sequence number 1. The identification of a reply is the
         // system's to choose where the kernel left it out.
         if clear[4..6] != [0, 0] {

@@ -168,6 +168,8 @@ fn what_may_be_fragmented_is_fragmented_before_or_after_it_is_sealed_as_the_poli
         let mut sites = Sites::new(7, left, Side::right().plan());
         sites.net.handler.silent = true;
         sites.up();
+        let copied = |sites: &Sites| sites.machine(sites.left).snapshot(sites.net.now()).counters.out_copies;
+        let before = copied(&sites);
         sites.net.world.start_capture();
         let long = long_echo(2_500, false);
         assert_eq!(sites.send(sites.left, &long), Outcome::Sent);
@@ -180,10 +182,12 @@ fn what_may_be_fragmented_is_fragmented_before_or_after_it_is_sealed_as_the_poli
         let counted = sites.machine(sites.left).snapshot(sites.net.now()).counters.out_parted;
         if fragmenting == Fragmenting::Before {
             assert_eq!((lengths.len(), delivered.len(), counted), (4, 4, 1));
+            // Each of three parts is made and put where it is sealed.
+            assert_eq!(copied(&sites) - before, 3 + 3 * 2);
             assert!(lengths.iter().all(|length| *length <= 1_000), "{lengths:?}");
             assert_eq!(joined(&delivered[..3])[20..], long[20..]);
         } else {
-            assert_eq!((lengths.len(), counted), (2, 0));
+            assert_eq!((lengths.len(), counted, copied(&sites) - before), (2, 0, 3));
             assert!(lengths[0] > 2_500);
             assert_eq!(delivered[0], long);
         }

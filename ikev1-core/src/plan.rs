@@ -254,6 +254,11 @@ impl ConnectionPlan {
         self.local
     }
 
+    /// Returns whether NAT traversal is on.
+    pub fn nat_traversal(&self) -> bool {
+        self.nat_t.is_on()
+    }
+
     /// Returns the policies with their names for commands.
     pub fn policies(&self) -> impl Iterator<Item = (PolicyId, &PolicyPlan)> {
         (0u32..).map(PolicyId).zip(&self.policies)

@@ -20,7 +20,6 @@
 
 use core::fmt;
 use core::time::Duration;
-use drive::Instant;
 
 /// The port at both ends unless set otherwise.
 pub const DEFAULT_PORT: u16 = 2746;
@@ -89,100 +88,36 @@ pub fn parse(payload: &[u8]) -> Result<Content<'_>, NotOurs> {
     }
 }
 
-/// The counters of a router's page, under its names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// `outPkt`: ESP packets sent.
-    pub out_pkt: u64,
-    /// `inPkt`: ESP packets received.
-    pub in_pkt: u64,
-    /// `outPktFail`: ESP packets that could not be sent.
-    pub out_pkt_fail: u64,
-    /// `inPktBadVersion`: datagrams of another version.
-    pub in_pkt_bad_version: u64,
-    /// `inPktNoPolicy`: ESP packets from an end for which no policy has the tunnel on.
-    pub in_pkt_no_policy: u64,
-    /// `outUdpHeartBeat`: heartbeats sent.
-    pub out_udp_heart_beat: u64,
-    /// `inUdpHeartBeat`: heartbeats received.
-    pub in_udp_heart_beat: u64,
-    /// Other datagrams that made no sense; not on the router's page.
-    pub in_pkt_malformed: u64,
+drive::counters! {
+    /// The counters of a router's page, under its names.
+    pub struct Counters {
+        /// ESP packets sent.
+        out_pkt => "outPkt",
+        /// ESP packets received.
+        in_pkt => "inPkt",
+        /// ESP packets that could not be sent.
+        out_pkt_fail => "outPktFail",
+        /// Datagrams of another version.
+        in_pkt_bad_version => "inPktBadVersion",
+        /// ESP packets from an end for which no policy has the tunnel on.
+        in_pkt_no_policy => "inPktNoPolicy",
+        /// Heartbeats sent.
+        out_udp_heart_beat => "outUdpHeartBeat",
+        /// Heartbeats received.
+        in_udp_heart_beat => "inUdpHeartBeat",
+        /// Other datagrams that made no sense; not on the router's page.
+        in_pkt_malformed => "inPktMalformed",
+    }
 }
 
-/// The tunnel to one peer: its ports, its heartbeat, its counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UdpTunnel {
-    remote_port: u16,
-    next_heartbeat: Option<Instant>,
-    counters: Counters,
-}
-
-impl UdpTunnel {
-    /// Returns a tunnel to `remote_port` without heartbeats.
-    pub fn new(remote_port: u16) -> Self {
-        Self { remote_port, next_heartbeat: None, counters: Counters::default() }
-    }
-
-    /// Returns the peer's port.
-    pub const fn remote_port(&self) -> u16 {
-        self.remote_port
-    }
-
-    /// Returns the counters.
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// Returns the counters, to count what only the caller sees.
-    pub fn counters_mut(&mut self) -> &mut Counters {
-        &mut self.counters
-    }
-
-    /// Starts heartbeats, the first at once.
-    pub fn start_heartbeats(&mut self, now: Instant) {
-        self.next_heartbeat.get_or_insert(now);
-    }
-
-    /// Stops heartbeats.
-    pub fn stop_heartbeats(&mut self) {
-        self.next_heartbeat = None;
-    }
-
-    /// Takes in a datagram of the peer and counts it.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn receive<'a>(&mut self, payload: &'a [u8]) -> Result<Content<'a>, NotOurs> {
-        let content = parse(payload);
-        let counter = match content {
-            Ok(Content::Esp(_)) => &mut self.counters.in_pkt,
-            Ok(Content::Heartbeat) => &mut self.counters.in_udp_heart_beat,
-            Err(NotOurs::BadVersion) => &mut self.counters.in_pkt_bad_version,
-            Err(NotOurs::TooShort | NotOurs::BadHeader | NotOurs::TrailingOctets) => {
-                &mut self.counters.in_pkt_malformed
-            }
+impl Counters {
+    /// Counts a datagram for which [`parse`] found no reading.
+    pub fn count_refused(&mut self, reason: NotOurs) {
+        let counter = match reason {
+            NotOurs::BadVersion => &mut self.in_pkt_bad_version,
+            NotOurs::TooShort | NotOurs::BadHeader | NotOurs::TrailingOctets => &mut self.in_pkt_malformed,
         };
         *counter = counter.saturating_add(1);
-        content
-    }
-
-    /// Returns whether a [`HEARTBEAT`] is to be sent now, and sets the time of the next.
-    #[must_use]
-    pub fn handle_timeout(&mut self, now: Instant) -> bool {
-        match self.next_heartbeat {
-            Some(due) if due <= now => {
-                self.next_heartbeat = Some(now + HEARTBEAT_INTERVAL);
-                self.counters.out_udp_heart_beat = self.counters.out_udp_heart_beat.saturating_add(1);
-                true
-            }
-            Some(_) | None => false,
-        }
-    }
-
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is due.
-    pub const fn poll_timeout(&self) -> Option<Instant> {
-        self.next_heartbeat
     }
 }
 
@@ -210,28 +145,12 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_come_every_thirty_seconds_and_those_received_change_nothing() {
-        let mut tunnel = UdpTunnel::new(DEFAULT_PORT);
-        assert_eq!(tunnel.poll_timeout(), None);
-        tunnel.start_heartbeats(Instant::ZERO);
-        let sent: Vec<_> = (0..=90).filter(|second| tunnel.handle_timeout(Instant::from_secs(*second))).collect();
-        assert_eq!(sent, [0, 30, 60, 90]);
-        let next = tunnel.poll_timeout();
-        assert_eq!(tunnel.receive(&HEARTBEAT), Ok(Content::Heartbeat));
-        assert_eq!(tunnel.poll_timeout(), next);
-        assert_eq!(tunnel.counters().out_udp_heart_beat, 4);
-        assert_eq!(tunnel.counters().in_udp_heart_beat, 1);
-        tunnel.stop_heartbeats();
-        assert!(!tunnel.handle_timeout(Instant::MAX));
-    }
-
-    #[test]
-    fn what_arrives_is_counted_under_the_routers_names() {
-        let mut tunnel = UdpTunnel::new(DEFAULT_PORT);
-        let _ = tunnel.receive(&[9; 12]);
-        let _ = tunnel.receive(&[]);
-        let _ = tunnel.receive(&[1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        let expected = Counters { in_pkt: 1, in_pkt_bad_version: 1, in_pkt_malformed: 1, ..Counters::default() };
-        assert_eq!(*tunnel.counters(), expected);
+    fn what_is_refused_is_counted_under_the_routers_names() {
+        let mut counters = Counters::default();
+        for payload in [&[9; 12][..], &[], &[1, 2, 0, 0], &[1, 1, 0, 0, 0]] {
+            counters.count_refused(parse(payload).unwrap_err());
+        }
+        let named: Vec<_> = counters.iter().filter(|(_, value)| *value > 0).collect();
+        assert_eq!(named, [("inPktBadVersion", 1), ("inPktMalformed", 3)]);
     }
 }

@@ -1,7 +1,7 @@
 use crate::entry::{InboundKeys, OutboundKeys};
 use crate::inbound::{Found, live};
-use crate::outbound::Admitted;
-use crate::{DropReason, Opened, SaHandle, SaProtocol, Sad, SealRefusal, SequenceBits};
+use crate::outbound::{Admitted, Where};
+use crate::{DropReason, Opened, SaHandle, SaProtocol, Sad, SealRefusal};
 use drive::{Instant, Path};
 use esp_ah::Packet;
 use esp_ah::ah::{AhError, AhPlace, ah_locate, ah_seal, ah_strip, ah_verify};
@@ -18,14 +18,20 @@ impl Sad {
         packet: &mut Packet<'_>,
     ) -> Result<u64, SealRefusal> {
         let now = self.clock.observe(now);
-        let admitted = self.admit(now, association, SaProtocol::Ah, packet.len() as u64)?;
+        let octets = packet.len() as u64;
+        let admitted = self.admit(now, association, SaProtocol::Ah, octets, Where::Here).inspect_err(|refusal| {
+            if *refusal == SealRefusal::SequenceExhausted {
+                self.exhausted(association);
+            }
+        })?;
         let Admitted { sequence, spi, .. } = admitted;
         let sealed = match self.outbound(association).and_then(|found| found.keys.as_ref()) {
             Some(OutboundKeys::Ah(key)) => ah_seal(key, packet, spi, sequence).map_err(SealRefusal::Ah),
             Some(OutboundKeys::Esp(_)) => Err(SealRefusal::OtherProtocol),
+            Some(OutboundKeys::Elsewhere(_)) => Err(SealRefusal::KeysElsewhere),
             None => Err(SealRefusal::Stale),
         };
-        self.account(association, admitted, sealed.err());
+        self.account(now, association, admitted, sealed.err());
         sealed.map(|()| sequence)
     }
 
@@ -45,14 +51,10 @@ impl Sad {
         packet: &mut Packet<'_>,
     ) -> Result<Opened, DropReason> {
         let now = self.clock.observe(now);
-        let place = ah_locate(packet.octets()).inspect_err(|_| {
-            self.counters.too_short = self.counters.too_short.saturating_add(1);
-        })?;
-        let handle = self.find(place.spi, path.local.ip(), SaProtocol::Ah);
-        let found = self.admit_inbound(now, handle, (place.spi, place.sequence), &path, through)?;
+        let (place, found) = self.admit_ah(now, &path, through, packet.octets())?;
         let opened = self.verify_ah(packet, &place, found);
         let (found, opened) = match opened {
-            Err(DropReason::Ah(AhError::Icv)) => match self.doubted(found) {
+            Err(DropReason::Ah(AhError::Icv)) => match found.resynchronised() {
                 Some(next) => (next, self.verify_ah(packet, &place, next)),
                 None => (found, opened),
             },
@@ -61,23 +63,34 @@ impl Sad {
         self.account_inbound(now, found, opened, packet.len() as u64)
     }
 
+    /// Finds the header and admits the packet.
+    pub(crate) fn admit_ah(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        through: Option<SaHandle>,
+        packet: &[u8],
+    ) -> Result<(AhPlace, Found), DropReason> {
+        let place = ah_locate(packet).inspect_err(|_| {
+            self.counters.too_short = self.counters.too_short.saturating_add(1);
+        })?;
+        let handle = self.find(place.spi, path.local.ip(), SaProtocol::Ah);
+        let found = self.admit_inbound(now, handle, (place.spi, place.sequence), path, through)?;
+        Ok((place, found))
+    }
+
     fn verify_ah(&mut self, packet: &mut Packet<'_>, place: &AhPlace, found: Found) -> Result<(u8, bool), DropReason> {
         let keys = self.keys.get(found.slot as usize).and_then(|keys| keys.as_deref());
-        let Some(InboundKeys::Ah(key)) = keys else { return Err(DropReason::NotRun) };
+        let key = match keys {
+            Some(InboundKeys::Ah(key)) => key,
+            Some(InboundKeys::Elsewhere(_)) => return Err(DropReason::KeysElsewhere),
+            Some(InboundKeys::Esp(_)) | None => return Err(DropReason::NotRun),
+        };
         ah_verify(key, packet, place, found.sequence)?;
         let Some(live) = live(&mut self.occupants, found.slot) else { return Err(DropReason::NotRun) };
         let newest = live.window.accept(found.sequence)?;
         live.icv_failures_in_row = 0;
         ah_strip(packet, place)?;
         Ok((place.next_header, newest))
-    }
-
-    /// The next upper half of an extended sequence number, if the one just tried is in doubt.
-    pub(crate) fn doubted(&mut self, first: Found) -> Option<Found> {
-        let live = live(&mut self.occupants, first.slot)?;
-        let doubtful =
-            live.window.bits() == SequenceBits::Bits64 && live.icv_failures_in_row >= Self::RESYNCHRONISE_AFTER;
-        let sequence = first.sequence.checked_add(1 << 32).filter(|_| doubtful)?;
-        Some(Found { sequence, ..first })
     }
 }

@@ -31,7 +31,15 @@ impl Sad {
     /// ```
     #[inline]
     pub fn find(&self, spi: u32, destination: IpAddr, protocol: SaProtocol) -> Option<SaHandle> {
-        self.arrivals(destination, protocol).find(spi)
+        // Not by way of `arrivals`, whose destination would be stored for each packet and read back.
+        let slot = self.layout.slot(spi);
+        if let Some(probe) = self.probes.get(slot)
+            && probe.spi == spi
+            && self.places.is(probe.place(), destination, protocol)
+        {
+            return Some(SaHandle::new(Side::Inbound, slot as u32, probe.generation()));
+        }
+        self.find_stranger(spi, Target::new(destination, protocol))
     }
 
     /// Returns the look-up of packets that arrive together at one destination: what is compared of the destination
@@ -62,12 +70,12 @@ impl Arrivals<'_> {
         {
             return Some(SaHandle::new(Side::Inbound, slot as u32, probe.generation()));
         }
-        self.sad.find_stranger(spi, self.destination, self.protocol)
+        self.sad.find_stranger(spi, Target::new(self.destination, self.protocol))
     }
 
     #[inline]
     fn is_here(&mut self, place: Place) -> bool {
-        let is_here = self.sad.places.is(place, Target::new(self.destination, self.protocol));
+        let is_here = self.sad.places.is(place, self.destination, self.protocol);
         if is_here {
             self.place = place.number();
         }

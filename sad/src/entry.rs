@@ -1,12 +1,13 @@
-use crate::counters::{InboundTally, OutboundTally};
+use crate::counters::{Carried, InboundTally, OutboundTally};
 use crate::ends::Ends;
 use crate::lifetime::UseLimits;
 use crate::{
-    FlowId, Lifetime, LimitKind, OwnerId, ReplayWindow, SaHandle, SaProtocol, SaState, SequenceCounter, Spi, WindowSize,
+    FlowId, KeyDescription, Lifetime, LimitKind, OwnerId, ReplayWindow, SaHandle, SaProtocol, SaState, SaTransform,
+    SequenceCounter, Spi, WindowSize,
 };
 use drive::{Instant, Path};
 use esp_ah::ah::AhKey;
-use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenKey, SealKey, SequenceBits, Suite};
+use esp_ah::{CipherAlgorithm, OpenKey, SealKey, SequenceBits};
 
 /// How packets are put into an association, RFC 4301 §4.1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -109,8 +110,18 @@ impl Common {
         Lifetime { soft: self.soft.with_time(time(self.soft_at)), hard: self.hard.with_time(time(self.hard_at)) }
     }
 
+    /// Returns the state to refuse a packet with, if the association carries none now.
+    #[inline]
+    pub fn not_carrying(&self, now: Instant, carried: Carried) -> Option<SaState> {
+        if self.hard_at <= now || self.hard.reached(carried.packets, carried.octets).is_some() {
+            return Some(SaState::Dead);
+        }
+        (!self.state.carries_traffic()).then_some(self.state)
+    }
+
     /// Returns the limit of use that is reached first: hard before soft, none if neither.
-    pub fn limit_reached(&self, packets: u64, octets: u64) -> Option<(Hardness, LimitKind)> {
+    pub fn limit_reached(&self, carried: Carried) -> Option<(Hardness, LimitKind)> {
+        let Carried { packets, octets } = carried;
         if let Some(kind) = self.hard.reached(packets, octets) {
             return Some((Hardness::Hard, kind));
         }
@@ -135,6 +146,8 @@ pub enum InboundKeys {
     Esp(OpenKey),
     /// That of AH.
     Ah(AhKey),
+    /// Those that this process does not hold.
+    Elsewhere(KeyDescription),
 }
 
 /// The keys of an association that carries packets sent.
@@ -146,65 +159,44 @@ pub enum OutboundKeys {
     Esp(SealKey),
     /// That of AH.
     Ah(AhKey),
+    /// Those that this process does not hold.
+    Elsewhere(KeyDescription),
 }
 
-impl InboundKeys {
-    pub(crate) const fn protocol(&self) -> SaProtocol {
-        match self {
-            Self::Esp(_) => SaProtocol::Esp,
-            Self::Ah(_) => SaProtocol::Ah,
-        }
-    }
+/// What both kinds of keys say of themselves.
+macro_rules! described {
+    ($keys:ident) => {
+        impl $keys {
+            /// Returns what the keys are for, how wide the sequence numbers are, and who does the cryptography.
+            pub fn describe(&self) -> KeyDescription {
+                match self {
+                    Self::Esp(key) => KeyDescription {
+                        transform: SaTransform::Esp(key.suite()),
+                        bits: key.sequence_bits(),
+                        provider: key.provider(),
+                    },
+                    Self::Ah(key) => KeyDescription {
+                        transform: SaTransform::Ah(key.algorithm()),
+                        bits: key.sequence_bits(),
+                        provider: key.provider(),
+                    },
+                    Self::Elsewhere(keys) => *keys,
+                }
+            }
 
-    /// The algorithms: a suite of ESP, or the one algorithm of AH.
-    pub(crate) const fn algorithms(&self) -> (Option<Suite>, Option<IntegrityAlgorithm>) {
-        match self {
-            Self::Esp(key) => (Some(key.suite()), None),
-            Self::Ah(key) => (None, Some(key.algorithm())),
+            /// Returns whether the same keys may be used again with the same sequence numbers, as manual keys are.
+            pub fn may_be_manual(&self) -> bool {
+                match self.describe().transform {
+                    SaTransform::Esp(suite) => survives_reuse(suite.cipher()),
+                    SaTransform::Ah(_) => true,
+                }
+            }
         }
-    }
-
-    pub(crate) const fn sequence_bits(&self) -> SequenceBits {
-        match self {
-            Self::Esp(key) => key.sequence_bits(),
-            Self::Ah(key) => key.sequence_bits(),
-        }
-    }
-
-    /// Returns whether the same keys may be used again with the same sequence numbers, as manual keys are.
-    pub fn may_be_manual(&self) -> bool {
-        self.algorithms().0.is_none_or(|suite| survives_reuse(suite.cipher()))
-    }
+    };
 }
 
-impl OutboundKeys {
-    pub(crate) const fn protocol(&self) -> SaProtocol {
-        match self {
-            Self::Esp(_) => SaProtocol::Esp,
-            Self::Ah(_) => SaProtocol::Ah,
-        }
-    }
-
-    /// The algorithms: a suite of ESP, or the one algorithm of AH.
-    pub(crate) const fn algorithms(&self) -> (Option<Suite>, Option<IntegrityAlgorithm>) {
-        match self {
-            Self::Esp(key) => (Some(key.suite()), None),
-            Self::Ah(key) => (None, Some(key.algorithm())),
-        }
-    }
-
-    pub(crate) const fn sequence_bits(&self) -> SequenceBits {
-        match self {
-            Self::Esp(key) => key.sequence_bits(),
-            Self::Ah(key) => key.sequence_bits(),
-        }
-    }
-
-    /// Returns whether the same keys may be used again with the same sequence numbers, as manual keys are.
-    pub fn may_be_manual(&self) -> bool {
-        self.algorithms().0.is_none_or(|suite| survives_reuse(suite.cipher()))
-    }
-}
+described!(InboundKeys);
+described!(OutboundKeys);
 
 /// Whether a cipher only loses secrecy of equality, and not of everything, when an IV comes twice under
 /// one key: RFC 3686 §7, RFC 4106 §10, RFC 4309 §7, RFC 4543 §8 and RFC 7634 §5 forbid static keys.

@@ -1,8 +1,10 @@
-use crate::SourceCheck;
 use crate::counters::InboundTally;
 use crate::entry::{Inbound, InboundKeys};
 use crate::table::Occupant;
-use crate::{Action, FlowId, ReplayError, SaHandle, SaMode, SaProtocol, SaState, Sad, Side, Spi};
+use crate::{
+    Action, EngineFailure, FlowId, ReplayError, SaHandle, SaMode, SaProtocol, SaState, Sad, SequenceBits, Side,
+    SourceCheck, Spi,
+};
 use arrayvec::ArrayVec;
 use drive::{Instant, Path};
 use esp_ah::ah::AhError;
@@ -55,6 +57,15 @@ pub enum DropReason {
     /// The ICV, the length or what is around the Authentication Header are wrong.
     #[error(transparent)]
     Ah(#[from] AhError),
+    /// The keys of the association are not here: [`submit_open`](Sad::submit_open) it.
+    #[error("the keys of the association are elsewhere")]
+    KeysElsewhere,
+    /// It was to be opened elsewhere, and could not be.
+    #[error(transparent)]
+    Engine(#[from] EngineFailure),
+    /// Its association went while it was opened elsewhere.
+    #[error("the association is gone")]
+    Gone,
     /// It was authentic and held nothing, on purpose.
     #[error("a dummy packet")]
     Dummy,
@@ -109,19 +120,34 @@ impl<'b> Incoming<'b> {
     pub const fn outcome(&self) -> Result<Opened, DropReason> {
         self.outcome
     }
+
+    /// The SPI and the lower half of the sequence number that the packet shows, if it is long enough.
+    pub(crate) fn shown(&self) -> Option<(u32, u32)> {
+        let &[a, b, c, d, e, f, g, h] = self.packet.octets().first_chunk()?;
+        Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
+    }
 }
 
 /// What the first pass found out about a packet.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub slot: u32,
     pub generation: u32,
     pub sequence: u64,
+    /// Whether the upper half of its number is in doubt.
+    pub doubtful: bool,
 }
 
 impl Found {
-    fn handle(self) -> SaHandle {
+    pub fn handle(self) -> SaHandle {
         SaHandle::new(Side::Inbound, self.slot, self.generation)
+    }
+
+    /// Returns the same with the next upper half of its number, if that is in doubt: more than 2^32 packets may have
+    /// been lost, RFC 4303 appendix A3.
+    pub(crate) fn resynchronised(self) -> Option<Self> {
+        let sequence = self.sequence.checked_add(1 << 32).filter(|_| self.doubtful)?;
+        Some(Self { sequence, ..self })
     }
 }
 
@@ -180,7 +206,7 @@ impl Sad {
             if arrivals.destination() != item.path.local.ip() {
                 arrivals = arrivals_of(item);
             }
-            arrivals.find(shown(item)?.0)
+            arrivals.find(item.shown()?.0)
         }));
     }
 
@@ -195,9 +221,12 @@ impl Sad {
             jobs.extend(lot.iter_mut().zip(found).map(|(item, found)| {
                 let at = found.as_ref()?;
                 match keys.get(at.slot as usize)?.as_deref()? {
-                    InboundKeys::Esp(key) => Some(OpenJob::new(key, item.packet.reborrow(), at.sequence)),
+                    InboundKeys::Esp(key) => {
+                        let job = OpenJob::new(key, item.packet.reborrow(), at.sequence);
+                        Some(job.kept_if_refused(at.doubtful))
+                    }
                     // The look-up asked for ESP.
-                    InboundKeys::Ah(_) => None,
+                    InboundKeys::Ah(_) | InboundKeys::Elsewhere(_) => None,
                 }
             }));
             open_batch_if(&mut jobs, |index| {
@@ -215,7 +244,12 @@ impl Sad {
 
         let outcomes = outcomes.iter().zip(&verdicts);
         for ((item, found), (outcome, verdict)) in lot.iter_mut().zip(found).zip(outcomes) {
-            let (Some(found), Some((outcome, range))) = (found, outcome) else { continue };
+            let Some(found) = found else { continue };
+            let Some((outcome, range)) = outcome else {
+                // What was admitted without a job has no keys here.
+                item.outcome = self.account_inbound(now, *found, Err(DropReason::KeysElsewhere), 0);
+                continue;
+            };
             let opened = match (*outcome, *verdict) {
                 (_, Some(Err(replayed))) => Err(replayed.into()),
                 (Ok(next_header), Some(Ok(newest))) => {
@@ -231,8 +265,13 @@ impl Sad {
     }
 
     /// Reads SPI and sequence number, and admits the packet.
-    fn admit_esp(&mut self, now: Instant, item: &Incoming<'_>, handle: Option<SaHandle>) -> Result<Found, DropReason> {
-        let Some(shown) = shown(item) else {
+    pub(crate) fn admit_esp(
+        &mut self,
+        now: Instant,
+        item: &Incoming<'_>,
+        handle: Option<SaHandle>,
+    ) -> Result<Found, DropReason> {
+        let Some(shown) = item.shown() else {
             self.counters.too_short = self.counters.too_short.saturating_add(1);
             return Err(DropReason::TooShort);
         };
@@ -262,18 +301,16 @@ impl Sad {
             return Err(DropReason::NotCarrying(SaState::Larval));
         };
         let tally = &mut live.tally;
-        let spent = live.common.hard_at <= now || live.common.hard.reached(tally.packets, tally.octets).is_some();
-        if !live.common.state.carries_traffic() || spent {
-            tally.refused = tally.refused.saturating_add(1);
-            let state = if spent { SaState::Dead } else { live.common.state };
+        if let Some(state) = live.common.not_carrying(now, tally.carried) {
+            tally.dropped.refuse();
             return Err(DropReason::NotCarrying(state));
         }
         if live.source == SourceCheck::Peer && live.common.path.peer() != path.remote.ip() {
-            tally.refused = tally.refused.saturating_add(1);
+            tally.dropped.refuse();
             return Err(DropReason::WrongSource);
         }
         if live.common.outer != through {
-            tally.refused = tally.refused.saturating_add(1);
+            tally.dropped.refuse();
             return Err(match through {
                 None => DropReason::NotFirstInBundle,
                 Some(_) => DropReason::NotNextInBundle,
@@ -284,21 +321,24 @@ impl Sad {
             None => Err(ReplayError::TooOld),
         };
         match checked {
-            Ok(sequence) => Ok(Found { slot: handle.slot(), generation: handle.generation(), sequence }),
+            Ok(sequence) => {
+                let in_row = live.icv_failures_in_row.saturating_add(1);
+                let doubtful = live.window.bits() == SequenceBits::Bits64 && in_row >= Self::RESYNCHRONISE_AFTER;
+                Ok(Found { slot: handle.slot(), generation: handle.generation(), sequence, doubtful })
+            }
             Err(error) => {
-                count_replay(tally, error);
+                tally.dropped.count_replay(error);
                 Err(error.into())
             }
         }
     }
 
-    /// Tries the next upper half of an extended sequence number once, after many packets in a row failed:
-    /// more than 2^32 packets may have been lost, RFC 4303 appendix A3.
+    /// Tries the next upper half of an extended sequence number once, after many packets in a row failed.
     fn resynchronise(&mut self, now: Instant, item: &mut Incoming<'_>, first: Found) {
-        let Some(next) = self.doubted(first) else { return };
+        let Some(next) = first.resynchronised() else { return };
         // The packet is counted once, by what the second try finds.
         if let Some(live) = live(&mut self.occupants, first.slot) {
-            live.tally.icv_invalid = live.tally.icv_invalid.saturating_sub(1);
+            live.tally.dropped.icv_invalid = live.tally.dropped.icv_invalid.saturating_sub(1);
         }
         self.run_inbound(now, core::slice::from_mut(item), &[Some(next)]);
     }
@@ -330,11 +370,10 @@ impl Sad {
         }
         live.common.set_used(now);
         if next_header == NO_NEXT_HEADER {
-            tally.dummies = tally.dummies.saturating_add(1);
+            tally.dropped.dummies = tally.dropped.dummies.saturating_add(1);
             return Err(DropReason::Dummy);
         }
-        tally.packets = tally.packets.saturating_add(1);
-        tally.octets = tally.octets.saturating_add(octets);
+        tally.carried.count(octets);
         let opened = Opened {
             association: handle,
             flow: live.common.flow,
@@ -343,17 +382,11 @@ impl Sad {
             sequence: found.sequence,
             newest,
         };
-        if let Some((hardness, kind)) = live.common.limit_reached(tally.packets, tally.octets) {
+        if let Some((hardness, kind)) = live.common.limit_reached(tally.carried) {
             self.reach(handle, hardness, kind);
         }
         Ok(opened)
     }
-}
-
-/// The SPI and the lower half of the sequence number that a packet shows, if it is long enough.
-fn shown(item: &Incoming<'_>) -> Option<(u32, u32)> {
-    let &[a, b, c, d, e, f, g, h] = item.packet.octets().first_chunk()?;
-    Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
 }
 
 /// The live association of a slot that was just found.
@@ -369,23 +402,23 @@ fn is_wrong_icv(reason: DropReason) -> bool {
 }
 
 fn count_drop(tally: &mut InboundTally, reason: DropReason) {
-    if let DropReason::Replay(error) = reason {
-        return count_replay(tally, error);
-    }
-    let counter = if is_wrong_icv(reason) {
-        &mut tally.icv_invalid
+    let dropped = &mut tally.dropped;
+    let counter = if let DropReason::Replay(error) = reason {
+        // Those before the ICV were counted before this.
+        dropped.late = dropped.late.saturating_add(1);
+        return dropped.count_replay(error);
+    } else if reason == DropReason::KeysElsewhere {
+        return tally.tickets().count_failure(EngineFailure::NotTaken);
+    } else if let DropReason::Engine(failure) = reason {
+        return tally.tickets().count_failure(failure);
+    } else if matches!(reason, DropReason::Open(OpenError::Provider(_))) {
+        return tally.tickets().count_failure(EngineFailure::Cipher);
+    } else if is_wrong_icv(reason) {
+        &mut dropped.icv_invalid
     } else if matches!(reason, DropReason::Open(OpenError::PadLength | OpenError::PadOctets)) {
-        &mut tally.padding_invalid
+        &mut dropped.padding_invalid
     } else {
-        &mut tally.malformed
-    };
-    *counter = counter.saturating_add(1);
-}
-
-fn count_replay(tally: &mut InboundTally, error: ReplayError) {
-    let counter = match error {
-        ReplayError::TooOld => &mut tally.too_old,
-        ReplayError::Replayed | ReplayError::Zero => &mut tally.replayed,
+        &mut dropped.malformed
     };
     *counter = counter.saturating_add(1);
 }

@@ -2,8 +2,8 @@ use crate::ends::Ends;
 use crate::entry::{Common, Inbound, InboundKeys, Outbound, OutboundKeys};
 use crate::table::{Larval, Occupant};
 use crate::{
-    OwnerId, SaHandle, SaParameters, SaProtocol, SaState, Sad, SadError, SequenceCounter, Side, SourceCheck, Spi,
-    WindowSize,
+    KeyDescription, OwnerId, SaHandle, SaParameters, SaProtocol, SaState, Sad, SadError, SequenceCounter, Side,
+    SourceCheck, Spi, WindowSize,
 };
 use alloc::boxed::Box;
 use core::net::IpAddr;
@@ -78,9 +78,9 @@ impl Sad {
     ) -> Result<SaHandle, SadError> {
         let now = self.clock.observe(now);
         let installed = if keys.may_be_manual() {
-            let common = Common::new(now, keys.protocol(), spi, parameters);
-            let source = SourceCheck::Any;
-            self.place_foreign(Inbound::new(common, WindowSize::Off, source, keys.sequence_bits()), keys)
+            let KeyDescription { transform, bits, .. } = keys.describe();
+            let common = Common::new(now, transform.protocol(), spi, parameters);
+            self.place_foreign(Inbound::new(common, WindowSize::Off, SourceCheck::Any, bits), keys)
         } else {
             Err(SadError::ManualKeys)
         };
@@ -102,9 +102,10 @@ impl Sad {
     ) -> Result<SaHandle, SadError> {
         let now = self.clock.observe(now);
         let installed = self.check_pair(pair).and_then(|()| {
-            let mut common = Common::new(now, keys.protocol(), spi, parameters);
+            let KeyDescription { transform, bits, .. } = keys.describe();
+            let mut common = Common::new(now, transform.protocol(), spi, parameters);
             common.pair = pair;
-            let sequence = SequenceCounter::new(keys.sequence_bits());
+            let sequence = SequenceCounter::new(bits);
             self.place_outbound(Outbound { common, sequence, tally: Default::default(), keys: Some(keys) })
         });
         if let (Ok(handle), Some(pair)) = (&installed, pair)
@@ -195,12 +196,13 @@ impl Sad {
     ) -> Result<(), SadError> {
         let occupant = self.occupant_mut(handle).ok_or(SadError::Stale(handle))?;
         let Occupant::Larval(larval) = occupant else { return Err(SadError::NotLarval(handle)) };
-        if larval.protocol != keys.protocol() {
+        let KeyDescription { transform, bits, .. } = keys.describe();
+        if larval.protocol != transform.protocol() {
             return Err(SadError::OtherProtocol(handle));
         }
         let common = Common::new(now, larval.protocol, larval.spi, parameters);
         let at = common.soft_at.min(common.hard_at);
-        *occupant = Occupant::Live(Box::new(Inbound::new(common, window, source, keys.sequence_bits())));
+        *occupant = Occupant::Live(Box::new(Inbound::new(common, window, source, bits)));
         if let Some(held) = self.keys.get_mut(handle.slot() as usize) {
             *held = Some(Box::new(keys));
         }

@@ -1,7 +1,7 @@
 use crate::entry::{Hardness, OutboundKeys};
 use crate::inbound::{LOT, Lot};
 use crate::sequence::max_sequence;
-use crate::{Action, LimitKind, SaHandle, SaProtocol, SaState, Sad, SequenceExhausted};
+use crate::{Action, EngineFailure, LimitKind, SaHandle, SaProtocol, SaState, Sad, SealFailure, SequenceExhausted};
 use drive::Instant;
 use esp_ah::ah::AhError;
 use esp_ah::{Packet, SealError, SealJob, SequenceBits, seal_batch};
@@ -29,12 +29,28 @@ pub enum SealRefusal {
     /// The association is not of the protocol asked for.
     #[error("the association is of another protocol")]
     OtherProtocol,
+    /// Its keys are not here: [`submit_seal`](Sad::submit_seal) it.
+    #[error("the keys of the association are elsewhere")]
+    KeysElsewhere,
+    /// It was to be sealed elsewhere, and could not be.
+    #[error(transparent)]
+    Engine(#[from] EngineFailure),
     /// No room, or too long.
     #[error(transparent)]
     Seal(#[from] SealError),
     /// AH cannot be put into this packet.
     #[error(transparent)]
     Ah(#[from] AhError),
+}
+
+impl From<SealFailure> for SealRefusal {
+    fn from(failure: SealFailure) -> Self {
+        match failure {
+            SealFailure::Seal(error) => Self::Seal(error),
+            SealFailure::Ah(error) => Self::Ah(error),
+            SealFailure::Engine(failure) => Self::Engine(failure),
+        }
+    }
 }
 
 /// One packet to send through an association.
@@ -73,6 +89,13 @@ impl<'b> Outgoing<'b> {
     }
 }
 
+/// Where a packet that is admitted will be sealed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Where {
+    Here,
+    Elsewhere,
+}
+
 /// What the first pass found out about a packet.
 #[derive(Clone, Copy)]
 pub(crate) struct Admitted {
@@ -105,7 +128,7 @@ impl Sad {
     fn seal_lot(&mut self, now: Instant, lot: &mut [Outgoing<'_>]) {
         let mut admitted: Lot<Option<Admitted>> = Lot::new();
         for item in lot.iter_mut() {
-            let found = self.admit(now, item.association, SaProtocol::Esp, item.packet.len() as u64);
+            let found = self.admit(now, item.association, SaProtocol::Esp, item.packet.len() as u64, Where::Here);
             if let Err(refusal) = found {
                 item.outcome = Err(refusal);
             }
@@ -122,8 +145,8 @@ impl Sad {
                         let job = SealJob::new(key, item.packet.reborrow(), spi, sequence, item.next_header);
                         Some(job.with_filler(item.filler))
                     }
-                    // An association of ESP was admitted.
-                    OutboundKeys::Ah(_) => None,
+                    // An association of ESP was admitted, with its keys here.
+                    OutboundKeys::Ah(_) | OutboundKeys::Elsewhere(_) => None,
                 }
             }));
             seal_batch(&mut jobs);
@@ -140,44 +163,51 @@ impl Sad {
                 }
                 Err(error) => Err(error.into()),
             };
-            self.account(item.association, *admitted, item.outcome.err());
+            self.account(now, item.association, *admitted, item.outcome.err());
+        }
+        // Not before those are sealed that got the last numbers.
+        for item in lot.iter().filter(|item| item.outcome == Err(SealRefusal::SequenceExhausted)) {
+            self.exhausted(item.association);
         }
     }
 
-    /// Checks the association and takes a sequence number; counts the packet as carried.
+    /// Ends an association whose sequence numbers are used up.
+    pub(crate) fn exhausted(&mut self, association: SaHandle) {
+        self.reach(association, Hardness::Hard, LimitKind::Sequence);
+    }
+
+    /// Checks the association and takes a sequence number; counts the packet as carried if it is sealed here.
+    ///
+    /// Where this says [`SealRefusal::SequenceExhausted`] the caller calls [`exhausted`](Self::exhausted).
+    #[inline]
     pub(crate) fn admit(
         &mut self,
         now: Instant,
         association: SaHandle,
         protocol: SaProtocol,
         octets: u64,
+        place: Where,
     ) -> Result<Admitted, SealRefusal> {
         let found = self.outbound_mut(association).ok_or(SealRefusal::Stale)?;
         if found.common.protocol != protocol {
             return Err(SealRefusal::OtherProtocol);
         }
         let tally = &mut found.tally;
-        let spent = found.common.hard_at <= now || found.common.hard.reached(tally.packets, tally.octets).is_some();
-        if !found.common.state.carries_traffic() || spent {
-            tally.refused = tally.refused.saturating_add(1);
-            let state = if spent { SaState::Dead } else { found.common.state };
-            return Err(SealRefusal::NotCarrying(state));
+        if let Some(state) = found.common.not_carrying(now, tally.carried) {
+            return Err(tally.refuse(SealRefusal::NotCarrying(state)));
+        }
+        if place == Where::Here && matches!(found.keys, Some(OutboundKeys::Elsewhere(_))) {
+            return Err(tally.refuse(SealRefusal::KeysElsewhere));
         }
         let sequence = match found.sequence.take() {
             Ok(sequence) => sequence,
-            Err(SequenceExhausted::Reserve) => {
-                tally.refused = tally.refused.saturating_add(1);
-                return Err(SealRefusal::SnapshotDue);
-            }
-            Err(SequenceExhausted::End) => {
-                tally.sequence_exhausted = tally.sequence_exhausted.saturating_add(1);
-                self.reach(association, Hardness::Hard, LimitKind::Sequence);
-                return Err(SealRefusal::SequenceExhausted);
-            }
+            Err(SequenceExhausted::Reserve) => return Err(tally.refuse(SealRefusal::SnapshotDue)),
+            Err(SequenceExhausted::End) => return Err(tally.refuse(SealRefusal::SequenceExhausted)),
         };
-        tally.packets = tally.packets.saturating_add(1);
-        tally.octets = tally.octets.saturating_add(octets);
-        found.common.set_used(now);
+        match place {
+            Where::Here => tally.carried.count(octets),
+            Where::Elsewhere => tally.unsent().tickets.begin(),
+        }
         let spi = found.common.spi.get();
         if found.sequence.is_due(sequence) {
             self.actions.push_back(Action::SnapshotDue { association });
@@ -186,18 +216,22 @@ impl Sad {
     }
 
     /// Takes a failed packet back out of the count, and acts on limits that were reached.
-    pub(crate) fn account(&mut self, association: SaHandle, admitted: Admitted, refusal: Option<SealRefusal>) {
+    pub(crate) fn account(
+        &mut self,
+        now: Instant,
+        association: SaHandle,
+        admitted: Admitted,
+        refusal: Option<SealRefusal>,
+    ) {
         let Some(found) = self.outbound_mut(association) else { return };
         let tally = &mut found.tally;
         if let Some(refusal) = refusal {
-            tally.packets = tally.packets.saturating_sub(1);
-            tally.octets = tally.octets.saturating_sub(admitted.octets);
-            let fragment = refusal == SealRefusal::Ah(AhError::Fragment);
-            let counter = if fragment { &mut tally.fragments } else { &mut tally.refused };
-            *counter = counter.saturating_add(1);
+            tally.carried.take_back(admitted.octets);
+            tally.refuse(refusal);
             return;
         }
-        let limit = found.common.limit_reached(tally.packets, tally.octets);
+        found.common.set_used(now);
+        let limit = found.common.limit_reached(tally.carried);
         let nearly_used_up =
             found.common.state == SaState::Mature && admitted.sequence >= soft_sequence(found.sequence.bits());
         if let Some((hardness, kind)) = limit {

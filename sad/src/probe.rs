@@ -1,7 +1,7 @@
 use crate::SaProtocol;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 /// What a look-up compares, in eight octets, so that a hundred thousand of them stay near the processor and
 /// a look-up touches one cache line.
@@ -87,6 +87,23 @@ impl Target {
         Self { high, low, protocol: protocol.number() }
     }
 
+    /// Returns an IPv4 target in one word, which is never zero.
+    #[inline]
+    const fn short(address: Ipv4Addr, protocol: SaProtocol) -> u64 {
+        // As the octets lie: nothing orders these words.
+        (protocol.number() as u64) << 32 | u32::from_ne_bytes(address.octets()) as u64
+    }
+
+    /// Returns the target in one word, zero if it is no IPv4 one.
+    const fn to_short(self) -> u64 {
+        if self.high == 0 && self.low >> 32 == 0xffff {
+            let octets = ((self.low & 0xffff_ffff) as u32).to_be_bytes();
+            (self.protocol as u64) << 32 | u32::from_ne_bytes(octets) as u64
+        } else {
+            0
+        }
+    }
+
     /// Compares word by word, in registers: compared as octets in memory, the load would wait for the stores
     /// that made a target just before, which costs more than all of a look-up.
     #[inline]
@@ -101,13 +118,23 @@ pub(crate) struct Places {
     /// By number, with how many slots use it. As many as an octet can say, so that no number is out of range. The
     /// first and the last stand for no target and stay empty.
     known: Box<[(Target, u32); 256]>,
+    /// By number, what most packets say of their destination, so that one word is compared.
+    short: Box<[u64; 256]>,
 }
 
 impl Places {
     /// Returns whether a place is this one.
     #[inline]
-    pub fn is(&self, place: Place, target: Target) -> bool {
-        self.known.get(usize::from(place.0)).is_some_and(|(known, _)| target.is(known))
+    pub fn is(&self, place: Place, destination: IpAddr, protocol: SaProtocol) -> bool {
+        let number = usize::from(place.0);
+        match destination {
+            IpAddr::V4(address) => {
+                self.short.get(number).is_some_and(|known| *known == Target::short(address, protocol))
+            }
+            IpAddr::V6(_) => {
+                self.known.get(number).is_some_and(|(known, _)| Target::new(destination, protocol).is(known))
+            }
+        }
     }
 
     /// Returns the number of a target for one more slot; [`Place::ELSEWHERE`] if all are in use.
@@ -123,8 +150,11 @@ impl Places {
                 free = place;
             }
         }
-        if let Some(entry) = self.known.get_mut(usize::from(free.0)).filter(|_| free.is_numbered()) {
-            *entry = (target, 1);
+        let number = usize::from(free.0);
+        if let (true, Some(entry), Some(short)) =
+            (free.is_numbered(), self.known.get_mut(number), self.short.get_mut(number))
+        {
+            (*entry, *short) = ((target, 1), target.to_short());
         }
         free
     }
@@ -139,7 +169,7 @@ impl Places {
 
 impl Default for Places {
     fn default() -> Self {
-        Self { known: Box::new([(Target::default(), 0); 256]) }
+        Self { known: Box::new([(Target::default(), 0); 256]), short: Box::new([0; 256]) }
     }
 }
 
@@ -186,23 +216,47 @@ mod tests {
     #[test]
     fn a_place_keeps_its_number_while_it_is_used_and_the_last_numbers_run_out() {
         let mut places = Places::default();
-        let at = |n: u128, protocol| Target::new(IpAddr::from(n.to_be_bytes()), protocol);
-        let target = |n| at(n, SaProtocol::Esp);
+        let address = |n: u128| IpAddr::from(n.to_be_bytes());
+        let target = |n| Target::new(address(n), SaProtocol::Esp);
+        let is = |places: &Places, place, n| places.is(place, address(n), SaProtocol::Esp);
         for n in 0..254 {
             let place = places.take(target(n));
-            assert!(places.is(place, target(n)));
-            for other in [at(n, SaProtocol::Ah), target(n ^ 1), target(n ^ (1 << 127))] {
-                assert!(!places.is(place, other));
-            }
+            assert!(is(&places, place, n));
+            assert!(!places.is(place, address(n), SaProtocol::Ah));
+            assert!(!is(&places, place, n ^ 1) && !is(&places, place, n ^ (1 << 127)));
             assert_eq!(places.take(target(n)), place);
         }
         assert_eq!(places.take(target(254)), Place::ELSEWHERE);
-        assert!(!places.is(Place::ELSEWHERE, target(254)) && !places.is(Place::NOWHERE, target(0)));
+        assert!(!is(&places, Place::ELSEWHERE, 254) && !is(&places, Place::NOWHERE, 0));
         places.give_back(Place(4));
         assert_eq!(places.take(target(254)), Place::ELSEWHERE);
         places.give_back(Place(4));
         assert_eq!(places.take(target(254)), Place(4));
-        assert!(places.is(Place(4), target(254)));
+        assert!(is(&places, Place(4), 254));
+    }
+
+    #[test]
+    fn an_ipv4_destination_is_found_in_one_word_and_as_ipv6_maps_it_and_not_once_its_number_is_another_ones() {
+        let v4 = Ipv4Addr::new(192, 0, 2, 1);
+        let both = [IpAddr::V4(v4), IpAddr::V6(v4.to_ipv6_mapped())];
+        let others = [IpAddr::from([192, 0, 2, 2]), [1, 2, 0, 192].into(), IpAddr::V6(v4.to_ipv6_compatible())];
+        for (taken_as, protocol) in both.into_iter().zip([SaProtocol::Esp, SaProtocol::Ah]) {
+            let mut places = Places::default();
+            let place = places.take(Target::new(taken_as, protocol));
+            for destination in both {
+                assert!(places.is(place, destination, protocol), "{taken_as} {destination}");
+                let other = if protocol == SaProtocol::Esp { SaProtocol::Ah } else { SaProtocol::Esp };
+                assert!(!places.is(place, destination, other));
+                assert!(!places.is(Place::NOWHERE, destination, protocol));
+                assert!(!places.is(Place::ELSEWHERE, destination, protocol));
+            }
+            assert!(others.iter().all(|other| !places.is(place, *other, protocol)));
+            assert!(!Places::default().is(place, [0; 4].into(), protocol));
+            places.give_back(place);
+            let six = IpAddr::from([0x20; 16]);
+            assert_eq!(places.take(Target::new(six, protocol)), place);
+            assert!(places.is(place, six, protocol) && both.iter().all(|gone| !places.is(place, *gone, protocol)));
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@ use crate::counters::{InboundTally, OutboundTally};
 use crate::entry::{Common, Inbound, InboundKeys, Outbound, OutboundKeys};
 use crate::table::Occupant;
 use crate::{
-    ReplayWindow, SaHandle, SaParameters, SaProtocol, SaState, Sad, SadError, SequenceBits, SequenceCounter, Side,
-    SourceCheck, Spi, WindowSize,
+    KeyDescription, ReplayWindow, SaHandle, SaParameters, SaProtocol, SaState, Sad, SadError, SequenceBits,
+    SequenceCounter, Side, SourceCheck, Spi, WindowSize,
 };
 use drive::Instant;
 
@@ -12,7 +12,8 @@ use drive::Instant;
 /// Sequence numbers up to [`reserved`](Self::reserved) belong to the association that the snapshot was
 /// taken of, those after it to the one that is restored. Neither uses the other's, however often the
 /// program ends without warning: the first sends nothing beyond them until its next snapshot, and the
-/// second nothing at all until its own first. Nonces are made of sequence numbers, so they come once too.
+/// second nothing at all until its own first. Nonces are made of sequence numbers, so they come once too. A ticket
+/// takes its number when it is submitted, so this holds for packets that are under way elsewhere.
 ///
 /// Times go by the caller's epoch, which has to be the same when it is restored. With the feature `serde` it can be
 /// kept as text; a text of a form that is not known is refused.
@@ -82,14 +83,14 @@ impl Sad {
             Side::Outbound => {
                 let live = self.outbound_mut(association).ok_or(stale)?;
                 let reserved = live.sequence.reserve(reserve);
-                let (packets, octets) = (live.tally.packets, live.tally.octets);
+                let (packets, octets) = (live.tally.carried.packets, live.tally.carried.octets);
                 Ok(SaSnapshot { packets, octets, bits: live.sequence.bits(), reserved, ..blank })
             }
             Side::Inbound => {
                 let live = self.inbound_mut(association).ok_or(stale)?;
                 Ok(SaSnapshot {
-                    packets: live.tally.packets,
-                    octets: live.tally.octets,
+                    packets: live.tally.carried.packets,
+                    octets: live.tally.carried.octets,
                     bits: live.window.bits(),
                     reserved: live.window.top().saturating_add(reserve),
                     window: WindowSize::from_packets(live.window.packets()),
@@ -113,13 +114,11 @@ impl Sad {
         pair: Option<SaHandle>,
     ) -> Result<SaHandle, SadError> {
         let now = self.clock.observe(now);
-        let fits = (snapshot.side, snapshot.protocol, snapshot.bits)
-            == (Side::Outbound, keys.protocol(), keys.sequence_bits());
-        let mut common = restored(now, snapshot, fits)?;
+        let mut common = restored(now, snapshot, Side::Outbound, keys.describe())?;
         self.check_pair(pair)?;
         common.pair = pair;
         let sequence = SequenceCounter::restored(snapshot.reserved, snapshot.bits);
-        let tally = OutboundTally { packets: snapshot.packets, octets: snapshot.octets, ..OutboundTally::default() };
+        let tally = OutboundTally::new(snapshot.packets, snapshot.octets);
         let restored = self.place_outbound(Outbound { common, sequence, tally, keys: Some(keys) })?;
         if let Some(inbound) = pair.and_then(|pair| self.inbound_mut(pair)) {
             inbound.common.pair = Some(restored);
@@ -139,13 +138,11 @@ impl Sad {
         keys: InboundKeys,
     ) -> Result<SaHandle, SadError> {
         let now = self.clock.observe(now);
-        let fits =
-            (snapshot.side, snapshot.protocol, snapshot.bits) == (Side::Inbound, keys.protocol(), keys.sequence_bits());
-        let common = restored(now, snapshot, fits)?;
+        let common = restored(now, snapshot, Side::Inbound, keys.describe())?;
         let size = snapshot.window.ok_or(SadError::OtherKeys)?;
         let mut inbound = Inbound::new(common, size, snapshot.source, snapshot.bits);
         inbound.window = ReplayWindow::resumed(size, snapshot.bits, snapshot.reserved);
-        inbound.tally = InboundTally { packets: snapshot.packets, octets: snapshot.octets, ..InboundTally::default() };
+        inbound.tally = InboundTally::new(snapshot.packets, snapshot.octets);
         self.place_foreign(inbound, keys)
     }
 
@@ -163,8 +160,8 @@ impl Sad {
     }
 }
 
-fn restored(now: Instant, snapshot: &SaSnapshot, fits: bool) -> Result<Common, SadError> {
-    if !fits {
+fn restored(now: Instant, snapshot: &SaSnapshot, side: Side, keys: KeyDescription) -> Result<Common, SadError> {
+    if (snapshot.side, snapshot.protocol, snapshot.bits) != (side, keys.transform.protocol(), keys.bits) {
         return Err(SadError::OtherKeys);
     }
     let mut common = Common::new(snapshot.created, snapshot.protocol, snapshot.spi, &snapshot.parameters);

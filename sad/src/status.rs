@@ -1,13 +1,13 @@
 use crate::entry::Common;
 use crate::table::Occupant;
 use crate::{
-    FlowId, InboundKeys, Lifetime, OutboundKeys, OwnerId, ReplayWindow, SaCounters, SaHandle, SaMode, SaProtocol,
-    SaState, Sad, SequenceBits, SequenceCounter, Side, Spi,
+    FlowId, InboundKeys, KeyDescription, Lifetime, OutboundKeys, OwnerId, ReplayWindow, SaCounters, SaHandle, SaMode,
+    SaProtocol, SaState, SaTransform, Sad, SequenceBits, SequenceCounter, Side, Spi,
 };
 use alloc::boxed::Box;
 use core::time::Duration;
 use drive::{Instant, Path};
-use esp_ah::{IntegrityAlgorithm, Suite};
+use esp_ah::{IntegrityAlgorithm, ProviderId, Suite};
 
 /// One association as it is now: a copy, to be shown.
 #[derive(Clone, Debug)]
@@ -43,6 +43,10 @@ pub struct SaDetail {
     pub suite: Option<Suite>,
     /// Its algorithm, if it is of AH; none once it is dead.
     pub integrity: Option<IntegrityAlgorithm>,
+    /// `Encryption ENCO channel`: who encrypts, if it is of ESP; none once it is dead.
+    pub encryption_provider: Option<ProviderId>,
+    /// `Hash ENCO channel`: who makes ICVs, unless the cipher does; none once it is dead.
+    pub hash_provider: Option<ProviderId>,
     /// Its limits.
     pub lifetime: Lifetime,
     /// How long it lasts still, if time limits it.
@@ -81,16 +85,16 @@ impl Sad {
                 }),
                 Occupant::Live(live) => {
                     let keys = self.keys.get(association.slot() as usize).and_then(|keys| keys.as_deref());
-                    let algorithms = keys.map(InboundKeys::algorithms).unwrap_or_default();
-                    let counters = SaCounters::inbound(live.common.protocol, live.tally);
-                    Some(self.describe(association, &live.common, algorithms, counters, Progress::Window(&live.window)))
+                    let keys = keys.map(InboundKeys::describe);
+                    let counters = SaCounters::inbound(live.common.protocol, &live.tally);
+                    Some(self.describe(association, &live.common, keys, counters, Progress::Window(&live.window)))
                 }
             },
             Side::Outbound => {
                 let live = self.outbound(association)?;
-                let algorithms = live.keys.as_ref().map(OutboundKeys::algorithms).unwrap_or_default();
-                let counters = SaCounters::outbound(live.common.protocol, live.tally);
-                Some(self.describe(association, &live.common, algorithms, counters, Progress::Counter(&live.sequence)))
+                let keys = live.keys.as_ref().map(OutboundKeys::describe);
+                let counters = SaCounters::outbound(live.common.protocol, &live.tally);
+                Some(self.describe(association, &live.common, keys, counters, Progress::Counter(&live.sequence)))
             }
         }
     }
@@ -99,7 +103,7 @@ impl Sad {
         &self,
         association: SaHandle,
         common: &Common,
-        (suite, integrity): (Option<Suite>, Option<IntegrityAlgorithm>),
+        keys: Option<KeyDescription>,
         counters: SaCounters,
         progress: Progress<'_>,
     ) -> SaStatus {
@@ -111,6 +115,13 @@ impl Sad {
                 (window.bits(), window.top(), Some(window.packets()), window.bitmap().collect())
             }
         };
+        let (suite, integrity) = match keys.map(|keys| keys.transform) {
+            Some(SaTransform::Esp(suite)) => (Some(suite), None),
+            Some(SaTransform::Ah(integrity)) => (None, Some(integrity)),
+            None => (None, None),
+        };
+        let hash = integrity.or_else(|| suite.map(Suite::integrity)).filter(|hash| *hash != IntegrityAlgorithm::None);
+        let provider = keys.map(|keys| keys.provider);
         let detail = SaDetail {
             mode: common.mode,
             path: common.path.path(),
@@ -118,6 +129,8 @@ impl Sad {
             pair: common.pair,
             suite,
             integrity,
+            encryption_provider: provider.filter(|_| suite.is_some()),
+            hash_provider: provider.filter(|_| hash.is_some()),
             lifetime,
             time_left: (common.hard_at != Instant::MAX).then(|| common.hard_at - self.clock.latest()),
             octets_left: hard.octets.map(|limit| limit.saturating_sub(counters.octets())),

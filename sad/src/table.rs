@@ -2,8 +2,8 @@ use crate::entry::{Common, Hardness, Inbound, InboundKeys, Outbound};
 use crate::probe::{Place, Places, Probe, Strangers, Target};
 use crate::spi::SpiLayout;
 use crate::{
-    Action, DatabaseCounters, FlowId, LimitKind, OwnerId, ProtocolCounters, SaCounters, SaHandle, SaProtocol, SaState,
-    Side, Spi,
+    Action, AfterRemoval, DatabaseCounters, FlowId, LimitKind, OwnerId, ProtocolCounters, SaHandle, SaProtocol,
+    SaState, SaTransform, Side, Spi,
 };
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -116,7 +116,9 @@ pub struct Sad {
     pub(crate) actions: VecDeque<Action>,
     pub(crate) counters: DatabaseCounters,
     /// What associations that are gone have done: of ESP, of AH.
-    gone: [ProtocolCounters; 2],
+    pub(crate) gone: [ProtocolCounters; 2],
+    /// What was done elsewhere for associations that were gone by then; as long as there are algorithms, at most.
+    pub(crate) after_removal: Vec<(SaTransform, AfterRemoval)>,
 }
 
 impl Sad {
@@ -144,6 +146,7 @@ impl Sad {
             actions: VecDeque::new(),
             counters: DatabaseCounters::default(),
             gone: [ProtocolCounters::new(SaProtocol::Esp), ProtocolCounters::new(SaProtocol::Ah)],
+            after_removal: Vec::new(),
         }
     }
 
@@ -204,38 +207,6 @@ impl Sad {
     /// Sets the counters of the database to zero; those of associations are theirs.
     pub fn reset_counters(&mut self) {
         self.counters.reset();
-    }
-
-    /// Returns what all associations of a protocol did together, those included that are gone. Reads every one.
-    pub fn protocol_counters(&self, protocol: SaProtocol) -> ProtocolCounters {
-        let gone = self.gone.iter().find(|gone| gone.protocol() == protocol);
-        let mut sum = gone.cloned().unwrap_or(ProtocolCounters::new(protocol));
-        for handle in self.iter() {
-            if let Some((_, counters)) = self.counters_of(handle).filter(|(known, _)| *known == protocol) {
-                sum.add(&counters);
-            }
-        }
-        sum
-    }
-
-    /// The protocol and counters of an association that got its keys.
-    fn counters_of(&self, handle: SaHandle) -> Option<(SaProtocol, SaCounters)> {
-        let protocol = self.common(handle)?.protocol;
-        let counters = match (handle.side(), self.occupant(handle)) {
-            (Side::Inbound, Some(Occupant::Live(live))) => SaCounters::inbound(protocol, live.tally),
-            (Side::Inbound, _) => return None,
-            (Side::Outbound, _) => SaCounters::outbound(protocol, self.outbound(handle)?.tally),
-        };
-        Some((protocol, counters))
-    }
-
-    /// Keeps the counters of an association that is about to go.
-    fn bury(&mut self, handle: SaHandle) {
-        let Some((protocol, counters)) = self.counters_of(handle) else { return };
-        if let Some(gone) = self.gone.iter_mut().find(|gone| gone.protocol() == protocol) {
-            gone.add(&counters);
-            gone.count_removal();
-        }
     }
 
     pub(crate) fn inbound_mut(&mut self, handle: SaHandle) -> Option<&mut Inbound> {
@@ -380,8 +351,8 @@ impl Sad {
     }
 
     #[cold]
-    pub(crate) fn find_stranger(&self, spi: u32, destination: IpAddr, protocol: SaProtocol) -> Option<SaHandle> {
-        let slot = self.strangers.find(spi, Target::new(destination, protocol))?;
+    pub(crate) fn find_stranger(&self, spi: u32, target: Target) -> Option<SaHandle> {
+        let slot = self.strangers.find(spi, target)?;
         let generation = self.probes.get(slot as usize)?.generation();
         Some(SaHandle::new(Side::Inbound, slot, generation))
     }

@@ -4,7 +4,8 @@ mod common;
 
 use common::*;
 use drive::Instant;
-use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenError, OpenKey, SealKey, Suite, suite::AesKey, suite::IcvLen};
+use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenError, OpenKey, Packet, Ring, SealKey, Suite};
+use esp_ah::{suite::AesKey, suite::IcvLen};
 use sad::*;
 
 const NOW: Instant = Instant::from_secs(1);
@@ -13,21 +14,23 @@ fn extended(suite: Suite) -> Plan {
     Plan { suite, bits: SequenceBits::Bits64, ..Plan::default() }
 }
 
-fn suites() -> [Suite; 3] {
+/// Plans with extended numbers: of suites of each kind, and of a provider that loses what it refuses.
+fn extended_plans() -> [Plan; 5] {
     let gcm = CipherAlgorithm::AesGcm(AesKey::Bits128, IcvLen::Octets16);
-    [
-        suite(),
-        Suite::new(gcm, IntegrityAlgorithm::None).unwrap(),
-        Suite::new(CipherAlgorithm::ChaCha20Poly1305, IntegrityAlgorithm::None).unwrap(),
-    ]
+    let gcm = Suite::new(gcm, IntegrityAlgorithm::None).unwrap();
+    let chacha = Suite::new(CipherAlgorithm::ChaCha20Poly1305, IntegrityAlgorithm::None).unwrap();
+    let by_ring = |suite| Plan { provider: &Ring, ..extended(suite) };
+    [extended(suite()), extended(gcm), extended(chacha), by_ring(gcm), by_ring(chacha)]
 }
 
 fn seal_key(plan: &Plan) -> OutboundKeys {
-    OutboundKeys::Esp(SealKey::new(plan.suite, plan.bits, &keymat(plan.suite)).unwrap())
+    let key = SealKey::with_provider(plan.suite, plan.bits, &keymat(plan.suite), plan.provider);
+    OutboundKeys::Esp(key.unwrap())
 }
 
 fn open_key(plan: &Plan) -> InboundKeys {
-    InboundKeys::Esp(OpenKey::new(plan.suite, plan.bits, &keymat(plan.suite)).unwrap())
+    let key = OpenKey::with_provider(plan.suite, plan.bits, &keymat(plan.suite), plan.provider);
+    InboundKeys::Esp(key.unwrap())
 }
 
 /// Puts both ends of a tunnel to where `last` was the last number sent, and `top` the greatest received.
@@ -62,6 +65,27 @@ fn a_short_sequence_ends_the_association_before_it_wraps() {
 }
 
 #[test]
+fn a_batch_that_uses_up_the_numbers_sends_those_that_got_one() {
+    let plan = Plan::default();
+    let mut tunnel = Tunnel::new(&plan);
+    let last = u64::from(u32::MAX);
+    forward(&mut tunnel, &plan, last - 2, last - 2);
+    let mut buffers = [[0; 160]; 4];
+    let mut batch: Vec<_> = buffers
+        .iter_mut()
+        .map(|buffer| Outgoing::new(tunnel.sealing, Packet::new(buffer, 64..84).unwrap(), 4))
+        .collect();
+    tunnel.left.seal_batch(NOW, &mut batch);
+    let outcomes: Vec<_> = batch.iter().map(Outgoing::outcome).collect();
+    let used_up = Err(SealRefusal::SequenceExhausted);
+    assert_eq!(outcomes, [Ok(last - 1), Ok(last), used_up, used_up]);
+    let wire = batch[1].packet.octets().to_vec();
+    assert_eq!(tunnel.open(NOW, &wire).unwrap().0.sequence, last);
+    assert_eq!(tunnel.counter(Side::Outbound, "outProcessDone"), 2);
+    assert_eq!(tunnel.left.status(tunnel.sealing).unwrap().state, SaState::Dead);
+}
+
+#[test]
 fn a_number_of_zero_is_refused_before_the_icv() {
     let mut tunnel = Tunnel::new(&Plan::default());
     let mut wire = tunnel.seal(NOW, b"a").unwrap();
@@ -71,8 +95,7 @@ fn a_number_of_zero_is_refused_before_the_icv() {
 
 #[test]
 fn extended_numbers_cross_two_to_the_32_in_any_order_within_the_window() {
-    for suite in suites() {
-        let plan = extended(suite);
+    for plan in extended_plans() {
         let mut tunnel = Tunnel::new(&plan);
         let edge = 1u64 << 32;
         forward(&mut tunnel, &plan, edge - 40, edge - 40);
@@ -91,8 +114,7 @@ fn extended_numbers_cross_two_to_the_32_in_any_order_within_the_window() {
 
 #[test]
 fn the_upper_half_is_under_the_icv() {
-    for suite in suites() {
-        let plan = extended(suite);
+    for plan in extended_plans() {
         let mut tunnel = Tunnel::new(&plan);
         // The receiver is one turn of the lower half behind.
         forward(&mut tunnel, &plan, (1 << 32) + 100, 100);
@@ -103,8 +125,7 @@ fn the_upper_half_is_under_the_icv() {
 
 #[test]
 fn after_many_wrong_icvs_in_a_row_the_next_upper_half_is_tried() {
-    for suite in suites() {
-        let plan = extended(suite);
+    for plan in extended_plans() {
         let mut tunnel = Tunnel::new(&plan);
         forward(&mut tunnel, &plan, (1 << 32) + 100, 100);
         for _ in 1..Sad::RESYNCHRONISE_AFTER {
@@ -125,6 +146,30 @@ fn after_many_wrong_icvs_in_a_row_the_next_upper_half_is_tried() {
         assert_eq!(tunnel.counter(Side::Inbound, "espIcvInvalid"), before + 2 * (before + 1));
         let next = tunnel.seal(NOW, b"b").unwrap();
         assert_eq!(tunnel.open(NOW, &next).unwrap().1, b"b");
+    }
+}
+
+#[test]
+fn a_batch_in_doubt_comes_through_with_the_next_upper_half_whole() {
+    for plan in extended_plans() {
+        let mut tunnel = Tunnel::new(&plan);
+        forward(&mut tunnel, &plan, (1 << 32) + 100, 100);
+        for _ in 1..Sad::RESYNCHRONISE_AFTER {
+            let wire = tunnel.seal(NOW, b"a").unwrap();
+            assert_eq!(tunnel.open(NOW, &wire).unwrap_err(), DropReason::Open(OpenError::Icv));
+        }
+        let mut wire: Vec<_> = (0..20u8).map(|n| tunnel.seal(NOW, &[n; 30]).unwrap()).collect();
+        wire[7][20] ^= 1;
+        let mut lot: Vec<_> =
+            wire.iter_mut().map(|wire| Incoming::new(path().reversed(), Packet::whole(wire))).collect();
+        tunnel.right.open_batch(NOW, &mut lot);
+        for (n, item) in (0u8..).zip(&lot) {
+            match item.outcome() {
+                Ok(opened) => assert_eq!((opened.sequence >> 32, item.packet.octets()), (1, &[n; 30][..])),
+                Err(reason) => assert_eq!((n, reason), (7, DropReason::Open(OpenError::Icv))),
+            }
+        }
+        assert_eq!(lot.iter().filter(|item| item.outcome().is_ok()).count(), 19);
     }
 }
 

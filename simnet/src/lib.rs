@@ -50,7 +50,7 @@ pub use handler::{Handler, Mailbox, Orders};
 pub use harness::{Answer, Harness};
 pub use incident::{Counters, Incident};
 pub use link::{Chance, GilbertElliott, Link, Loss, Oversize};
-pub use nat::{Nat, NatConfig, NatDrop};
+pub use nat::{Dependence, Nat, NatConfig, NatDrop, PortChoice};
 pub use pcap::{Capture, ip_packet};
 pub use record::{Entry, What};
 pub use tamper::Tamper;

@@ -129,6 +129,7 @@ pub struct Policy {
     peer: Peer,
     origin: Origin,
     from_packet: FromPacket,
+    carries_fragments: bool,
 }
 
 impl Policy {
@@ -160,6 +161,7 @@ impl Policy {
             peer: Peer::default(),
             origin: Origin::default(),
             from_packet: FromPacket::default(),
+            carries_fragments: false,
         })
     }
 
@@ -188,6 +190,15 @@ impl Policy {
     #[must_use]
     pub fn with_from_packet(mut self, from_packet: FromPacket) -> Self {
         self.from_packet = from_packet;
+        self
+    }
+
+    /// Returns the policy with its word on later fragments of packets whose ports it selects: whether its associations
+    /// carry them, as both ends must agree by their configuration, RFC 4301 §7.3.
+    /// [`FragmentCheck::StatefulProtected`](crate::FragmentCheck::StatefulProtected) says so of all policies.
+    #[must_use]
+    pub fn with_carries_fragments(mut self, carries: bool) -> Self {
+        self.carries_fragments = carries;
         self
     }
 
@@ -224,6 +235,11 @@ impl Policy {
     /// Returns which selectors of its associations come from packets.
     pub fn from_packet(&self) -> FromPacket {
         self.from_packet
+    }
+
+    /// Returns whether its associations carry later fragments of packets whose ports it selects.
+    pub fn carries_fragments(&self) -> bool {
+        self.carries_fragments
     }
 
     /// Returns what keeps the policy from matching a packet of `direction`.

@@ -14,7 +14,7 @@ pub enum FragmentCheck {
     /// (OPAQUE), RFC 4301 §7.1 and §7.2.
     Selectors,
     /// As their first fragment, where a policy of the interface asks for more, RFC 4301 §7.4. Those of packets
-    /// whose policy protects some ports only are dropped: IKEv1 cannot agree to carry them.
+    /// whose policy protects some ports only are dropped, unless it says that it carries them: IKEv1 cannot agree on it.
     #[default]
     Stateful,
     /// As their first fragment, and associations of policies for some ports carry them too, RFC 4301 §7.3: for ends
@@ -251,7 +251,7 @@ impl FragmentTracker {
         let key = PacketKey { protocol: first.protocol, upper: first.upper, ..*key };
         if check == FragmentCheck::Stateful
             && let Decision::Protect { policy, .. } = policies.decide(asked.interface, asked.direction, &key)
-            && policies.policy(policy).is_some_and(|policy| policy.selector().selects_ports())
+            && policies.policy(policy).is_some_and(|one| one.selector().selects_ports() && !one.carries_fragments())
         {
             return Err(FragmentRefusal::NotAgreed);
         }

@@ -157,6 +157,22 @@ fn approach_3_an_association_for_some_ports_carries_later_fragments_only_where_t
     }
 }
 
+#[test]
+fn approach_3_one_policy_may_agree_to_it_and_others_not() {
+    let mut wan = Wan::new(FragmentCheck::Stateful);
+    let telnet = wan.add("telnet", PortSet::port(23), PROTECT);
+    let selector = wan.policies.policy(telnet).unwrap().selector().clone();
+    let selector = Selector { remote_port: PortSet::port(25), ..selector };
+    let agreed = Policy::new("smtp", selector, PROTECT).unwrap().with_carries_fragments(true);
+    let smtp = wan.policies.insert(WAN, Position::Last, agreed).unwrap();
+    for (first, last) in pairs(25) {
+        assert_eq!((wan.send(&first), wan.send(&last)), (protect(smtp), protect(smtp)));
+    }
+    for (first, last) in pairs(23) {
+        assert_eq!((wan.send(&first), wan.send(&last)), (protect(telnet), Err(FragmentRefusal::NotAgreed)));
+    }
+}
+
 /// A segment that comes from the port it would go to.
 fn back(mut segment: Vec<u8>) -> Vec<u8> {
     segment.swap(0, 2);

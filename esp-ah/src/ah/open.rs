@@ -1,5 +1,6 @@
 use super::mutable_fields::mask;
 use super::{AhError, AhKey};
+use crate::integrity::Message;
 use crate::packet::Packet;
 use crate::suite::MAX_ICV_LEN;
 use ipsec_wire::ah::{AhHeader, FIXED_LEN, PROTOCOL};
@@ -100,8 +101,8 @@ pub fn ah_verify(key: &AhKey, packet: &mut Packet<'_>, place: &AhPlace, sequence
     let field = octets.get_mut(at..at.saturating_add(icv_len)).unwrap_or_default();
     received.iter_mut().zip(field.iter()).for_each(|(to, from)| *to = *from);
     field.fill(0);
-    let high = ((sequence >> 32) as u32).to_be_bytes();
-    let computed = key.integrity.icv(octets, if key.extended { &high } else { &[] });
+    let message = Message::new(octets, key.extended, (sequence >> 32) as u32);
+    let computed = key.integrity.icv(&message);
     saved.restore(octets);
     let field = octets.get_mut(at..at.saturating_add(icv_len)).unwrap_or_default();
     field.iter_mut().zip(received).for_each(|(to, from)| *to = from);

@@ -1,5 +1,6 @@
 use super::mutable_fields::{MAX_CLEAR_HEADERS, mask};
 use super::{AhError, AhKey};
+use crate::integrity::Message;
 use crate::mode::{ModeError, TransportSplit, transport_split};
 use crate::packet::Packet;
 use ipsec_wire::ah::{FIXED_LEN, PROTOCOL, emit_header};
@@ -35,8 +36,8 @@ pub fn ah_seal(key: &AhKey, packet: &mut Packet<'_>, spi: u32, sequence: u64) ->
     split.join(packet, PROTOCOL).map_err(ah_error)?;
 
     let saved = mask(packet.octets_mut(), split.header_len)?;
-    let high = ((sequence >> 32) as u32).to_be_bytes();
-    let icv = key.integrity.icv(packet.octets(), if key.extended { &high } else { &[] });
+    let message = Message::new(packet.octets(), key.extended, (sequence >> 32) as u32);
+    let icv = key.integrity.icv(&message);
     let octets = packet.octets_mut();
     saved.restore(octets);
     let at = split.header_len.saturating_add(FIXED_LEN);

@@ -7,13 +7,13 @@
 
 use cipher::array::{Array, ArraySize};
 use cipher::{
-    BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncBackend, BlockCipherEncClosure,
-    BlockCipherEncrypt, BlockModeDecrypt, BlockSizeUser, InnerIvInit,
+    BlockCipherDecrypt, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockModeDecrypt,
+    BlockSizeUser, InnerIvInit,
 };
 use core::marker::PhantomData;
 
 /// Packets encrypted side by side: enough to fill the pipeline of every processor with AES instructions.
-const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// One packet's blocks on their way through the cipher.
 pub(crate) struct Lane<'a, N: ArraySize> {
@@ -43,15 +43,19 @@ impl<N: ArraySize> Default for Lane<'_, N> {
 }
 
 /// Encrypts all lanes under one key; a lane that ends makes place for the next.
-///
-/// While there are fewer lanes than fill the processor, `beside` is called whenever each of them is a block further,
-/// until it returns false: other work fits in between.
-pub(crate) fn encrypt<'a, C: BlockCipherEncrypt>(
-    cipher: &C,
-    lanes: impl Iterator<Item = Lane<'a, C::BlockSize>>,
-    beside: &mut dyn FnMut() -> bool,
-) {
-    cipher.encrypt_with_backend(Lockstep { waiting: lanes.fuse(), beside, size: PhantomData });
+pub(crate) fn encrypt<'a, C: BlockCipherEncrypt>(cipher: &C, lanes: impl Iterator<Item = Lane<'a, C::BlockSize>>) {
+    cipher.encrypt_with_backend(Lockstep { waiting: lanes.fuse(), size: PhantomData });
+}
+
+/// Encrypts lanes under two keys, for keys that have not enough packets to fill the processor alone: at most half of
+/// [`LANES`] of each run side by side.
+pub(crate) fn encrypt_two<'a, C, I>(ciphers: [&C; 2], lanes: [I; 2])
+where
+    C: BlockCipherEncrypt,
+    I: Iterator<Item = Lane<'a, C::BlockSize>>,
+{
+    let [first, second] = ciphers;
+    first.encrypt_with_backend(WithFirst { second, lanes });
 }
 
 /// Encrypts the whole blocks of one packet from `start` on, and calls `behind` with everything before and up to the
@@ -69,18 +73,9 @@ pub(crate) fn encrypt_alone<C: BlockCipherEncrypt>(
 }
 
 /// Decrypts one packet's whole blocks; blocks do not wait for each other here.
-///
-/// Every few blocks `beside` is called, until it returns false; what is left then goes as wide as the cipher can.
-pub(crate) fn decrypt<C: BlockCipherDecrypt>(
-    cipher: &C,
-    iv: &Array<u8, C::BlockSize>,
-    octets: &mut [u8],
-    beside: &mut dyn FnMut() -> bool,
-) {
-    let (mut blocks, _) = Array::slice_as_chunks_mut(octets);
-    let mut chain = iv.clone();
-    cipher.decrypt_with_backend(Beside { chain: &mut chain, blocks: &mut blocks, beside });
-    cbc::Decryptor::<&C>::inner_iv_init(cipher, &chain).decrypt_blocks(blocks);
+pub(crate) fn decrypt<C: BlockCipherDecrypt>(cipher: &C, iv: &Array<u8, C::BlockSize>, octets: &mut [u8]) {
+    let (blocks, _) = Array::slice_as_chunks_mut(octets);
+    cbc::Decryptor::<&C>::inner_iv_init(cipher, iv).decrypt_blocks(blocks);
 }
 
 /// Blocks between two calls to other work.
@@ -119,44 +114,16 @@ impl<N: ArraySize> BlockCipherEncClosure for Alone<'_, N> {
     }
 }
 
-struct Beside<'a, 'b, N: ArraySize> {
-    chain: &'a mut Array<u8, N>,
-    blocks: &'a mut &'b mut [Array<u8, N>],
-    beside: &'a mut dyn FnMut() -> bool,
-}
-
-impl<N: ArraySize> BlockSizeUser for Beside<'_, '_, N> {
-    type BlockSize = N;
-}
-
-impl<N: ArraySize> BlockCipherDecClosure for Beside<'_, '_, N> {
-    #[inline(always)]
-    fn call<B: BlockCipherDecBackend<BlockSize = N>>(self, backend: &B) {
-        while self.blocks.len() >= STEP && (self.beside)() {
-            let Some((run, later)) = core::mem::take(self.blocks).split_first_chunk_mut::<STEP>() else { return };
-            let sealed = run.clone();
-            for (block, sealed) in run.iter_mut().zip(sealed) {
-                let mut text = sealed.clone();
-                backend.decrypt_block((&mut text).into());
-                *block = xor(self.chain, &text);
-                *self.chain = sealed;
-            }
-            *self.blocks = later;
-        }
-    }
-}
-
-struct Lockstep<'w, I, N> {
+struct Lockstep<I, N> {
     waiting: I,
-    beside: &'w mut dyn FnMut() -> bool,
     size: PhantomData<N>,
 }
 
-impl<I, N: ArraySize> BlockSizeUser for Lockstep<'_, I, N> {
+impl<I, N: ArraySize> BlockSizeUser for Lockstep<I, N> {
     type BlockSize = N;
 }
 
-impl<'a, N: ArraySize, I: Iterator<Item = Lane<'a, N>>> BlockCipherEncClosure for Lockstep<'_, I, N> {
+impl<'a, N: ArraySize, I: Iterator<Item = Lane<'a, N>>> BlockCipherEncClosure for Lockstep<I, N> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = N>>(mut self, backend: &B) {
         let mut lanes: [Lane<'a, N>; LANES] = core::array::from_fn(|_| Lane::default());
@@ -165,15 +132,65 @@ impl<'a, N: ArraySize, I: Iterator<Item = Lane<'a, N>>> BlockCipherEncClosure fo
             active = refill(&mut lanes, active, &mut self.waiting);
             let running = lanes.get_mut(..active).unwrap_or_default();
             let Some(steps) = running.iter().map(|lane| lane.blocks.len()).min() else { return };
-            let beside = &mut *self.beside;
             if let Ok(full) = <&mut [Lane<'a, N>; LANES]>::try_from(&mut *running) {
-                advance_full(backend, full, steps, &mut || false);
+                advance_full(backend, full, steps);
             } else if let Ok(half) = <&mut [Lane<'a, N>; LANES / 2]>::try_from(&mut *running) {
-                advance_full(backend, half, steps, beside);
+                advance_full(backend, half, steps);
             } else if let [lane] = running {
-                advance_full(backend, core::array::from_mut(lane), steps, beside);
+                advance_full(backend, core::array::from_mut(lane), steps);
             } else {
-                advance_some(backend, running, steps, beside);
+                advance_some(backend, running, steps);
+            }
+        }
+    }
+}
+
+struct WithFirst<'c, C, I> {
+    second: &'c C,
+    lanes: [I; 2],
+}
+
+impl<C: BlockSizeUser, I> BlockSizeUser for WithFirst<'_, C, I> {
+    type BlockSize = C::BlockSize;
+}
+
+impl<'a, C: BlockCipherEncrypt, I: Iterator<Item = Lane<'a, C::BlockSize>>> BlockCipherEncClosure
+    for WithFirst<'_, C, I>
+{
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = C::BlockSize>>(self, backend: &B) {
+        self.second.encrypt_with_backend(WithBoth { first: backend, lanes: self.lanes });
+    }
+}
+
+struct WithBoth<'b, B, I> {
+    first: &'b B,
+    lanes: [I; 2],
+}
+
+impl<B: BlockSizeUser, I> BlockSizeUser for WithBoth<'_, B, I> {
+    type BlockSize = B::BlockSize;
+}
+
+impl<'a, A: BlockCipherEncBackend, I: Iterator<Item = Lane<'a, A::BlockSize>>> BlockCipherEncClosure
+    for WithBoth<'_, A, I>
+{
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = A::BlockSize>>(self, second: &B) {
+        let mut waiting = self.lanes.map(Iterator::fuse);
+        let mut lanes: [[Lane<'a, A::BlockSize>; LANES / 2]; 2] = Default::default();
+        let mut active = [0; 2];
+        loop {
+            for ((lanes, active), waiting) in lanes.iter_mut().zip(&mut active).zip(&mut waiting) {
+                *active = refill(lanes, *active, waiting);
+            }
+            let [lanes_of_first, lanes_of_second] = &mut lanes;
+            let first = lanes_of_first.get_mut(..active[0]).unwrap_or_default();
+            let others = lanes_of_second.get_mut(..active[1]).unwrap_or_default();
+            let Some(steps) = first.iter().chain(&*others).map(|lane| lane.blocks.len()).min() else { return };
+            for _ in 0..steps {
+                advance_some(self.first, first, 1);
+                advance_some(second, others, 1);
             }
         }
     }
@@ -183,7 +200,7 @@ impl<'a, N: ArraySize, I: Iterator<Item = Lane<'a, N>>> BlockCipherEncClosure fo
 /// and returns their number.
 #[inline(always)]
 fn refill<'a, N: ArraySize>(
-    lanes: &mut [Lane<'a, N>; LANES],
+    lanes: &mut [Lane<'a, N>],
     mut active: usize,
     waiting: &mut impl Iterator<Item = Lane<'a, N>>,
 ) -> usize {
@@ -211,9 +228,7 @@ fn advance_full<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>, const L: 
     backend: &B,
     lanes: &mut [Lane<'_, N>; L],
     steps: usize,
-    beside: &mut dyn FnMut() -> bool,
 ) {
-    let mut more = true;
     let mut chains = lanes.each_ref().map(|lane| lane.chain.clone());
     let mut blocks = lanes.each_mut().map(|lane| lane.take(steps).iter_mut());
     for _ in 0..steps {
@@ -225,7 +240,6 @@ fn advance_full<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>, const L: 
                 *chain = text;
             }
         }
-        more = more && beside();
     }
     for (lane, chain) in lanes.iter_mut().zip(chains) {
         lane.chain = chain;
@@ -238,9 +252,7 @@ fn advance_some<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>>(
     backend: &B,
     lanes: &mut [Lane<'_, N>],
     steps: usize,
-    beside: &mut dyn FnMut() -> bool,
 ) {
-    let mut more = true;
     for _ in 0..steps {
         for lane in lanes.iter_mut() {
             if let [block] = lane.take(1) {
@@ -250,7 +262,6 @@ fn advance_some<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>>(
                 lane.chain = text;
             }
         }
-        more = more && beside();
     }
 }
 
@@ -278,7 +289,7 @@ mod tests {
 
     fn encrypt_one<C: BlockCipherEncrypt>(cipher: &C, iv: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut text = plain.to_vec();
-        encrypt(cipher, core::iter::once(Lane::new(Array::try_from(iv).unwrap(), &mut text)), &mut || true);
+        encrypt(cipher, core::iter::once(Lane::new(Array::try_from(iv).unwrap(), &mut text)));
         let (mut alone, mut seen) = ([&[7; 5], plain].concat(), Vec::new());
         encrypt_alone(cipher, Array::try_from(iv).unwrap(), &mut alone, 5, &mut |encrypted| seen = encrypted.to_vec());
         assert_eq!(alone[5..], text, "alone, with work behind it");
@@ -288,15 +299,7 @@ mod tests {
 
     fn decrypt_one<C: BlockCipherDecrypt>(cipher: &C, iv: &[u8], sealed: &[u8]) -> Vec<u8> {
         let mut text = sealed.to_vec();
-        decrypt(cipher, &Array::try_from(iv).unwrap(), &mut text, &mut || false);
-        for steps in 0..3 {
-            let (mut stepped, mut left) = (sealed.to_vec(), steps);
-            decrypt(cipher, &Array::try_from(iv).unwrap(), &mut stepped, &mut || {
-                left -= 1;
-                left >= 0
-            });
-            assert_eq!(stepped, text, "{steps} steps beside other work");
-        }
+        decrypt(cipher, &Array::try_from(iv).unwrap(), &mut text);
         text
     }
 
@@ -364,12 +367,17 @@ mod tests {
             let mut packets: Vec<Vec<u8>> =
                 lengths.iter().enumerate().map(|(n, &len)| std::vec![n as u8; len * 16]).collect();
             let alone: Vec<Vec<u8>> = packets.iter().map(|packet| encrypt_one(&aes, &seed, packet)).collect();
-            let mut left = seed[0];
-            encrypt(&aes, packets.iter_mut().map(|packet| Lane::new(Array(seed), packet)), &mut || {
-                left = left.saturating_sub(1);
-                left > 0
+            encrypt(&aes, packets.iter_mut().map(|packet| Lane::new(Array(seed), packet)));
+            prop_assert_eq!(&packets, &alone);
+            let other = AesEnc::new(&[seed, seed].concat()).unwrap();
+            let other = [&aes, &other];
+            let mut both = [lengths.as_slice(), lengths.get(..lengths.len() / 3).unwrap()].map(|lengths| {
+                lengths.iter().enumerate().map(|(n, &len)| std::vec![n as u8; len * 16]).collect::<Vec<_>>()
             });
-            prop_assert_eq!(packets, alone);
+            let alone: [Vec<Vec<u8>>; 2] =
+                [0, 1].map(|n| both[n].iter().map(|packet| encrypt_one(other[n], &seed, packet)).collect());
+            encrypt_two(other, both.each_mut().map(|packets| packets.iter_mut().map(|packet| Lane::new(Array(seed), packet))));
+            prop_assert_eq!(both, alone);
         }
     }
 }

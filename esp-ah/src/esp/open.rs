@@ -1,12 +1,18 @@
 use super::{PADDING, associated};
 use crate::cipher::{OpenCipher, cbc};
+use crate::integrity::{Message, icvs};
 use crate::keys::OpenKey;
 use crate::packet::Packet;
-use crate::suite::IntegrityAlgorithm;
+use crate::provider::ProviderFailed;
+use crate::suite::{IntegrityAlgorithm, MAX_ICV_LEN};
+use arrayvec::ArrayVec;
 use cipher::BlockCipherDecrypt;
 use cipher::array::Array;
 use ipsec_wire::esp::{EspPacket, HEADER_LEN, TRAILER_LEN};
 use subtle::ConstantTimeEq;
+
+/// Packets verified together: their hashes do not wait for each other.
+const TOGETHER: usize = 8;
 
 /// Why a packet was not opened.
 ///
@@ -32,6 +38,9 @@ pub enum OpenError {
     /// The padding octets are not 1, 2, 3 and so on.
     #[error("padding octets out of order")]
     PadOctets,
+    /// The provider of the cryptography could not say.
+    #[error(transparent)]
+    Provider(#[from] ProviderFailed),
     /// The job was not run to its end.
     #[error("the job was not run")]
     NotRun,
@@ -40,6 +49,8 @@ pub enum OpenError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Waiting,
+    /// Its lengths are right; its ICV stands apart from its cipher and is to be checked.
+    Measured,
     Verified,
     Opened(u8),
     Failed(OpenError),
@@ -60,6 +71,7 @@ pub struct OpenJob<'k, 'b> {
     key: &'k OpenKey,
     packet: Packet<'b>,
     sequence_high: u32,
+    keep: bool,
     stage: Stage,
 }
 
@@ -69,7 +81,18 @@ impl<'k, 'b> OpenJob<'k, 'b> {
     /// `sequence` is the whole number: its upper half matters with 64-bit sequence numbers only, its lower
     /// half is read from the packet.
     pub const fn new(key: &'k OpenKey, packet: Packet<'b>, sequence: u64) -> Self {
-        Self { key, packet, sequence_high: (sequence >> 32) as u32, stage: Stage::Waiting }
+        Self { key, packet, sequence_high: (sequence >> 32) as u32, keep: false, stage: Stage::Waiting }
+    }
+
+    /// Sets whether the packet stays as it came if its ICV is wrong, to be tried again with another upper half of its
+    /// sequence number.
+    ///
+    /// A key of this crate leaves it so anyway. A key that a [`Provider`](crate::Provider) made may lose it, unless it
+    /// is told not to, which takes more time and is possible with 64-bit sequence numbers only.
+    #[must_use]
+    pub const fn kept_if_refused(mut self, keep: bool) -> Self {
+        self.keep = keep;
+        self
     }
 
     /// Returns the packet: the payload once opened, the ESP packet before.
@@ -85,7 +108,7 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         match self.stage {
             Stage::Opened(next_header) => Ok(next_header),
             Stage::Failed(error) => Err(error),
-            Stage::Waiting | Stage::Verified => Err(OpenError::NotRun),
+            Stage::Waiting | Stage::Measured | Stage::Verified => Err(OpenError::NotRun),
         }
     }
 
@@ -97,24 +120,15 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         self.outcome().map(|next_header| Opened { packet: self.packet, next_header })
     }
 
-    /// Checks lengths and ICV, and decrypts the packet that was verified before this one, if it was accepted.
-    ///
-    /// The hash of the one and the cipher of the other do not wait for each other, so they share the processor.
-    fn verify(&mut self, mut previous: Option<&mut Self>) {
-        let mut decrypt = |beside: &mut dyn FnMut() -> bool| {
-            if let Some(previous) = previous.take() {
-                previous.decrypt(beside);
-            }
-        };
-        self.stage = match self.try_verify(&mut decrypt) {
-            Ok(()) => Stage::Verified,
+    /// Checks lengths, and the ICV where the cipher makes it.
+    fn measure(&mut self) {
+        self.stage = match self.try_measure() {
+            Ok(stage) => stage,
             Err(error) => Stage::Failed(error),
         };
-        // If there was no hash to do it beside of.
-        decrypt(&mut || false);
     }
 
-    fn try_verify(&mut self, work: &mut dyn FnMut(&mut dyn FnMut() -> bool)) -> Result<(), OpenError> {
+    fn try_measure(&mut self) -> Result<Stage, OpenError> {
         let key = self.key;
         let frame = key.frame;
         let overhead = frame.header().saturating_add(frame.icv());
@@ -155,42 +169,54 @@ impl<'k, 'b> OpenJob<'k, 'b> {
                 let tag = icv.first_chunk().copied().unwrap_or_default();
                 icv.len() == 16 && chacha.open(iv, associated, text, tag)
             }
+            OpenCipher::Provided(provided) => {
+                let keep = self.keep;
+                let (iv, text, icv) = self.parts();
+                provided.open(iv, associated, text, icv, keep)?
+            }
             OpenCipher::Null
             | OpenCipher::Des(_)
             | OpenCipher::TripleDes(_)
             | OpenCipher::Aes(_)
-            | OpenCipher::Ctr(_) => {
-                let high = self.sequence_high.to_be_bytes();
-                let suffix: &[u8] = if frame.extended { &high } else { &[] };
-                let at = self.packet.len().saturating_sub(frame.icv());
-                match self.packet.octets().split_at_checked(at) {
-                    // Only a suite made with the dangerous name has no integrity.
-                    Some(_) if key.suite().integrity() == IntegrityAlgorithm::None => true,
-                    Some((covered, icv)) => {
-                        let mut mac = key.integrity.start();
-                        work(&mut || mac.take(covered, 1));
-                        same(icv, &mac.finish(covered, suffix))
-                    }
-                    None => false,
-                }
-            }
+            | OpenCipher::Ctr(_) => return Ok(Stage::Measured),
         };
-        if right { Ok(()) } else { Err(OpenError::Icv) }
+        if right { Ok(Stage::Verified) } else { Err(OpenError::Icv) }
     }
 
-    fn decrypt(&mut self, beside: &mut dyn FnMut() -> bool) {
-        self.stage = match self.try_decrypt(beside) {
+    /// Returns what a separate integrity algorithm covers.
+    fn covered(&self) -> Message<'_> {
+        let octets = self.packet.octets();
+        let covered = octets.get(..octets.len().saturating_sub(self.key.frame.icv()));
+        Message::new(covered.unwrap_or_default(), self.key.frame.extended, self.sequence_high)
+    }
+
+    /// Compares the ICV with the one computed.
+    fn verify(&mut self, computed: &[u8; MAX_ICV_LEN]) {
+        let octets = self.packet.octets();
+        let received = octets.get(octets.len().saturating_sub(self.key.frame.icv())..).unwrap_or_default();
+        // Only a suite made with the dangerous name has no integrity.
+        let right = self.key.suite().integrity() == IntegrityAlgorithm::None || same(received, computed);
+        self.stage = if right { Stage::Verified } else { Stage::Failed(OpenError::Icv) };
+    }
+
+    /// Decrypts a verified packet if it is accepted.
+    fn go_on(&mut self, accept: impl FnOnce() -> bool) {
+        if self.stage != Stage::Verified {
+            return;
+        }
+        let opened = if accept() { self.try_decrypt() } else { Err(OpenError::Rejected) };
+        self.stage = match opened {
             Ok(next_header) => Stage::Opened(next_header),
             Err(error) => Stage::Failed(error),
         };
     }
 
-    fn try_decrypt(&mut self, beside: &mut dyn FnMut() -> bool) -> Result<u8, OpenError> {
+    fn try_decrypt(&mut self) -> Result<u8, OpenError> {
         let frame = self.key.frame;
         match &self.key.cipher {
-            OpenCipher::Aes(aes) => self.decrypt_cbc(aes, beside),
-            OpenCipher::Des(des) => self.decrypt_cbc(&**des, beside),
-            OpenCipher::TripleDes(des) => self.decrypt_cbc(&**des, beside),
+            OpenCipher::Aes(aes) => self.decrypt_cbc(aes),
+            OpenCipher::Des(des) => self.decrypt_cbc(&**des),
+            OpenCipher::TripleDes(des) => self.decrypt_cbc(&**des),
             OpenCipher::Ctr(ctr) => {
                 let (iv, text, _) = self.parts();
                 ctr.apply(iv, text);
@@ -200,7 +226,11 @@ impl<'k, 'b> OpenJob<'k, 'b> {
                 gcm.apply(iv, text);
             }
             // Nothing to decrypt, or decrypted already, the ICV being inseparable.
-            OpenCipher::Null | OpenCipher::Gmac(_) | OpenCipher::Ccm(_) | OpenCipher::ChaCha(_) => {}
+            OpenCipher::Null
+            | OpenCipher::Gmac(_)
+            | OpenCipher::Ccm(_)
+            | OpenCipher::ChaCha(_)
+            | OpenCipher::Provided(_) => {}
         }
         let end = self.packet.len().saturating_sub(frame.icv());
         let text = self.packet.octets().get(frame.header()..end).unwrap_or_default();
@@ -216,12 +246,12 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         Ok(next_header)
     }
 
-    fn decrypt_cbc<C: BlockCipherDecrypt>(&mut self, cipher: &C, beside: &mut dyn FnMut() -> bool) {
+    fn decrypt_cbc<C: BlockCipherDecrypt>(&mut self, cipher: &C) {
         let frame = self.key.frame;
         let end = self.packet.len().saturating_sub(frame.icv());
         let body = self.packet.octets_mut().get_mut(HEADER_LEN..end).unwrap_or_default();
         let (iv, text) = body.split_at_mut_checked(frame.iv()).unwrap_or_default();
-        cbc::decrypt(cipher, &Array::try_from(&*iv).unwrap_or_default(), text, beside);
+        cbc::decrypt(cipher, &Array::try_from(&*iv).unwrap_or_default(), text);
     }
 
     /// Returns the IV of a counter mode, the text and the ICV.
@@ -270,23 +300,35 @@ impl<'k, 'b> OpenSlot<'k, 'b> for Option<OpenJob<'k, 'b>> {
 /// are both right, and the window tells them apart. A packet that is not accepted is
 /// [`OpenError::Rejected`].
 pub fn open_batch_if<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S], mut accept: impl FnMut(usize) -> bool) {
-    // Where the packet stands that is verified and accepted, and not yet decrypted.
-    let mut accepted = None;
-    for index in 0..slots.len() {
-        let Some((before, [slot, ..])) = slots.split_at_mut_checked(index) else { return };
-        let Some(job) = slot.job().filter(|job| job.stage == Stage::Waiting) else { continue };
-        job.verify(accepted.take().and_then(|at: usize| before.get_mut(at)).and_then(OpenSlot::job));
-        if job.stage != Stage::Verified {
-            continue;
+    if let [slot] = slots {
+        // Without company, and without the room for it.
+        if let Some(job) = slot.job().filter(|job| job.stage == Stage::Waiting) {
+            job.measure();
+            if job.stage == Stage::Measured {
+                let computed = job.key.integrity.icv(&job.covered());
+                job.verify(&computed);
+            }
+            job.go_on(|| accept(0));
         }
-        if accept(index) {
-            accepted = Some(index);
-        } else {
-            job.stage = Stage::Failed(OpenError::Rejected);
-        }
+        return;
     }
-    if let Some(last) = accepted.and_then(|at| slots.get_mut(at)).and_then(OpenSlot::job) {
-        last.decrypt(&mut || false);
+    for (group, slots) in slots.chunks_mut(TOGETHER).enumerate() {
+        // Filled where it stands: moved, it would be copied with all its room.
+        let mut jobs = ArrayVec::<(usize, &mut OpenJob<'k, 'b>), TOGETHER>::new();
+        jobs.extend(slots.iter_mut().enumerate().filter_map(|(at, slot)| {
+            let job = slot.job().filter(|job| job.stage == Stage::Waiting)?;
+            job.measure();
+            Some((group.saturating_mul(TOGETHER).saturating_add(at), job))
+        }));
+        let measured = jobs.iter().filter(|(_, job)| job.stage == Stage::Measured);
+        let computed = icvs::<TOGETHER>(measured.map(|(_, job)| (&job.key.integrity, job.covered())));
+        let measured = jobs.iter_mut().filter(|(_, job)| job.stage == Stage::Measured);
+        for ((_, job), computed) in measured.zip(&computed) {
+            job.verify(computed);
+        }
+        for (index, job) in jobs {
+            job.go_on(|| accept(index));
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 use super::{PADDING, associated};
+use crate::cipher::aes::AesEnc;
+use crate::cipher::ctr::Ctr;
 use crate::cipher::{CbcSeal, SealCipher, cbc};
-use crate::integrity::{Integrity, Running};
+use crate::integrity::{Message, icvs};
 use crate::keys::SealKey;
 use crate::packet::{BufferTooSmall, Packet, Room};
-use crate::suite::{MAX_ICV_LEN, MAX_IV_LEN};
+use crate::provider::ProviderFailed;
+use crate::suite::MAX_IV_LEN;
 use arrayvec::ArrayVec;
 use cipher::BlockCipherEncrypt;
 use cipher::array::Array;
@@ -15,7 +18,7 @@ pub const MAX_ESP_LEN: usize = 65535;
 /// Packets looked through for those of one association; the rest of a batch follows.
 const GROUP: usize = 64;
 
-/// Packets of one association encrypted together, beside the hashing of those before.
+/// Packets of one association encrypted together, and packets hashed together.
 const TOGETHER: usize = 16;
 
 /// Where the explicit IV comes from.
@@ -33,7 +36,7 @@ pub enum Iv {
     Given([u8; MAX_IV_LEN]),
 }
 
-/// Why a packet was not sealed; it is unchanged then.
+/// Why a packet was not sealed; it is unchanged then, unless the provider failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
@@ -46,6 +49,9 @@ pub enum SealError {
     /// The sequence number is zero, or above 32 bits where the association has no more.
     #[error("sequence number {0} out of range")]
     Sequence(u64),
+    /// The provider of the cryptography could not seal it.
+    #[error(transparent)]
+    Provider(#[from] ProviderFailed),
     /// The job was not run by [`seal_batch`].
     #[error("the job was not run")]
     NotRun,
@@ -55,7 +61,6 @@ pub enum SealError {
 enum Stage {
     Waiting,
     Framed,
-    Encrypted,
     Sealed,
     Failed(SealError),
 }
@@ -116,7 +121,7 @@ impl<'k, 'b> SealJob<'k, 'b> {
         match self.stage {
             Stage::Sealed => Ok(()),
             Stage::Failed(error) => Err(error),
-            Stage::Waiting | Stage::Framed | Stage::Encrypted => Err(SealError::NotRun),
+            Stage::Waiting | Stage::Framed => Err(SealError::NotRun),
         }
     }
 
@@ -170,7 +175,8 @@ impl<'k, 'b> SealJob<'k, 'b> {
                 | SealCipher::Gcm(_)
                 | SealCipher::Gmac(_)
                 | SealCipher::Ccm(_)
-                | SealCipher::ChaCha(_) => {
+                | SealCipher::ChaCha(_)
+                | SealCipher::Provided(_) => {
                     if let Some(field) = field.first_chunk_mut() {
                         *field = self.sequence.to_be_bytes();
                     }
@@ -207,7 +213,6 @@ impl<'k, 'b> SealJob<'k, 'b> {
     /// Returns the blocks for CBC: with our own IV the chain starts one block early and makes it.
     #[inline]
     fn lane<N: cipher::array::ArraySize>(&mut self) -> cbc::Lane<'_, N> {
-        self.stage = Stage::Encrypted;
         match self.iv {
             Iv::Sequence => {
                 let end = self.packet.len().saturating_sub(self.key.frame.icv());
@@ -221,6 +226,12 @@ impl<'k, 'b> SealJob<'k, 'b> {
         }
     }
 
+    fn encrypt_counted(&mut self, ctr: &Ctr) {
+        let (iv, text, _) = self.parts();
+        let iv = iv.first_chunk().copied().unwrap_or_default();
+        ctr.apply(iv, text);
+    }
+
     /// Encrypts the only packet of its key, the hash following close behind.
     fn seal_alone<C: BlockCipherEncrypt>(&mut self, cipher: &C) {
         let key = self.key;
@@ -229,17 +240,34 @@ impl<'k, 'b> SealJob<'k, 'b> {
             Iv::Given(_) => key.frame.header(),
         };
         let mut mac = key.integrity.start();
-        let (covered, _) = self.covered();
+        let end = self.packet.len().saturating_sub(key.frame.icv());
+        let covered = self.packet.octets_mut().get_mut(..end).unwrap_or_default();
         // Our own IV is the first block of the chain, which starts with nothing then.
         let chain = covered.get(HEADER_LEN..start).and_then(|iv| Array::try_from(iv).ok()).unwrap_or_default();
         cbc::encrypt_alone(cipher, chain, covered, start, &mut |encrypted| {
             mac.take(encrypted, usize::MAX);
         });
-        self.write_icv(|_, covered, suffix| mac.finish(covered, suffix));
+        let icv = mac.finish(&self.covered());
+        self.write_icv(&icv);
     }
 
-    /// Seals with a cipher that needs no company.
-    fn encrypt_alone(&mut self) {
+    /// Returns what a separate integrity algorithm covers.
+    fn covered(&self) -> Message<'_> {
+        let octets = self.packet.octets();
+        let covered = octets.get(..octets.len().saturating_sub(self.key.frame.icv()));
+        Message::new(covered.unwrap_or_default(), self.key.frame.extended, (self.sequence >> 32) as u32)
+    }
+
+    fn write_icv(&mut self, icv: &[u8]) {
+        let (_, _, field) = self.parts();
+        if let Some(icv) = icv.get(..field.len()) {
+            field.copy_from_slice(icv);
+        }
+        self.stage = Stage::Sealed;
+    }
+
+    /// Seals with a cipher that makes the ICV itself.
+    fn seal_combined(&mut self) {
         let key = self.key;
         let (associated, length) = associated(self.spi, self.sequence, key.frame.extended);
         let associated = associated.get(..length).unwrap_or_default();
@@ -256,41 +284,19 @@ impl<'k, 'b> SealJob<'k, 'b> {
                 tag
             }
             SealCipher::ChaCha(chacha) => chacha.seal(iv, associated, text),
+            SealCipher::Provided(provided) => match provided.seal(iv, associated, text) {
+                Ok(tag) => tag,
+                Err(failed) => return self.stage = Stage::Failed(failed.into()),
+            },
             SealCipher::Gmac(gcm) => super::gmac(gcm, iv, self.packet.octets(), key.frame, self.spi, self.sequence),
-            SealCipher::Ctr(ctr) => {
-                ctr.apply(iv, text);
-                return self.write_icv(Integrity::icv);
-            }
-            SealCipher::Null => return self.write_icv(Integrity::icv),
-            // They are encrypted side by side.
-            SealCipher::Des(_) | SealCipher::TripleDes(_) | SealCipher::Aes(_) => return,
+            // Their ICVs stand apart.
+            SealCipher::Null
+            | SealCipher::Ctr(_)
+            | SealCipher::Des(_)
+            | SealCipher::TripleDes(_)
+            | SealCipher::Aes(_) => return,
         };
-        let (_, _, icv) = self.parts();
-        if let Some(tag) = tag.get(..icv.len()) {
-            icv.copy_from_slice(tag);
-        }
-        self.stage = Stage::Sealed;
-    }
-
-    /// Returns what a separate integrity algorithm covers, and the ICV's place.
-    #[inline]
-    fn covered(&mut self) -> (&mut [u8], &mut [u8]) {
-        let at = self.packet.len().saturating_sub(self.key.frame.icv());
-        self.packet.octets_mut().split_at_mut_checked(at).unwrap_or_default()
-    }
-
-    /// Writes the ICV of a separate integrity algorithm: what `make` gives for what is covered, and the suffix.
-    #[inline]
-    fn write_icv(&mut self, make: impl FnOnce(&Integrity, &[u8], &[u8]) -> [u8; MAX_ICV_LEN]) {
-        let key = self.key;
-        let high = ((self.sequence >> 32) as u32).to_be_bytes();
-        let suffix: &[u8] = if key.frame.extended { &high } else { &[] };
-        let (covered, icv) = self.covered();
-        let value = make(&key.integrity, covered, suffix);
-        if let Some(value) = value.get(..icv.len()) {
-            icv.copy_from_slice(value);
-        }
-        self.stage = Stage::Sealed;
+        self.write_icv(&tag);
     }
 }
 
@@ -331,8 +337,8 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
             if job.stage == Stage::Waiting {
                 job.frame();
             }
-            if job.stage == Stage::Framed && !job.key.cipher.is_chained() {
-                job.encrypt_alone();
+            if job.stage == Stage::Framed && job.key.cipher.is_combined() {
+                job.seal_combined();
             }
             (job.stage == Stage::Framed).then_some(Some(job))
         }));
@@ -342,88 +348,83 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
             job.seal_alone(&aes.cipher);
             continue;
         }
-        // Those whose ICVs are still to come; they are hashed beside the encryption of the next ones.
-        let mut encrypted = Jobs::new();
+        let mut encrypted = ArrayVec::<&mut SealJob<'k, 'b>, GROUP>::new();
+        // Packets of a key that has too few to fill the processor; they wait for those of another one.
+        let mut few = None;
         for first in 0..framed.len() {
             let rest = framed.get_mut(first..).unwrap_or_default();
             while let Some(key) = rest.first().and_then(|job| job.as_ref()).map(|job| job.key) {
                 let same_key = |job: &&mut Option<&mut SealJob<'k, 'b>>| {
                     job.as_ref().is_some_and(|job| core::ptr::eq(job.key, key))
                 };
-                let together = rest.iter_mut().filter(same_key).take(TOGETHER).filter_map(Option::take).collect();
-                encrypted = encrypt(key, together, encrypted);
+                let mut jobs: Jobs<'_, 'k, 'b> =
+                    rest.iter_mut().filter(same_key).take(TOGETHER).filter_map(Option::take).collect();
+                if let SealCipher::Aes(aes) = &key.cipher
+                    && jobs.len() <= cbc::LANES / 2
+                {
+                    let Some((other, mut before)) = few.take() else {
+                        few = Some((&aes.cipher, jobs));
+                        continue;
+                    };
+                    encrypt_two([other, &aes.cipher], [&mut before, &mut jobs]);
+                    encrypted.extend(before);
+                } else {
+                    encrypt(&key.cipher, &mut jobs);
+                }
+                encrypted.extend(jobs);
             }
         }
-        Hashing::new(encrypted).finish();
+        if let Some((aes, mut jobs)) = few {
+            cbc::encrypt(aes, jobs.iter_mut().map(|job| job.lane()));
+            encrypted.extend(jobs);
+        }
+        write_icvs(&mut encrypted);
     }
 }
 
 type Jobs<'a, 'k, 'b> = ArrayVec<&'a mut SealJob<'k, 'b>, TOGETHER>;
 
-/// Encrypts packets of one key beside the hashing of those encrypted before; returns those to be hashed.
-fn encrypt<'a, 'k, 'b>(key: &SealKey, mut jobs: Jobs<'a, 'k, 'b>, before: Jobs<'a, 'k, 'b>) -> Jobs<'a, 'k, 'b> {
-    if let (SealCipher::Aes(aes), [job]) = (&key.cipher, jobs.as_mut_slice()) {
-        Hashing::new(before).finish();
-        job.seal_alone(&aes.cipher);
-        return Jobs::new();
-    }
-    let mut hashing = Hashing::new(before);
+/// Encrypts packets of one key side by side.
+fn encrypt(cipher: &SealCipher, jobs: &mut [&mut SealJob<'_, '_>]) {
     let lanes = jobs.iter_mut();
-    match &key.cipher {
-        SealCipher::Aes(aes) => cbc::encrypt(&aes.cipher, lanes.map(|job| job.lane()), &mut || hashing.step()),
-        SealCipher::Des(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane()), &mut || false),
-        SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane()), &mut || false),
-        // Sealed as soon as they were framed.
+    match cipher {
+        SealCipher::Aes(aes) => cbc::encrypt(&aes.cipher, lanes.map(|job| job.lane())),
+        SealCipher::Des(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
+        SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
+        SealCipher::Ctr(ctr) => lanes.for_each(|job| job.encrypt_counted(ctr)),
+        // Nothing to encrypt, or sealed as soon as they were framed.
         SealCipher::Null
-        | SealCipher::Ctr(_)
         | SealCipher::Gcm(_)
         | SealCipher::Gmac(_)
         | SealCipher::Ccm(_)
-        | SealCipher::ChaCha(_) => {}
+        | SealCipher::ChaCha(_)
+        | SealCipher::Provided(_) => {}
     }
-    hashing.finish();
-    jobs.into_iter().filter(|job| job.stage == Stage::Encrypted).collect()
 }
 
-/// Encrypted packets whose ICVs are made one after another, a block at a time.
-struct Hashing<'a, 'k, 'b> {
-    jobs: arrayvec::IntoIter<&'a mut SealJob<'k, 'b>, TOGETHER>,
-    current: Option<(&'a mut SealJob<'k, 'b>, Running<'k>)>,
+/// Encrypts packets of two keys side by side, if the keys are of one length.
+fn encrypt_two<'k, 'b>(keys: [&AesEnc; 2], jobs: [&mut Jobs<'_, 'k, 'b>; 2]) {
+    let lanes = jobs.map(|jobs| jobs.iter_mut().map(|job| job.lane()));
+    let [first, second] = keys;
+    match (first, second) {
+        (AesEnc::Bits128(first), AesEnc::Bits128(second)) => cbc::encrypt_two([first, second], lanes),
+        (AesEnc::Bits192(first), AesEnc::Bits192(second)) => cbc::encrypt_two([&**first, second], lanes),
+        (AesEnc::Bits256(first), AesEnc::Bits256(second)) => cbc::encrypt_two([&**first, second], lanes),
+        (AesEnc::Bits128(_) | AesEnc::Bits192(_) | AesEnc::Bits256(_), _) => {
+            let [lanes, others] = lanes;
+            cbc::encrypt(first, lanes);
+            cbc::encrypt(second, others);
+        }
+    }
 }
 
-impl<'a, 'k, 'b> Hashing<'a, 'k, 'b> {
-    fn new(jobs: Jobs<'a, 'k, 'b>) -> Self {
-        Self { jobs: jobs.into_iter(), current: None }
-    }
-
-    /// Hashes one block, or ends a packet; returns whether there was anything to do.
-    fn step(&mut self) -> bool {
-        if let Some((job, mac)) = &mut self.current {
-            if !mac.take(job.covered().0, 1) {
-                self.end();
-            }
-            return true;
-        }
-        self.current = self.jobs.next().map(|job| {
-            let mac = job.key.integrity.start();
-            (job, mac)
-        });
-        self.current.is_some()
-    }
-
-    /// Ends the packet that is being hashed, if there is one.
-    fn end(&mut self) {
-        if let Some((job, mac)) = &mut self.current {
-            job.write_icv(|_, covered, suffix| mac.finish(covered, suffix));
-        }
-        self.current = None;
-    }
-
-    /// Hashes all that is left.
-    fn finish(mut self) {
-        self.end();
-        for job in self.jobs {
-            job.write_icv(Integrity::icv);
+/// Makes the ICVs of encrypted packets, those of like length side by side: a long one outlasts its company.
+fn write_icvs(jobs: &mut [&mut SealJob<'_, '_>]) {
+    jobs.sort_unstable_by_key(|job| (job.key.suite().integrity() as u8, job.packet.len()));
+    for jobs in jobs.chunks_mut(TOGETHER) {
+        let made = icvs::<TOGETHER>(jobs.iter().map(|job| (&job.key.integrity, job.covered())));
+        for (job, icv) in jobs.iter_mut().zip(&made) {
+            job.write_icv(icv);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The shape of the configuration file.
 
 use super::clients::{ModeConfig, Pool, Xauth};
+use super::cryptography::Cryptography;
 use super::locate;
 use super::manual::Manual;
 use super::negotiation::Negotiation;
 use super::outer::Outer;
+use super::udp_tunnel::{self, UdpTunnel};
 use super::words::{EspProposal, Group, Identity, IkeProposal, Prefix, Remote, SecretText, Span, Suites};
 use core::net::IpAddr;
 use drive::SecretBytes;
@@ -45,6 +47,9 @@ pub struct Daemon {
     /// The UDP port of NAT traversal.
     #[serde(default = "nat_t_port")]
     pub nat_t_port: u16,
+    /// The UDP port of children with `udp_tunnel`.
+    #[serde(default = "udp_tunnel::port")]
+    pub udp_tunnel_port: u16,
     /// How far packets may come out of order: 32, 64, 128, 256, 512, 1024, 2048 or 4096.
     #[serde(default = "replay_window")]
     pub replay_window: u32,
@@ -64,6 +69,9 @@ pub struct Daemon {
     /// Whether IKE is off, its sockets closed: manual keys only.
     #[serde(default)]
     pub no_ike: bool,
+    /// Who does the cryptography of packets: built-in, or ring where it is faster.
+    #[serde(default)]
+    pub cryptography: Cryptography,
     /// The Unix socket that takes commands.
     pub control: Option<PathBuf>,
     /// How much to log.
@@ -239,6 +247,8 @@ pub struct Child {
     /// How the header around the tunnel is made.
     #[serde(default)]
     pub outer: Outer,
+    /// ESP in UDP as before NAT traversal; off if absent.
+    pub udp_tunnel: Option<UdpTunnel>,
 }
 
 /// A side of a pair of networks.

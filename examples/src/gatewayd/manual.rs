@@ -2,6 +2,7 @@
 
 use super::file::FileError;
 use super::outer::Outer;
+use super::udp_tunnel::UdpTunnel;
 use super::words::{Cipher, EspProposal, Hash, Prefix, WordError};
 use core::net::IpAddr;
 use core::str::FromStr;
@@ -35,6 +36,8 @@ pub struct Manual {
     /// How the header around the tunnel is made.
     #[serde(default)]
     pub outer: Outer,
+    /// ESP in UDP as before NAT traversal; off if absent.
+    pub udp_tunnel: Option<UdpTunnel>,
     /// What a packet sent goes through, first to last.
     pub send: Vec<Association>,
     /// What a packet received went through at the peer, first to last.

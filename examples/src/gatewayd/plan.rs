@@ -37,8 +37,11 @@ impl File {
         for (index, connection) in self.connection.iter().enumerate() {
             ike = ike.connection(connection.plan(&format!("connection[{index}]"))?);
         }
-        let mut config =
-            Config::new(ike).replay_window(self.daemon.replay_window).newest_takes_over(self.daemon.newest_takes_over);
+        let mut config = Config::new(ike)
+            .replay_window(self.daemon.replay_window)
+            .newest_takes_over(self.daemon.newest_takes_over)
+            .udp_tunnel_port(self.daemon.udp_tunnel_port)
+            .provider(self.daemon.cryptography.provider()?);
         if let Some(mtu) = self.daemon.path_mtu {
             config = config.path_mtu(mtu);
         }
@@ -46,6 +49,9 @@ impl File {
             for (inner, child) in connection.child.iter().enumerate() {
                 let field = format!("connection[{index}].child[{inner}].outer");
                 config = config.outer(&child.name, child.outer.plan(&field)?);
+                if let Some(tunnel) = child.udp_tunnel {
+                    config = config.udp_tunnel(&child.name, tunnel.plan());
+                }
             }
         }
         for policy in &self.policy {
@@ -63,6 +69,9 @@ impl File {
         }
         for (index, manual) in self.manual.iter().enumerate() {
             config = config.manual(manual.plan(&format!("manual[{index}]"))?);
+            if let Some(tunnel) = manual.udp_tunnel {
+                config = config.udp_tunnel(&manual.name, tunnel.plan());
+            }
         }
         config.build().map_err(|error| FileError::Engine(error.to_string()))
     }
@@ -331,6 +340,21 @@ mod tests {
         for wrong in ["nat_t = \"02\"", "certificates = true", "commit = true"] {
             assert!(File::parse(with(wrong).as_bytes()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_udp_tunnel_of_a_child_opens_its_port_and_wants_nat_traversal_off() {
+        assert_eq!(plan(SAMPLE).unwrap().udp_tunnel_port(), None);
+        let on = SAMPLE.replacen("# udp_tunnel = ", "udp_tunnel = ", 1);
+        let error = plan(&on).unwrap_err().to_string();
+        assert!(error.contains("net: nat_traversal"), "{error}");
+        let off = on.replacen("dpd_idle = \"30s\"", "negotiation = { nat_t = \"off\" }", 1);
+        assert_eq!(plan(&off).unwrap().udp_tunnel_port(), Some(2746));
+        let other = off.replacen("udp_tunnel_port = 2746", "udp_tunnel_port = 4500", 1);
+        assert!(plan(&other).unwrap_err().to_string().contains("udp_tunnel_port"));
+        let ah = off.replacen("esp = [\"aes256-sha256\", \"aes128-sha1\"]", "suites = \"ah-sha1\"", 1);
+        assert!(plan(&ah).unwrap_err().to_string().contains("AH"));
+        assert!(File::parse(on.replacen("heartbeat = true", "beat = true", 1).as_bytes()).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::keylog::KeyLog;
 use super::log::Log;
 use super::packets;
 use super::signals::Signals;
-use super::sockets::{PLAIN, Sockets};
+use super::sockets::Sockets;
 use super::status;
 use super::trust::Trust;
 use super::tun::Device;
@@ -72,7 +72,7 @@ impl Daemon {
     pub fn open(file: &File, plan: Plan) -> Result<Self, DaemonError> {
         let signals = Signals::catch()?;
         let poll = Poll::new()?;
-        let mut sockets = Sockets::open(&file.daemon)?;
+        let mut sockets = Sockets::open(&file.daemon, plan.udp_tunnel_port())?;
         sockets.register(poll.registry(), SOCKETS)?;
         let device = Device::open(&file.tun)?;
         device.register(poll.registry(), TUN)?;
@@ -176,9 +176,9 @@ impl Daemon {
         let now = self.clock.now();
         while let Some(action) = self.engine.poll_action() {
             match action {
-                Action::Transmit(transmit) => self.send(now, transmit.path, PLAIN, &[&transmit.payload]),
+                Action::Transmit(transmit, header) => self.send(now, transmit.path, header, &[&transmit.payload]),
                 // An answer for a sender on this side takes the way of what is delivered to it.
-                Action::Deliver(packet) | Action::Reply(packet) => self.device.put(&packet),
+                Action::Deliver(packet, _) | Action::Reply(packet) => self.device.put(&packet),
                 Action::KeyLog(line) => {
                     if let Some(Err(error)) = self.keylog.as_mut().map(|keylog| keylog.write(&line)) {
                         self.complain(&error, "key log");

@@ -25,9 +25,6 @@ const ICMPV6: u8 = 58;
 /// Octets that may wait in the system for us, or for the network, if it lets us have so many.
 const QUEUE: usize = 4 << 20;
 
-/// What the header around a message of the exchanges says: routers may fragment it.
-pub const PLAIN: Header = Header { traffic_class: 0, dont_fragment: false, ttl: 64 };
-
 /// Every socket of the daemon, each bound to one address of this machine.
 #[derive(Debug)]
 pub struct Sockets {
@@ -68,16 +65,16 @@ pub enum Received<'a> {
 }
 
 impl Sockets {
-    /// Binds two UDP sockets per address, and raw ones if asked.
+    /// Binds two UDP sockets per address, one more for the UDP tunnel if its port is given, and raw ones if asked.
     ///
     /// # Errors
     /// A socket cannot be opened or bound; the message names the address.
-    pub fn open(daemon: &Daemon) -> io::Result<Self> {
+    pub fn open(daemon: &Daemon, udp_tunnel: Option<u16>) -> io::Result<Self> {
         let mut sockets = Vec::new();
         let mut missing = Vec::new();
         for &address in &daemon.listen {
             let ports = [daemon.ike_port, daemon.nat_t_port];
-            for port in ports.into_iter().filter(|_| !daemon.no_ike) {
+            for port in ports.into_iter().filter(|_| !daemon.no_ike).chain(udp_tunnel) {
                 let local = SocketAddr::new(address, port);
                 sockets.push(Bound::udp(local).map_err(|error| named(&format!("udp {local}"), &error))?);
             }
@@ -267,7 +264,7 @@ mod tests {
             let local: SocketAddr = local.parse().unwrap();
             // A machine without IPv6 has nothing to be told about it.
             let Ok(mut bound) = Bound::udp(local) else { continue };
-            for header in [PLAIN, Header { traffic_class: 0xb8, dont_fragment: true, ttl: 9 }, PLAIN] {
+            for header in [Header::PLAIN, Header { traffic_class: 0xb8, dont_fragment: true, ttl: 9 }, Header::PLAIN] {
                 bound.set_header(header).unwrap();
                 let seen = if local.is_ipv4() {
                     (bound.socket.tos_v4().unwrap(), bound.socket.ttl_v4().unwrap())

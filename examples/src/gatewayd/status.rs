@@ -13,8 +13,14 @@ pub fn of(snapshot: &Snapshot) -> Value {
         "ipsec": snapshot.ipsec.iter().map(|pair| ipsec_pair(snapshot, pair)).collect::<Vec<_>>(),
         "manual": snapshot.manual.iter().map(manual).collect::<Vec<_>>(),
         "sessions": snapshot.sessions.iter().map(|session| self::session(snapshot, session)).collect::<Vec<_>>(),
+        "built_in_policies": snapshot.built_in.iter().map(policy).collect::<Vec<_>>(),
         "policies": snapshot.policies.iter().map(policy).collect::<Vec<_>>(),
         "waiting": snapshot.waiting,
+        "udp_tunnel": {
+            "status": if snapshot.udp_tunnel.open { "OPEN" } else { "CLOSED" },
+            "listen_port": snapshot.udp_tunnel.listen_port,
+            "counters": named(snapshot.udp_tunnel.counters.iter()),
+        },
         "counters": named(snapshot.counters.iter()),
         "isakmp_counters": named(snapshot.ike_counters.iter()),
         "sad_counters": named(snapshot.sad_counters.iter()),
@@ -50,6 +56,7 @@ fn session(snapshot: &Snapshot, session: &SessionStatus) -> Value {
 /// What the data path of a pair is like, under the names that routers show.
 fn data(data: &DataStatus) -> Value {
     json!({
+        "path": data.path.to_string(),
         "inbound_cpi": data.cpi.0,
         "outbound_cpi": data.cpi.1,
         "compression": data.compression.as_ref().map(|counters| named(counters.iter())),
@@ -179,6 +186,10 @@ fn policy(policy: &PolicyStatus) -> Value {
             spd::Action::Protect(_) => "protect",
         },
         "selector": policy.selector.to_string(),
+        "udp_tunnel": policy.udp_tunnel.map(|tunnel| json!({
+            "remote_port": tunnel.remote_port,
+            "heartbeat": tunnel.heartbeat,
+        })),
         "hits": policy.hits,
         "waiting": policy.waiting,
         "counters": named(policy.counters.iter()),

@@ -180,9 +180,9 @@ impl<R: CryptoRng> Router<R> {
             while let Some(action) = ipsec.as_mut().and_then(Gateway::poll_action) {
                 is_silent = false;
                 match action {
-                    gateway::Action::Transmit(transmit) => actions.push_back(RouterAction::Transmit(transmit)),
+                    gateway::Action::Transmit(transmit, _) => actions.push_back(RouterAction::Transmit(transmit)),
                     gateway::Action::Event(event) => actions.push_back(RouterAction::Ipsec(Box::new(event))),
-                    gateway::Action::Deliver(packet) => {
+                    gateway::Action::Deliver(packet, _) => {
                         let Some(Datagram { path, payload }) = datagram_of(&packet) else { continue };
                         if is_control(path, payload) {
                             let payload = Bytes::copy_from_slice(payload);

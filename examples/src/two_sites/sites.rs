@@ -3,6 +3,7 @@
 use super::scenario::{NatSettings, Scenario, Side};
 use super::site::{Clients, Phase1};
 use crate::gatewayd::clients::{ModeConfig, Pool, Xauth};
+use crate::gatewayd::cryptography::Cryptography;
 use crate::gatewayd::file::{self, Child, Connection, Daemon, File, FileError, LogLevel, Start, Tun};
 use crate::gatewayd::negotiation::Negotiation;
 use crate::gatewayd::outer::Outer;
@@ -37,11 +38,13 @@ pub fn plan(scenario: &Scenario, side: Side, log_keys: bool) -> Result<(Plan, Tr
             listen: vec![local],
             ike_port: 500,
             nat_t_port: 4500,
+            udp_tunnel_port: 2746,
             replay_window: 64,
             half_open: None,
             raw_esp: true,
             raw_ah: false,
             no_ike: false,
+            cryptography: Cryptography::default(),
             control: None,
             log: LogLevel::Trace,
             dangerously_keylog_dir: log_keys.then(Default::default),
@@ -167,6 +170,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         mode_config,
         child: vec![Child {
             outer: Outer::default(),
+            udp_tunnel: None,
             name: CHILD.to_owned(),
             // What a client may reach, and who it is, the other site says.
             local: if far.clients.is_some() { EVERYTHING } else { site.lan },

@@ -157,7 +157,7 @@ impl Handler<Gateway> for Story {
     fn on_action(&mut self, now: Instant, node: NodeId, action: Action, orders: &mut Orders<Gateway>) {
         let side = self.side(node);
         match action {
-            Action::Deliver(packet) => {
+            Action::Deliver(packet, _) => {
                 if let Some(answer) = self.delivered(now, side, &packet) {
                     orders.call(node, move |now, gateway| {
                         // What becomes of an answer is seen on the wire.

@@ -103,7 +103,7 @@ pub struct Lans {
 impl Handler<Gateway> for Lans {
     fn on_action(&mut self, now: Instant, node: NodeId, action: Action, orders: &mut Orders<Gateway>) {
         match action {
-            Action::Deliver(packet) => {
+            Action::Deliver(packet, _) => {
                 self.delivered.push((now, node, packet.to_vec()));
                 if !self.silent && packet.get(20) == Some(&8) {
                     let reply = echo_reply(&packet);

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod engine;
+
 use drive::{Instant, Path};
 use esp_ah::suite::AesKey;
-use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, SealKey, Suite};
+use esp_ah::{BuiltIn, CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, Provider, SealKey, Suite};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use sad::*;
@@ -43,6 +45,7 @@ pub struct Plan {
     pub window: WindowSize,
     pub source: SourceCheck,
     pub lifetime: Lifetime,
+    pub provider: &'static dyn Provider,
 }
 
 impl Default for Plan {
@@ -53,6 +56,7 @@ impl Default for Plan {
             window: WindowSize::Packets64,
             source: SourceCheck::Any,
             lifetime: Lifetime::default(),
+            provider: &BuiltIn,
         }
     }
 }
@@ -66,10 +70,13 @@ impl Tunnel {
         let there = path().reversed();
         let (opening, spi) =
             right.allocate_spi(Instant::ZERO, SaProtocol::Esp, there.local.ip(), OWNER, &mut rng).unwrap();
-        let open = InboundKeys::Esp(OpenKey::new(plan.suite, plan.bits, &keymat).unwrap());
+        let open = OpenKey::with_provider(plan.suite, plan.bits, &keymat, plan.provider).unwrap();
         let received = SaParameters { path: there, ..parameters(plan.lifetime) };
-        right.install_inbound(Instant::ZERO, opening, &received, plan.window, plan.source, open).unwrap();
-        let seal = OutboundKeys::Esp(SealKey::new(plan.suite, plan.bits, &keymat).unwrap());
+        right
+            .install_inbound(Instant::ZERO, opening, &received, plan.window, plan.source, InboundKeys::Esp(open))
+            .unwrap();
+        let seal = SealKey::with_provider(plan.suite, plan.bits, &keymat, plan.provider).unwrap();
+        let seal = OutboundKeys::Esp(seal);
         let sealing = left.install_outbound(Instant::ZERO, spi, &parameters(plan.lifetime), seal, None).unwrap();
         Self { left, right, sealing, opening, spi }
     }

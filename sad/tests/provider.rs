@@ -1,0 +1,76 @@
+//! A provider of cryptography that fails: its packets are lost, and nothing else.
+
+mod common;
+
+use common::*;
+use drive::Instant;
+use esp_ah::suite::{AesKey, IcvLen};
+use esp_ah::{Aead, CipherAlgorithm, IntegrityAlgorithm, OpenError, Provider, ProviderFailed, ProviderId, Ring};
+use esp_ah::{SealError, Suite};
+use sad::*;
+
+const NOW: Instant = Instant::from_secs(1);
+
+#[derive(Debug)]
+struct Broken;
+
+impl Provider for Broken {
+    fn id(&self) -> ProviderId {
+        ProviderId::new(4000)
+    }
+
+    fn aead(&self, _: CipherAlgorithm, _: &[u8], _: &[u8]) -> Option<Box<dyn Aead>> {
+        Some(Box::new(Self))
+    }
+}
+
+impl Aead for Broken {
+    fn seal(&self, _: [u8; 8], _: &[u8], _: &mut [u8]) -> Result<[u8; 16], ProviderFailed> {
+        Err(ProviderFailed)
+    }
+
+    fn open(&self, _: [u8; 8], _: &[u8], _: &mut [u8], _: &[u8]) -> Result<bool, ProviderFailed> {
+        Err(ProviderFailed)
+    }
+}
+
+fn tunnel(provider: &'static dyn Provider) -> Tunnel {
+    let gcm = CipherAlgorithm::AesGcm(AesKey::Bits128, IcvLen::Octets16);
+    let suite = Suite::new(gcm, IntegrityAlgorithm::None).unwrap();
+    Tunnel::new(&Plan { suite, provider, ..Plan::default() })
+}
+
+#[test]
+fn the_provider_of_an_association_is_shown() {
+    let (ring, built_in) = (tunnel(&Ring), tunnel(&esp_ah::BuiltIn));
+    let shown = |sad: &Sad, association| sad.status(association).unwrap().detail.unwrap().encryption_provider;
+    assert_eq!(shown(&ring.left, ring.sealing), Some(Ring::ID));
+    assert_eq!(shown(&ring.right, ring.opening), Some(Ring::ID));
+    assert_eq!(shown(&built_in.left, built_in.sealing), Some(ProviderId::BUILT_IN));
+}
+
+#[test]
+fn a_packet_that_the_provider_cannot_seal_is_not_carried_and_costs_its_number() {
+    let mut tunnel = tunnel(&Broken);
+    let refused = SealRefusal::Seal(SealError::Provider(ProviderFailed));
+    assert_eq!(tunnel.seal(NOW, b"a").unwrap_err(), refused);
+    assert_eq!(tunnel.counter(Side::Outbound, "espEncryptionFail"), 1);
+    assert_eq!(tunnel.counter(Side::Outbound, "espEncryptionStart"), 1);
+    assert_eq!(tunnel.counter(Side::Outbound, "outProcessDone"), 0);
+    let detail = tunnel.left.status(tunnel.sealing).unwrap().detail.unwrap();
+    assert_eq!((detail.last_sequence, detail.counters.packets()), (1, 0));
+}
+
+#[test]
+fn a_packet_that_the_provider_cannot_open_is_no_forgery_and_moves_no_window() {
+    let wire = tunnel(&Ring).seal(NOW, b"a").unwrap();
+    let mut tunnel = tunnel(&Broken);
+    for _ in 0..3 {
+        let dropped = DropReason::Open(OpenError::Provider(ProviderFailed));
+        assert_eq!(tunnel.open(NOW, &wire).unwrap_err(), dropped);
+    }
+    assert_eq!(tunnel.counter(Side::Inbound, "espDecryptionFail"), 3);
+    assert_eq!(tunnel.counter(Side::Inbound, "espDecryptionStart"), 3);
+    assert_eq!(tunnel.counter(Side::Inbound, "espIcvInvalid"), 0);
+    assert_eq!(tunnel.right.status(tunnel.opening).unwrap().detail.unwrap().last_sequence, 0);
+}
