@@ -9,6 +9,8 @@ use alloc::vec::Vec;
 pub(crate) struct Order {
     chunks: Vec<Vec<Item>>,
     len: usize,
+    /// The label of the item that came last.
+    last: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,8 @@ impl Order {
     const MAX_CHUNK: usize = 512;
     /// The gap left when appending, so that 2^23 appends fit on each side of the first item.
     const STEP: u64 = 1 << 40;
+    /// The gap left between items that come one after the other at one place, so that 2^20 fit between two appended ones.
+    const NEXT_STEP: u64 = 1 << 20;
     /// The least gap that spreading out must gain; else it takes in more neighbours.
     const MIN_STEP: u64 = 1 << 16;
 
@@ -54,6 +58,7 @@ impl Order {
         }
         // Spreading over the whole list leaves room for any number of items that memory can hold.
         let label = label.unwrap_or(u64::MAX);
+        self.last = label;
         if let Some(items) = self.chunks.get_mut(chunk) {
             items.insert(offset.min(items.len()), Item { label, slot });
             if items.len() > Self::MAX_CHUNK {
@@ -131,6 +136,13 @@ impl Order {
             (None, None) => Some(1 << 63),
             (Some(before), None) => before.checked_add(Self::STEP).or_else(|| midpoint(before, u64::MAX)),
             (None, Some(after)) => after.checked_sub(Self::STEP).or_else(|| midpoint(0, after)),
+            // One after the other at one place: each takes little of the gap, not half.
+            (Some(before), Some(after)) if before == self.last && after - before > 2 * Self::NEXT_STEP => {
+                Some(before + Self::NEXT_STEP)
+            }
+            (Some(before), Some(after)) if after == self.last && after - before > 2 * Self::NEXT_STEP => {
+                Some(after - Self::NEXT_STEP)
+            }
             (Some(before), Some(after)) => midpoint(before, after),
         }
     }
@@ -229,9 +241,26 @@ mod tests {
     fn a_gap_that_is_used_up_is_spread_and_the_order_holds() {
         let mut pair = Pair::default();
         for slot in 0..3000 {
-            pair.insert(1.min(slot as usize), slot);
+            // In the middle, before and after those that came last in turn.
+            pair.insert(slot as usize / 2, slot);
         }
         assert!(pair.relabels > 0);
         pair.check();
+    }
+
+    #[test]
+    fn items_that_come_one_after_the_other_at_one_place_give_few_a_new_label() {
+        for descending in [false, true] {
+            let mut order = Order::default();
+            let mut relabelled = vec![];
+            for slot in 0..10 {
+                order.insert(slot as usize, slot, &mut relabelled);
+            }
+            for slot in 10..60_000 {
+                let position = if descending { 5 } else { slot as usize - 5 };
+                order.insert(position, slot, &mut relabelled);
+            }
+            assert!(relabelled.len() < 1000, "{} descending {descending}", relabelled.len());
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use core::ops::ControlFlow;
 use spd::{
-    Action, Applies, Arrival, Database, DatabaseError, Decision, Direction, InboundRefusal, InterfaceId, Origin,
-    PacketKey, Peer, Policy, PolicyId, PortSet, Position, ProtocolSelector, Refusal, Selector, TemplateId, Upper,
-    WhenEmpty,
+    Action, Applies, Arrival, Database, DatabaseError, Decision, Direction, InboundRefusal, InterfaceId, NameSelector,
+    Origin, PacketKey, Peer, Policy, PolicyId, PortSet, Position, ProtocolSelector, Refusal, Selector, TemplateId,
+    Upper, WhenEmpty,
 };
 
 const WAN: InterfaceId = InterfaceId(0);
@@ -295,4 +295,31 @@ fn a_batch_to_send_is_decided_and_counted_as_one_packet_after_another() {
     // Room for fewer than there are packets: those are decided and counted, no more.
     batch.outbound_batch(WAN, &keys, &mut decisions[..10]);
     assert_eq!(batch.counters().match_good + batch.counters().match_failed, 110);
+}
+
+#[test]
+fn an_origin_stays_with_its_policy_and_what_is_made_for_a_client_is_marked_as_such() {
+    let mut database = database();
+    let of = |name: &str, origin| policy(name, to("10.2.0.0/16"), PROTECT).with_origin(origin);
+    let map = add(&mut database, Position::Last, of("map", Origin::CryptoMap));
+    let list = add(&mut database, Position::Last, of("list", Origin::AccessList).with_peer(Peer::Any));
+    let own = add(&mut database, Position::Last, policy("own", to("any"), PROTECT));
+    let client = database.instantiate(list, "client", Peer::Any, None, "10.2.0.7".parse().unwrap()).unwrap();
+    let origin = |id| database.policy(id).map(Policy::origin);
+    assert_eq!([map, list, own].map(origin), [Origin::CryptoMap, Origin::AccessList, Origin::Configured].map(Some));
+    assert_eq!(origin(client), Some(Origin::Instance { of: list }));
+    assert_eq!(database.outbound(WAN, &udp([10, 2, 0, 7], 1)).policy(), Some(map));
+    assert_eq!([map, client].map(|id| database.hits(id)), [Some(1), Some(0)]);
+}
+
+#[test]
+fn of_clients_with_a_policy_each_the_name_says_which() {
+    let mut database = database();
+    let ids = ["client1", "client2", "client3"].map(|name| {
+        let selector = Selector { remote_name: NameSelector::Name(name.into()), ..to("any") };
+        add(&mut database, Position::Last, policy(name, selector, PROTECT).with_peer(Peer::Dynamic))
+    });
+    assert_eq!(database.by_names(WAN, None, Some("client2")), [ids[1]]);
+    assert_eq!(database.by_names(WAN, None, Some("client4")), []);
+    assert_eq!(database.by_names(WAN, None, None), []);
 }

@@ -35,6 +35,7 @@ pub fn run(report: &mut Report) {
                     Bench::new(kind, count, v6).lookup(report, &lookup, 1.0);
                 }
             }
+            // Targets of IPv6 are our own: those of IPv4.
             let growth_target = if kind == Kind::Tunnels { 4.0 } else { 7.0 };
             let (growth, octets) = (format!("{name} growth 100 to 100000"), format!("{name} octets a policy"));
             if report.wants(&growth) || report.wants(&octets) {

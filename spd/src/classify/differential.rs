@@ -255,7 +255,7 @@ fn one_place_asked_for_again_and_again_spreads_labels_and_keeps_the_order() {
         let mut ids = Vec::new();
         for number in 0..700 {
             let policy = dice.policy(&format!("p{number}"));
-            ids.push(database.insert(WAN, Position::At(2.min(number + 1)), policy).unwrap());
+            ids.push(database.insert(WAN, Position::At(1 + number / 2), policy).unwrap());
         }
         check(&mut database, &mut dice, &ids, 300);
     }

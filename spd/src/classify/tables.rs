@@ -11,9 +11,9 @@ use core::convert::Infallible;
 /// and an index that says which tables can hold a match at all.
 ///
 /// Tables are made from policies and never from packets, so no traffic makes more of them. What would
-/// make a chain or the number of tables too long is refused, and goes elsewhere. No change moves more than some
-/// hundred entries: tables grow by parts, and an index of another shape is made beside the old one, some entries a
-/// change.
+/// make a chain or the number of tables too long is refused, and goes elsewhere. No change waits for all entries:
+/// they keep their places, a table that grows looks at none, and an index of another shape is made beside the old one,
+/// some entries a change.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables<A: Address> {
     tables: Vec<Table<A>>,
