@@ -73,7 +73,8 @@ pub fn beet_enter(packet: &mut Packet<'_>, addresses: BeetAddresses) -> Result<B
         payload.next_header = view.protocol();
         let options = view.header_len().saturating_sub(ipv4::MIN_HEADER_LEN);
         packet.trim_front(ipv4::MIN_HEADER_LEN).ok_or(truncated)?;
-        if options > 0 {
+        // A payload of the pseudo header's own number would be taken for one.
+        if options > 0 || payload.next_header == BEET_PSEUDO_HEADER {
             // Pseudo header, padding and options fill whole units of 8 octets; the header is 20 octets, so
             // there is always room where it stood.
             let padding = if options.is_multiple_of(8) { 4 } else { 0 };
@@ -189,6 +190,20 @@ mod tests {
                 assert!((packet.len() - 5).is_multiple_of(8));
                 assert_eq!(usize::from(packet.octets()[1]), (packet.len() - 5) / 8 - 1);
             }
+            beet_leave(&mut packet, left.next_header, addresses(), left.traffic_class, left.ttl).unwrap();
+            assert_eq!(packet.octets(), octets, "{options:?}");
+        }
+    }
+
+    #[test]
+    fn a_payload_of_the_number_of_the_pseudo_header_comes_back_as_it_went() {
+        for options in [&[][..], &[1; 4], &[1; 8]] {
+            let mut octets = ipv4(options);
+            octets[9] = BEET_PSEUDO_HEADER;
+            Ipv4Packet::new_checked(&mut octets[..]).unwrap().fill_checksum();
+            let mut buffer = octets.clone();
+            let mut packet = Packet::whole(&mut buffer);
+            let left = beet_enter(&mut packet, addresses()).unwrap();
             beet_leave(&mut packet, left.next_header, addresses(), left.traffic_class, left.ttl).unwrap();
             assert_eq!(packet.octets(), octets, "{options:?}");
         }
