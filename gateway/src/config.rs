@@ -292,6 +292,8 @@ impl Config {
         }
         let tunnel = tunnels.finish()?;
         built_in::add(&mut policies, &ike, tunnel.open.then_some(tunnel.port))?;
+        // What a long list has begun to move is moved before the first packet asks.
+        while policies.settle(INTERFACE) {}
         Ok(Plan {
             ike,
             policies,
