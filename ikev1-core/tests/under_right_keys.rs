@@ -248,6 +248,24 @@ fn rows_43_44_119_what_was_recorded_a_thousand_messages_ago_does_nothing() {
     assert_eq!(peer.end.endpoint.status().ike_sas, before.ike_sas);
 }
 
+/// Rows 43 and 44: what is remembered is bounded, so an SA is renewed long before it can take no more messages.
+#[test]
+fn rows_43_44_an_sa_that_has_taken_half_of_its_messages_is_renewed() {
+    let mut peer = up();
+    let hello = chain(|chain| notify(chain, NotifyType::CONNECTED, &[], &[]));
+    // A first message has no cookie of the responder's.
+    let renewals = |peer: &Scripted| peer.answers.iter().filter(|octets| octets[8..16] == [0; 8]).count();
+    let half = ikev1_core::defaults::MAX_FINISHED_IDS / 2;
+    for _ in 1..half {
+        assert_eq!(peer.inform(&hello), Verdict::Accepted);
+    }
+    peer.pass(Duration::ZERO);
+    assert_eq!(renewals(&peer), 0);
+    assert_eq!(peer.inform(&hello), Verdict::Accepted);
+    peer.pass(Duration::ZERO);
+    assert_eq!(renewals(&peer), 1);
+}
+
 /// Row 43, the lawful traffic: vpnc draws the message ids of its Deletes from one octet, and 0 is one of them.
 #[test]
 fn row_43_a_delete_under_message_id_0_is_obeyed() {
