@@ -387,3 +387,27 @@ fn headers_beyond_what_is_worked_out_are_refused_and_the_packet_is_unchanged() {
     assert_eq!(sealed.octets(), packet);
     assert_eq!(buffer, before);
 }
+
+#[test]
+fn ah_is_not_put_behind_more_extension_headers_than_a_receiver_reads() {
+    for (headers, fits) in [(13, true), (14, false)] {
+        // Routing headers without segments, the last one before UDP.
+        let mut clear = vec![0x60, 0, 0, 0, 0, 8 * headers + 8, 43, 64];
+        clear.extend([0x20; 32]);
+        for left in (0..headers).rev() {
+            clear.extend([if left == 0 { 17 } else { 43 }, 0, 4, 0, 0, 0, 0, 0]);
+        }
+        clear.extend([0, 7, 0, 7, 0, 8, 0, 0]);
+        let mut buffer = [&[0; 64][..], &clear, &[0; 64]].concat();
+        let mut packet = Packet::new(&mut buffer, 64..64 + clear.len()).unwrap();
+        let sealed = ah_seal(&key(), &mut packet, 0x1234, 5);
+        if fits {
+            sealed.unwrap();
+            let place = ah_locate(packet.octets()).unwrap();
+            ah_verify(&key(), &mut packet, &place, 5).unwrap();
+        } else {
+            assert_eq!(sealed, Err(AhError::Headers));
+            assert_eq!(packet.octets(), clear);
+        }
+    }
+}

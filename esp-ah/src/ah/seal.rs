@@ -4,6 +4,7 @@ use crate::integrity::Message;
 use crate::mode::{ModeError, TransportSplit, transport_split};
 use crate::packet::Packet;
 use ipsec_wire::ah::{FIXED_LEN, PROTOCOL, emit_header};
+use ipsec_wire::ipv6::{Ipv6Packet, MAX_EXTENSION_HEADERS};
 
 /// Puts an Authentication Header into a whole IP packet, behind the headers that routers need.
 ///
@@ -29,6 +30,10 @@ pub fn ah_seal(key: &AhKey, packet: &mut Packet<'_>, spi: u32, sequence: u64) ->
     if split.header_len > MAX_CLEAR_HEADERS {
         return Err(AhError::Headers);
     }
+    if v6 && clear_headers(packet.octets(), split.header_len)? >= MAX_EXTENSION_HEADERS {
+        // No receiver of ours would look for one more behind them.
+        return Err(AhError::Headers);
+    }
     mask(packet.octets_mut(), split.header_len)?.restore(packet.octets_mut());
     split.part(packet, header_len).map_err(ah_error)?;
     let low = (sequence & u64::from(u32::MAX)) as u32;
@@ -44,6 +49,12 @@ pub fn ah_seal(key: &AhKey, packet: &mut Packet<'_>, spi: u32, sequence: u64) ->
     let field = octets.get_mut(at..).unwrap_or_default();
     field.iter_mut().zip(icv).take(key.algorithm.icv_len()).for_each(|(to, from)| *to = from);
     Ok(())
+}
+
+/// Returns how many extension headers stand in the first octets of an IPv6 packet.
+fn clear_headers(packet: &[u8], octets: usize) -> Result<usize, AhError> {
+    let view = Ipv6Packet::new_checked(packet)?;
+    Ok(view.extension_headers().take_while(|header| header.as_ref().is_ok_and(|header| header.offset < octets)).count())
 }
 
 fn split(packet: &[u8]) -> Result<TransportSplit, AhError> {
