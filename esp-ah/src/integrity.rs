@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use arrayvec::ArrayVec;
 use cbc_mac::CbcMac;
 use hmac::{HmacKey, Mac, Md5, Sha1, Sha256, Sha384, Sha512};
+use subtle::ConstantTimeEq;
 
 /// The key of an integrity algorithm, made ready; the same for both directions.
 ///
@@ -124,6 +125,16 @@ pub(crate) fn icvs<'k, const N: usize>(
         rest = rest.get(count..).unwrap_or_default();
     }
     icvs
+}
+
+/// Compares an ICV with as much of the computed value, in constant time; an empty ICV is never right.
+pub(crate) fn same(icv: &[u8], computed: &[u8]) -> bool {
+    let Some(computed) = computed.get(..icv.len()).filter(|_| !icv.is_empty()) else { return false };
+    // ICVs are 8 to 32 octets, a multiple of four: a few words are compared faster than octets.
+    let ((a, a_rest), (b, b_rest)) = (icv.as_chunks::<4>(), computed.as_chunks::<4>());
+    let words = a.iter().zip(b).fold(0, |sum, (&a, &b)| sum | (u32::from_ne_bytes(a) ^ u32::from_ne_bytes(b)));
+    let differing = a_rest.iter().zip(b_rest).fold(words, |sum, (a, b)| sum | u32::from(a ^ b));
+    differing.ct_eq(&0).into()
 }
 
 /// An ICV under way.

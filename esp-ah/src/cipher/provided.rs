@@ -3,10 +3,10 @@
 use super::ccm::Ccm;
 use super::chacha::ChaCha;
 use super::gcm::Gcm;
+use crate::integrity::same;
 use crate::provider::{Aead, Provider, ProviderFailed, ProviderId};
 use crate::suite::CipherAlgorithm;
 use alloc::boxed::Box;
-use subtle::ConstantTimeEq;
 
 /// A key that a provider made.
 pub(crate) struct Provided {
@@ -78,11 +78,6 @@ fn own(algorithm: CipherAlgorithm, key: &[u8], salt: &[u8]) -> Option<Box<dyn Ae
     }
 }
 
-/// Compares an ICV with as much of the tag, in constant time; an empty ICV is never right.
-fn same(icv: &[u8], tag: [u8; 16]) -> bool {
-    !icv.is_empty() && tag.get(..icv.len()).is_some_and(|tag| tag.ct_eq(icv).into())
-}
-
 impl Aead for Gcm {
     fn seal(&self, iv: [u8; 8], associated: &[u8], text: &mut [u8]) -> Result<[u8; 16], ProviderFailed> {
         self.apply(iv, text);
@@ -90,7 +85,7 @@ impl Aead for Gcm {
     }
 
     fn open(&self, iv: [u8; 8], associated: &[u8], text: &mut [u8], icv: &[u8]) -> Result<bool, ProviderFailed> {
-        let right = same(icv, self.tag(iv, associated, text));
+        let right = same(icv, &self.tag(iv, associated, text));
         if right {
             self.apply(iv, text);
         }
@@ -112,7 +107,7 @@ impl Aead for Ccm {
     fn open(&self, iv: [u8; 8], associated: &[u8], text: &mut [u8], icv: &[u8]) -> Result<bool, ProviderFailed> {
         // The MAC covers the plaintext.
         self.apply(iv, text);
-        let right = same(icv, self.tag(iv, associated, text));
+        let right = same(icv, &self.tag(iv, associated, text));
         if !right {
             self.apply(iv, text);
         }

@@ -1,15 +1,15 @@
 use super::{PADDING, associated};
 use crate::cipher::{OpenCipher, cbc};
-use crate::integrity::{Message, icvs};
+use crate::integrity::{Message, icvs, same};
 use crate::keys::OpenKey;
 use crate::packet::Packet;
+use crate::provider::Aead;
 use crate::provider::ProviderFailed;
 use crate::suite::{IntegrityAlgorithm, MAX_ICV_LEN};
 use arrayvec::ArrayVec;
 use cipher::BlockCipherDecrypt;
 use cipher::array::Array;
 use ipsec_wire::esp::{EspPacket, HEADER_LEN, TRAILER_LEN};
-use subtle::ConstantTimeEq;
 
 /// Packets verified together: their hashes do not wait for each other.
 const TOGETHER: usize = 8;
@@ -155,19 +155,12 @@ impl<'k, 'b> OpenJob<'k, 'b> {
                 same(&icv, &super::gmac(gcm, iv, self.packet.octets(), frame, spi, sequence))
             }
             OpenCipher::Ccm(ccm) => {
-                // The MAC covers the plaintext; a forged packet is put back as it came.
                 let (iv, text, icv) = self.parts();
-                ccm.apply(iv, text);
-                let right = same(icv, &ccm.tag(iv, associated, text));
-                if !right {
-                    ccm.apply(iv, text);
-                }
-                right
+                Aead::open(&**ccm, iv, associated, text, icv)?
             }
             OpenCipher::ChaCha(chacha) => {
                 let (iv, text, icv) = self.parts();
-                let tag = icv.first_chunk().copied().unwrap_or_default();
-                icv.len() == 16 && chacha.open(iv, associated, text, tag)
+                Aead::open(&**chacha, iv, associated, text, icv)?
             }
             OpenCipher::Provided(provided) => {
                 let keep = self.keep;
@@ -263,16 +256,6 @@ impl<'k, 'b> OpenJob<'k, 'b> {
         let (iv, text) = body.split_at_mut_checked(frame.iv()).unwrap_or_default();
         (iv.first_chunk().copied().unwrap_or_default(), text, icv)
     }
-}
-
-/// Compares an ICV with as much of the computed value, in constant time; an empty ICV is never right.
-fn same(icv: &[u8], computed: &[u8]) -> bool {
-    let Some(computed) = computed.get(..icv.len()).filter(|_| !icv.is_empty()) else { return false };
-    // ICVs are 8 to 32 octets, a multiple of four: a few words are compared faster than octets.
-    let ((a, a_rest), (b, b_rest)) = (icv.as_chunks::<4>(), computed.as_chunks::<4>());
-    let words = a.iter().zip(b).fold(0, |sum, (&a, &b)| sum | (u32::from_ne_bytes(a) ^ u32::from_ne_bytes(b)));
-    let differing = a_rest.iter().zip(b_rest).fold(words, |sum, (a, b)| sum | u32::from(a ^ b));
-    differing.ct_eq(&0).into()
 }
 
 /// Something that may hold a job: the job itself, or a slot of the caller's array.

@@ -6,6 +6,7 @@ use crate::integrity::{Message, icvs};
 use crate::keys::SealKey;
 use crate::mode::{DUMMY, IPV4, IPV6};
 use crate::packet::{BufferTooSmall, Packet, Room};
+use crate::provider::Aead;
 use crate::provider::ProviderFailed;
 use crate::suite::MAX_IV_LEN;
 use arrayvec::ArrayVec;
@@ -281,22 +282,12 @@ impl<'k, 'b> SealJob<'k, 'b> {
         let associated = associated.get(..length).unwrap_or_default();
         let (iv, text, _) = self.parts();
         let iv = iv.first_chunk().copied().unwrap_or_default();
-        let tag = match &key.cipher {
-            SealCipher::Gcm(gcm) => {
-                gcm.apply(iv, text);
-                gcm.tag(iv, associated, text)
-            }
-            SealCipher::Ccm(ccm) => {
-                let tag = ccm.tag(iv, associated, text);
-                ccm.apply(iv, text);
-                tag
-            }
-            SealCipher::ChaCha(chacha) => chacha.seal(iv, associated, text),
-            SealCipher::Provided(provided) => match provided.seal(iv, associated, text) {
-                Ok(tag) => tag,
-                Err(failed) => return self.stage = Stage::Failed(failed.into()),
-            },
-            SealCipher::Gmac(gcm) => super::gmac(gcm, iv, self.packet.octets(), key.frame, self.spi, self.sequence),
+        let sealed = match &key.cipher {
+            SealCipher::Gcm(gcm) => Aead::seal(&**gcm, iv, associated, text),
+            SealCipher::Ccm(ccm) => Aead::seal(&**ccm, iv, associated, text),
+            SealCipher::ChaCha(chacha) => Aead::seal(&**chacha, iv, associated, text),
+            SealCipher::Provided(provided) => provided.seal(iv, associated, text),
+            SealCipher::Gmac(gcm) => Ok(super::gmac(gcm, iv, self.packet.octets(), key.frame, self.spi, self.sequence)),
             // Their ICVs stand apart.
             SealCipher::Null
             | SealCipher::Ctr(_)
@@ -304,7 +295,10 @@ impl<'k, 'b> SealJob<'k, 'b> {
             | SealCipher::TripleDes(_)
             | SealCipher::Aes(_) => return,
         };
-        self.write_icv(&tag);
+        match sealed {
+            Ok(tag) => self.write_icv(&tag),
+            Err(failed) => self.stage = Stage::Failed(failed.into()),
+        }
     }
 }
 
