@@ -1,4 +1,4 @@
-use crate::classify::{Address, Classifier, Flat, LANES};
+use crate::classify::{Address, Classifier, Flat, InTables, LANES};
 use crate::database::Database;
 use crate::interface::{Interface, InterfaceId, WhenEmpty};
 use crate::{Arrival, Decision, Direction, Explanation, InboundRefusal, PacketKey, Policy, PolicyId, Refusal};
@@ -53,7 +53,19 @@ impl Database {
                 WhenEmpty::Bypass => Decision::Bypass { policy: None },
             };
         }
-        self.classify(listed, direction, key).unwrap_or(NO_MATCH)
+        let found = match (key.local, key.remote) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                self.classify(&listed.v4, direction, (local.to_bits(), remote.to_bits()), key)
+            }
+            (IpAddr::V6(local), IpAddr::V6(remote)) => {
+                self.classify_v6(&listed.v6, direction, (local.to_bits(), remote.to_bits()), key)
+            }
+            // No packet has addresses of two families; whoever asks anyway is answered.
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
+                return self.classify_mixed(listed, direction, key).unwrap_or(NO_MATCH);
+            }
+        };
+        *found.unwrap_or(&NO_MATCH)
     }
 
     /// Decides about packets that go the same way, each as [`decide`](Self::decide) does, and counts nothing. What has
@@ -155,46 +167,52 @@ impl Database {
         Some(if empty { Decision::Bypass { policy: None } } else { NO_MATCH })
     }
 
-    /// What the first policy that matches decides.
-    #[inline]
-    fn classify(&self, listed: &Interface, direction: Direction, key: &PacketKey) -> Option<Decision> {
-        match (key.local, key.remote) {
-            (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                self.classify_as(&listed.v4, direction, (local.to_bits(), remote.to_bits()), key)
-            }
-            (IpAddr::V6(local), IpAddr::V6(remote)) => {
-                self.classify_v6(&listed.v6, direction, (local.to_bits(), remote.to_bits()), key)
-            }
-            // No packet has addresses of two families; whoever asks anyway is answered.
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-                let slot = listed.order.iter().find(|slot| self.matches(*slot, direction, key))?;
-                Some(Decision::of(self.id(slot)?, self.policy_in(slot)?.action()))
-            }
-        }
+    #[inline(never)]
+    fn classify_mixed(&self, listed: &Interface, direction: Direction, key: &PacketKey) -> Option<Decision> {
+        let slot = listed.order.iter().find(|slot| self.matches(*slot, direction, key))?;
+        Some(Decision::of(self.id(slot)?, self.policy_in(slot)?.action()))
     }
 
     /// Apart, so that the code for IPv4 is short.
     #[inline(never)]
-    fn classify_v6(
+    fn classify_v6<'a>(
         &self,
-        classifier: &Classifier<u128>,
+        classifier: &'a Classifier<u128>,
         direction: Direction,
         addresses: (u128, u128),
         key: &PacketKey,
-    ) -> Option<Decision> {
-        self.classify_as(classifier, direction, addresses, key)
+    ) -> Option<&'a Decision> {
+        self.classify(classifier, direction, addresses, key)
     }
 
+    /// What the first policy that matches decides.
     #[inline(always)]
-    fn classify_as<A: Address>(
+    fn classify<'a, A: Address>(
         &self,
-        classifier: &Classifier<A>,
+        classifier: &'a Classifier<A>,
         direction: Direction,
         (local, remote): (A, A),
         key: &PacketKey,
-    ) -> Option<Decision> {
+    ) -> Option<&'a Decision> {
         let flat = Flat::new(direction, local, remote, key);
-        classifier.find(&flat, |slot| self.matches(slot, direction, key))
+        match classifier.find(&flat) {
+            Ok(found) => found.map(|entry| &entry.decision),
+            Err(in_tables) => self.classify_beside(classifier, direction, key, &flat, in_tables),
+        }
+    }
+
+    /// Apart, since it is seldom: so the rest is short.
+    #[inline(never)]
+    fn classify_beside<'a, A: Address>(
+        &self,
+        classifier: &'a Classifier<A>,
+        direction: Direction,
+        key: &PacketKey,
+        flat: &Flat<A>,
+        in_tables: InTables<'a, A>,
+    ) -> Option<&'a Decision> {
+        let ask = |slot| self.matches(slot, direction, key);
+        classifier.find_beside(flat, in_tables, ask).map(|entry| &entry.decision)
     }
 
     /// Whether the policy in a slot matches.
@@ -228,7 +246,7 @@ impl Database {
             |number: usize, slot| keys.get(place(number)).is_some_and(|key| self.matches(slot, direction, key));
         classifier.find_batch(flats.get(..count).unwrap_or_default(), matches, |number, found| {
             if let Some(decision) = decisions.get_mut(place(number)) {
-                *decision = found.unwrap_or(NO_MATCH);
+                *decision = found.map_or(NO_MATCH, |entry| entry.decision);
             }
         });
         count

@@ -71,9 +71,15 @@ impl<A: Address> Blocks<A> {
 
     pub fn insert(&mut self, entry: Entry<A>) {
         self.len += 1;
-        let index = self.blocks.partition_point(|block| block.last_label() < entry.label);
-        let mut index = index.min(self.blocks.len().saturating_sub(1));
+        let after = self.blocks.partition_point(|block| block.last_label() < entry.label);
+        let mut index = after.min(self.blocks.len().saturating_sub(1));
         if let Some(block) = self.blocks.get_mut(index).filter(|block| block.entries.len() >= BLOCK) {
+            // A list that grows at an end leaves full blocks behind.
+            let at_its_end = after > index || entry.label < block.first_label();
+            if at_its_end {
+                self.blocks.insert(after, Block::new(alloc::vec![entry], &mut self.work));
+                return;
+            }
             let tail = Block::new(block.entries.split_off(BLOCK / 2), &mut self.work);
             block.choose(&mut self.work);
             let goes_into_tail = block.last_label() < entry.label;
@@ -142,6 +148,12 @@ impl<A: Address> Blocks<A> {
                 break;
             }
         }
+    }
+
+    /// Returns whether there are entries before this one; none is after all.
+    #[inline(always)]
+    pub fn may_come_before(&self, entry: Option<&Entry<A>>) -> bool {
+        self.blocks.first().is_some_and(|block| entry.is_none_or(|entry| block.first_label() < entry.label))
     }
 
     /// Returns the first entry that matches and has a label below `bound`.

@@ -12,9 +12,7 @@ use alloc::vec;
 pub(crate) struct Index {
     local: AddressCells,
     remote: AddressCells,
-    local_port: Cells,
-    remote_port: Cells,
-    protocol: Cells,
+    above: Box<Above>,
     /// For coarser cuts of both addresses together: entries that share a table share either more often than both.
     pairs: Pairs,
     /// For how many entries its size is.
@@ -22,10 +20,14 @@ pub(crate) struct Index {
 }
 
 /// How large it is for up to so many entries: for a short list so small that it takes no more than the list.
-const SIZES: [(usize, Size); 3] =
-    [(128, Size { bits: 7, half: 3 }), (512, Size { bits: 8, half: 4 }), (4096, Size { bits: 10, half: 5 })];
+const SIZES: [(usize, Size); 4] = [
+    (128, Size { bits: 7, half: 3 }),
+    (512, Size { bits: 8, half: 4 }),
+    (4096, Size { bits: 10, half: 5 }),
+    (1 << 15, Size { bits: 12, half: 7 }),
+];
 /// How large it is for more.
-const LARGEST: Size = Size { bits: 12, half: 7 };
+const LARGEST: Size = Size { bits: 14, half: 7 };
 /// Entries that are looked at to choose which bits pick the cell.
 const SAMPLE: usize = 256;
 
@@ -62,10 +64,18 @@ struct Cut {
 }
 
 #[derive(Clone, Debug)]
-struct Cells {
-    tables: Box<[u64]>,
+struct Cells<T = Box<[u64]>> {
+    tables: T,
     /// The tables that every cell has.
     all: u64,
+}
+
+/// The cells of what is above IP: as many for every list, and so in one piece.
+#[derive(Clone, Debug)]
+struct Above {
+    local_port: Cells<[u64; PORT_CELLS]>,
+    remote_port: Cells<[u64; PORT_CELLS]>,
+    protocol: Cells<[u64; PROTOCOL_CELLS]>,
 }
 
 impl Default for Index {
@@ -88,9 +98,7 @@ impl Index {
             local: AddressCells { cut: local, cells: Cells::new(1 << bits) },
             remote: AddressCells { cut: remote, cells: Cells::new(1 << bits) },
             pairs: Pairs { local: pairs.0, remote: pairs.1, cells: Cells::new(1 << (2 * half)) },
-            local_port: Cells::new(PORT_CELLS),
-            remote_port: Cells::new(PORT_CELLS),
-            protocol: Cells::new(PROTOCOL_CELLS),
+            above: Box::new(Above { local_port: Cells::FIXED, remote_port: Cells::FIXED, protocol: Cells::FIXED }),
             sized_for: entries.len().max(32),
         }
     }
@@ -103,12 +111,13 @@ impl Index {
     /// Returns the tables that can hold a match, a bit each.
     #[inline(always)]
     pub fn tables<A: Address>(&self, key: &Flat<A>) -> u64 {
+        let above = &*self.above;
         self.local.cells.at(self.local.cut.cell(key.local))
             & self.remote.cells.at(self.remote.cut.cell(key.remote))
             & self.pairs.at(key.local, key.remote)
-            & self.remote_port.at(port_cell(key.remote_port()))
-            & self.local_port.at(port_cell(key.local_port()))
-            & self.protocol.at(protocol_cell(key.protocol()))
+            & above.remote_port.at(port_cell(key.remote_port()))
+            & above.local_port.at(port_cell(key.local_port()))
+            & above.protocol.at(protocol_cell(key.protocol()))
     }
 
     /// Notes that an entry stands in a table; returns how many words that wrote.
@@ -122,9 +131,9 @@ impl Index {
         self.local.add(bit, entry.local())
             + self.remote.add(bit, entry.remote())
             + self.pairs.add(bit, entry.local(), entry.remote())
-            + self.local_port.add(bit, local_ports)
-            + self.remote_port.add(bit, remote_ports)
-            + self.protocol.add(bit, protocols)
+            + self.above.local_port.add(bit, local_ports)
+            + self.above.remote_port.add(bit, remote_ports)
+            + self.above.protocol.add(bit, protocols)
     }
 
     /// Returns the number of words.
@@ -134,26 +143,21 @@ impl Index {
 
     /// Returns the octets this takes.
     pub fn octets(&self) -> usize {
-        let cells = [
-            &self.local.cells,
-            &self.remote.cells,
-            &self.local_port,
-            &self.remote_port,
-            &self.protocol,
-            &self.pairs.cells,
-        ];
-        size_of::<Self>() + cells.into_iter().map(|cells| size_of_val(&*cells.tables)).sum::<usize>()
+        let cells = [&self.local.cells, &self.remote.cells, &self.pairs.cells];
+        size_of::<Self>()
+            + size_of::<Above>()
+            + cells.into_iter().map(|cells| size_of_val(&*cells.tables)).sum::<usize>()
     }
 }
 
 const PROTOCOL_CELLS: usize = 64;
 
-const PORT_CELLS: usize = 508;
+const PORT_CELLS: usize = 512;
 
 /// The cell of a port: four ports each below 1024, where services are, and 256 each above.
 #[inline(always)]
 fn port_cell(port: u16) -> usize {
-    usize::from(if port < 1024 { port >> 2 } else { 252 + (port >> 8) })
+    usize::from(if port < 1024 { port >> 2 } else { 256 + (port >> 8) })
 }
 
 #[inline(always)]
@@ -197,7 +201,7 @@ impl Cut {
         let shifts = || (0..=A::BITS - bits).rev().step_by(4);
         let told_apart = |shift: u32| {
             let cut = Self::new(shift, bits);
-            let mut seen = [0u64; 64];
+            let mut seen = [0u64; 1024];
             for (first, last) in ranges.clone() {
                 // Those that differ before the bits, or in the first four of them, are of every cell or of many.
                 if A::common_prefix(first, last) + shift + bits >= A::BITS + 4 {
@@ -236,22 +240,40 @@ impl Cells {
         self.tables.get(cell).copied().unwrap_or(0)
     }
 
-    /// Notes a table for a range of cells, or for all of them; returns how many words that wrote.
     fn add(&mut self, bit: u64, range: Option<(usize, usize)>) -> u64 {
-        if self.all & bit != 0 {
-            return 0;
-        }
-        let (first, last) = range.unwrap_or((0, self.tables.len() - 1));
-        let cells = self.tables.get_mut(first..=last).unwrap_or_default();
-        for tables in &mut *cells {
-            *tables |= bit;
-        }
-        let written = cells.len();
-        if written == self.tables.len() {
-            self.all |= bit;
-        }
-        written as u64
+        note(&mut self.tables, &mut self.all, bit, range)
     }
+}
+
+impl<const N: usize> Cells<[u64; N]> {
+    const FIXED: Self = Self { tables: [0; N], all: 0 };
+
+    #[inline(always)]
+    fn at(&self, cell: usize) -> u64 {
+        // A cell is below N as it is; that it is so for sure spares the look.
+        self.tables.get(cell % N).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, bit: u64, range: Option<(usize, usize)>) -> u64 {
+        note(&mut self.tables, &mut self.all, bit, range)
+    }
+}
+
+/// Notes a table for a range of cells, or for all of them; returns how many words that wrote.
+fn note(tables: &mut [u64], all: &mut u64, bit: u64, range: Option<(usize, usize)>) -> u64 {
+    if *all & bit != 0 {
+        return 0;
+    }
+    let cells = tables.len();
+    let (first, last) = range.unwrap_or((0, cells - 1));
+    let noted = tables.get_mut(first..=last).unwrap_or_default();
+    for tables in &mut *noted {
+        *tables |= bit;
+    }
+    if noted.len() == cells {
+        *all |= bit;
+    }
+    noted.len() as u64
 }
 
 #[cfg(test)]
@@ -259,9 +281,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cells_of_ports_ascend_and_are_all_there() {
+    fn the_cells_of_ports_ascend_to_the_last() {
         let cells = || (0..=u16::MAX).map(port_cell);
-        assert!(cells().zip(cells().skip(1)).all(|(a, b)| a == b || a + 1 == b));
+        // Four cells are of no port: those that the ports below 1024 would have if they were cut like the others.
+        assert!(cells().zip(cells().skip(1)).all(|(a, b)| a == b || a + 1 == b || (a, b) == (255, 260)));
         assert_eq!((cells().next(), cells().next_back()), (Some(0), Some(PORT_CELLS - 1)));
     }
 

@@ -19,12 +19,12 @@ pub(crate) use address::Address;
 pub(crate) use entry::Flat;
 pub(crate) use tables::LANES;
 
-use crate::{Decision, Policy, PolicyId};
+use crate::{Policy, PolicyId};
 use alloc::vec::Vec;
 use blocks::Blocks;
 use core::convert::Infallible;
 use entry::{Entry, entries};
-use tables::{AT_ONCE, Begun, Tables};
+use tables::{AT_ONCE, Tables};
 
 #[cfg(test)]
 mod differential;
@@ -73,6 +73,10 @@ pub(crate) struct Classifier<A: Address> {
     /// The work of tables that are gone.
     work: u64,
 }
+
+/// The first entry that matches of those in the tables; an error where some of them have to be asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InTables<'a, A: Address>(Result<Option<&'a Entry<A>>, ()>);
 
 /// What goes where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,77 +144,63 @@ impl<A: Address> Classifier<A> {
         self.blocks.relabel(old, new);
     }
 
-    /// Returns what the first policy that matches decides; `ask` says of a slot whether its policy matches, where
-    /// the index cannot.
+    /// Returns what the first policy that matches decides, if that can be told from exact entries in tables alone: else
+    /// [`find_beside`](Self::find_beside) goes on with what it returns. That is seldom and stands apart: the rest is short
+    /// enough for a processor to work on two packets at a time.
     #[inline(always)]
-    pub fn find(&self, key: &Flat<A>, ask: impl Fn(u32) -> bool) -> Option<Decision> {
-        match &self.tables {
-            Some(tables) => self.find_from(tables, key, tables.begin(key), ask),
-            None => self.blocks.find(key, u64::MAX, &ask).map(|entry| entry.decision),
-        }
+    pub fn find(&self, key: &Flat<A>) -> Result<Option<&Entry<A>>, InTables<'_, A>> {
+        let Some(tables) = &self.tables else { return Err(InTables(Err(()))) };
+        self.judge(tables.search(key, tables.begin(key), |_| Err(()), || {}))
     }
 
-    /// Tells `found` for each of up to [`LANES`] packets what [`find`](Self::find) returns. Both `ask` and `found` get
-    /// the packet's number first.
+    /// Returns what the first policy that matches decides, where tables alone do not tell; `ask` says of a slot whether
+    /// its policy matches.
+    pub fn find_beside<'a>(
+        &'a self,
+        key: &Flat<A>,
+        InTables(found): InTables<'a, A>,
+        ask: impl Fn(u32) -> bool,
+    ) -> Option<&'a Entry<A>> {
+        let search = |tables: &'a Tables<A>| match tables.search(key, tables.begin(key), |slot| Ok(ask(slot)), || {}) {
+            Ok(found) => found,
+            Err::<_, Infallible>(never) => match never {},
+        };
+        let found = found.unwrap_or_else(|()| self.tables.as_ref().and_then(search));
+        let former = self.former.as_ref().and_then(search);
+        let found = [found, former].into_iter().flatten().min_by_key(|entry| entry.label);
+        let bound = found.map_or(u64::MAX, |entry| entry.label);
+        self.blocks.find(key, bound, &ask).or(found)
+    }
+
+    /// Tells `found` for each of up to [`LANES`] packets what the first policy that matches decides. Both `ask` and
+    /// `found` get the packet's number first.
     #[inline]
     pub fn find_batch(
         &self,
         keys: &[Flat<A>],
         ask: impl Fn(usize, u32) -> bool,
-        mut found: impl FnMut(usize, Option<Decision>),
+        mut found: impl FnMut(usize, Option<&Entry<A>>),
     ) {
+        let beside = |number: usize, key, in_tables| self.find_beside(key, in_tables, |slot| ask(number, slot));
         let Some(tables) = &self.tables else {
             for (number, key) in keys.iter().enumerate() {
-                found(number, self.find(key, |slot| ask(number, slot)));
+                found(number, beside(number, key, InTables(Err(()))));
             }
             return;
         };
         for (number, (key, begun)) in keys.iter().zip(tables.begin_batch(keys)).enumerate() {
-            found(number, self.find_from(tables, key, begun, |slot| ask(number, slot)));
+            let first = self.judge(tables.search(key, begun, |_| Err(()), || {}));
+            found(number, first.unwrap_or_else(|in_tables| beside(number, key, in_tables)));
         }
     }
 
-    /// Goes on with a search. What is seldom, entries that are not exact and tables that are being left, stands apart:
-    /// the rest is short enough for a processor to work on two packets at a time.
+    /// Says whether what was found in the tables is all there is to find.
     #[inline(always)]
-    fn find_from(
-        &self,
-        tables: &Tables<A>,
-        key: &Flat<A>,
-        begun: Begun,
-        ask: impl Fn(u32) -> bool,
-    ) -> Option<Decision> {
-        let mut found = match tables.search(key, begun, |_| Err(()), || {}) {
-            Ok(found) if self.former.is_none() => found,
-            Ok(_) | Err(()) => self.find_asking(tables, key, begun, &ask),
-        };
-        if self.blocks.len() > 0 {
-            let bound = found.map_or(u64::MAX, |entry| entry.label);
-            found = self.blocks.find(key, bound, &ask).or(found);
+    fn judge<'a>(&self, found: Result<Option<&'a Entry<A>>, ()>) -> Result<Option<&'a Entry<A>>, InTables<'a, A>> {
+        match found {
+            Ok(entry) if self.former.is_none() && !self.blocks.may_come_before(entry) => Ok(entry),
+            Ok(_) | Err(()) => Err(InTables(found)),
         }
-        found.map(|entry| entry.decision)
-    }
-
-    #[inline(never)]
-    fn find_asking<'a>(
-        &'a self,
-        tables: &'a Tables<A>,
-        key: &Flat<A>,
-        begun: Begun,
-        ask: &impl Fn(u32) -> bool,
-    ) -> Option<&'a Entry<A>> {
-        let search = |tables: &'a Tables<A>, begun| match tables.search(
-            key,
-            begun,
-            |slot| Ok::<_, Infallible>(ask(slot)),
-            || {},
-        ) {
-            Ok(found) => found,
-            Err(never) => match never {},
-        };
-        let former = self.former.as_ref().and_then(|former| search(former, former.begin(key)));
-        let found: [Option<&Entry<A>>; 2] = [search(tables, begun), former];
-        found.into_iter().flatten().min_by_key(|entry| entry.label)
     }
 
     /// Goes on with what changes have begun; returns whether there is more to do.
