@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 /// and looks at no entry for it.
 #[derive(Clone, Debug)]
 pub(super) struct Chains {
-    /// A power of two of them, at most half in use, see [`room`].
+    /// A power of two of them, not all in use, see [`room`].
     places: Vec<Chain>,
     /// How far right the bits of a tag are moved that say where it belongs.
     shift: u32,
@@ -82,7 +82,7 @@ impl Chains {
         if let Some(chain) = self.find(hash) {
             return Some(chain);
         }
-        if (self.used + 1) * room(self.places.len()) > self.places.len() {
+        if self.used >= room(self.places.len()) {
             *work += self.grow();
         }
         self.begin(Chain { tag: tag(hash), head: NIL })
@@ -108,7 +108,10 @@ impl Chains {
     fn grow(&mut self) -> u64 {
         let live = |chain: &&Chain| chain.head != NIL;
         let count = self.places.iter().filter(live).count();
-        let places = (count.max(2) * room(self.places.len()) * 3 / 2).next_power_of_two().max(1 << FEWEST);
+        let mut places = self.places.len();
+        while room(places) <= count * 5 / 4 {
+            places *= 2;
+        }
         let old = core::mem::replace(&mut self.places, vec![Chain::EMPTY; places]);
         self.shift = u32::BITS - places.ilog2();
         self.used = 0;
@@ -119,10 +122,14 @@ impl Chains {
     }
 }
 
-/// How many times as many places as chains a table of so many places has at least. The more there are, the fewer
-/// searches meet another's chain first; but places of large tables are memory to wait for.
+/// How many chains a table of so many places has at most. The fewer there are, the fewer searches meet another's chain
+/// first; but where there are many chains, empty places are memory that others of the list have to wait for.
 const fn room(places: usize) -> usize {
-    if places < 4096 { 4 } else { 2 }
+    match places {
+        0..4096 => places / 4,
+        4096..32768 => places / 2,
+        _ => places / 8 * 7,
+    }
 }
 
 #[inline(always)]
