@@ -1,5 +1,6 @@
 //! Whole ESP packets from outside: opened, and sealed again to the same octets.
 
+use esp_ah::ah::{AhKey, ah_locate, ah_seal, ah_strip, ah_verify};
 use esp_ah::mode::{self, transport_split, tunnel_leave};
 use esp_ah::suite::{AesKey, IcvLen};
 use esp_ah::{BuiltIn, CipherAlgorithm, IntegrityAlgorithm, Iv, OpenError, OpenJob, OpenKey, Packet, Provider};
@@ -74,30 +75,138 @@ fn open_and_seal_by(
     Ok((payload, next_header))
 }
 
+/// The cipher of this name, with `octets` of key and salt or nonce and `bits` of check value.
+fn cipher(name: &str, octets: usize, bits: u64) -> CipherAlgorithm {
+    let aes = |salt: usize| AesKey::from_bits((octets - salt) as u16 * 8).unwrap();
+    let icv = match bits {
+        64 => IcvLen::Octets8,
+        96 => IcvLen::Octets12,
+        128 => IcvLen::Octets16,
+        other => panic!("{other}"),
+    };
+    match name {
+        "AES_CBC" => CipherAlgorithm::AesCbc(aes(0)),
+        "AES_CTR" => CipherAlgorithm::AesCtr(aes(4)),
+        "AES_GCM" | "AES_GCM_16" => CipherAlgorithm::AesGcm(aes(4), icv),
+        "AES_CCM" => CipherAlgorithm::AesCcm(aes(3), icv),
+        "AES_GMAC" => CipherAlgorithm::AesGmac(aes(4)),
+        "CHACHA20_POLY1305" => CipherAlgorithm::ChaCha20Poly1305,
+        "3DES_CBC" => CipherAlgorithm::TripleDesCbc,
+        "DES_CBC" => CipherAlgorithm::DesCbc,
+        "NULL" => CipherAlgorithm::Null,
+        other => panic!("{other}"),
+    }
+}
+
+fn integrity(name: &str) -> IntegrityAlgorithm {
+    match name {
+        "HMAC_MD5_96" => IntegrityAlgorithm::HmacMd5_96,
+        "HMAC_SHA1_96" => IntegrityAlgorithm::HmacSha1_96,
+        "HMAC_SHA2_256_128" => IntegrityAlgorithm::HmacSha256_128,
+        "HMAC_SHA2_256_96" => IntegrityAlgorithm::HmacSha256_96,
+        "HMAC_SHA2_384_192" => IntegrityAlgorithm::HmacSha384_192,
+        "HMAC_SHA2_512_256" => IntegrityAlgorithm::HmacSha512_256,
+        "AES_XCBC_96" => IntegrityAlgorithm::AesXcbc96,
+        "AES_CMAC_96" => IntegrityAlgorithm::AesCmac96,
+        other => panic!("{other}"),
+    }
+}
+
+/// One association of the kernel: how its sequence numbers count, and its packets with theirs, each a ping in a tunnel.
+struct OfKernel<'a> {
+    association: &'a Value,
+    bits: SequenceBits,
+    packets: Vec<(Vec<u8>, u64)>,
+}
+
+fn of_kernel<'a>(vectors: &'a Value, protocol: &'a str) -> impl Iterator<Item = OfKernel<'a>> {
+    let all = vectors["associations"].as_array().unwrap().iter();
+    all.filter(move |association| association["protocol"] == protocol).map(|association| {
+        let bits = if association["esn"] == true { SequenceBits::Bits64 } else { SequenceBits::Bits32 };
+        let packets = association["packets"].as_array().unwrap();
+        let packets = packets.iter().map(|packet| (octets(packet, "packet"), packet["sequence"].as_u64().unwrap()));
+        let packets: Vec<_> = packets.collect();
+        assert_eq!(packets.len(), 2);
+        if bits == SequenceBits::Bits64 {
+            assert_eq!((packets[0].1 as u32, packets[1].1 as u32), (u32::MAX, 0));
+        }
+        OfKernel { association, bits, packets }
+    })
+}
+
+/// The pings that the kernel sent are whole: their ends and the checksum of all they carry.
+fn is_ping(inner: &[u8]) -> bool {
+    let sum = |words: &[u8]| {
+        let words = words.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
+        let sum: u32 = words.sum();
+        (sum & 0xffff) + (sum >> 16)
+    };
+    let total = usize::from(u16::from_be_bytes([inner[2], inner[3]]));
+    inner[12..20] == [192, 168, 1, 1, 192, 168, 2, 1]
+        && total == inner.len()
+        && sum(&inner[..20]) == 0xffff
+        && inner[20] == 8
+        && sum(&inner[20..]) == 0xffff
+}
+
+#[test]
+fn packets_of_a_linux_kernel_open_and_seal_to_the_same_octets_under_every_suite() {
+    let vectors: Value = serde_json::from_str(include_str!("vectors/linux_kernel.json")).unwrap();
+    let mut suites = std::collections::BTreeSet::new();
+    for OfKernel { association, bits, packets } in of_kernel(&vectors, "esp") {
+        let key = octets(association, "cipher_key");
+        let icv = association["icv_bits"].as_u64().unwrap_or(128);
+        let cipher = cipher(association["cipher"].as_str().unwrap(), key.len(), icv);
+        let combined = IntegrityAlgorithm::None;
+        let (integrity, keymat) = match association["integrity"].as_str() {
+            Some(name) => (integrity(name), [key, octets(association, "integrity_key")].concat()),
+            None => (combined, key),
+        };
+        let suite = Suite::new(cipher, integrity).unwrap();
+        for (packet, sequence) in packets {
+            let (inner, next_header) = open_and_seal(suite, bits, &keymat, &packet[20..], sequence).unwrap();
+            assert!(next_header == mode::IPV4 && is_ping(&inner), "{suite}");
+            let other = sequence ^ 1 << 32;
+            if bits == SequenceBits::Bits64 {
+                let forged = open_and_seal(suite, bits, &keymat, &packet[20..], other);
+                assert_eq!(forged.unwrap_err(), OpenError::Icv, "{suite}: the upper half of the number");
+            }
+        }
+        suites.insert((suite.to_string(), bits == SequenceBits::Bits64));
+    }
+    assert_eq!(suites.len(), 2 * (9 + 6 + 3 + 1 + 8 * 2 + 6), "{suites:?}");
+}
+
+#[test]
+fn ah_of_a_linux_kernel_is_accepted_and_sealed_to_the_same_octets_under_every_algorithm() {
+    let vectors: Value = serde_json::from_str(include_str!("vectors/linux_kernel.json")).unwrap();
+    let mut seen = 0;
+    for OfKernel { association, bits, packets } in of_kernel(&vectors, "ah") {
+        let algorithm = integrity(association["integrity"].as_str().unwrap());
+        let key = AhKey::new(algorithm, bits, &octets(association, "integrity_key")).unwrap();
+        for (original, sequence) in packets {
+            let mut buffer = [&[0; 64][..], &original].concat();
+            let mut packet = Packet::new(&mut buffer, 64..64 + original.len()).unwrap();
+            let place = ah_locate(packet.octets()).unwrap();
+            ah_verify(&key, &mut packet, &place, sequence).unwrap();
+            ah_strip(&mut packet, &place).unwrap();
+            assert!(place.next_header == mode::IPV4 && is_ping(&packet.octets()[20..]), "{algorithm}");
+            ah_seal(&key, &mut packet, place.spi, sequence).unwrap();
+            assert_eq!(hex::encode(packet.octets()), hex::encode(&original), "{algorithm}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 2 * 2 * 8);
+}
+
 #[test]
 fn packets_of_strongswan_open_and_seal_to_the_same_octets() {
     let vectors: Value = serde_json::from_str(include_str!("vectors/esp_strongswan.json")).unwrap();
     let mut suites = std::collections::BTreeSet::new();
     for vector in vectors["packets"].as_array().unwrap() {
         let key = octets(vector, "cipher_key");
-        let aes = |salt: usize| AesKey::from_bits((key.len() - salt) as u16 * 8).unwrap();
-        let cipher = match vector["cipher"].as_str().unwrap() {
-            "AES_CBC" => CipherAlgorithm::AesCbc(aes(0)),
-            "AES_CTR" => CipherAlgorithm::AesCtr(aes(4)),
-            "AES_GCM_16" => CipherAlgorithm::AesGcm(aes(4), IcvLen::Octets16),
-            "3DES_CBC" => CipherAlgorithm::TripleDesCbc,
-            "DES_CBC" => CipherAlgorithm::DesCbc,
-            "NULL" => CipherAlgorithm::Null,
-            other => panic!("{other}"),
-        };
-        let integrity = match vector["integrity"].as_str() {
-            Some("HMAC_MD5_96") => IntegrityAlgorithm::HmacMd5_96,
-            Some("HMAC_SHA1_96") => IntegrityAlgorithm::HmacSha1_96,
-            Some("HMAC_SHA2_256_128") => IntegrityAlgorithm::HmacSha256_128,
-            Some("HMAC_SHA2_512_256") => IntegrityAlgorithm::HmacSha512_256,
-            None => IntegrityAlgorithm::None,
-            Some(other) => panic!("{other}"),
-        };
+        let cipher = cipher(vector["cipher"].as_str().unwrap(), key.len(), 128);
+        let integrity = vector["integrity"].as_str().map_or(IntegrityAlgorithm::None, integrity);
         let suite = Suite::new(cipher, integrity).unwrap();
         let keymat = [key, octets(vector, "integrity_key")].concat();
         let packet = octets(vector, "packet");

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "anchors")]
 mod acl;
+mod memory;
 mod rules;
 mod scan;
 
@@ -17,6 +18,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const WAN: InterfaceId = InterfaceId(0);
 /// Packets of a trace: many more than any branch predictor learns.
 const TRACE: usize = 1 << 16;
+
+/// Packets of a burst.
+const BURST: usize = 32;
 
 /// The lists that real networks have.
 const REALISTIC: [(&str, Kind); 4] =
@@ -40,7 +44,9 @@ pub fn run(report: &mut Report) {
             let (growth, octets) = (format!("{name} growth 100 to 100000"), format!("{name} octets a policy"));
             if report.wants(&growth) || report.wants(&octets) {
                 let bench = Bench::new(kind, 100_000, v6);
-                bench.growth(report, &growth, &Bench::new(kind, 100, v6), growth_target);
+                let small = Bench::new(kind, 100, v6);
+                bench.growth(report, &growth, &small, growth_target);
+                bench.growth_in_bursts(report, &format!("{growth} in bursts"), &small);
                 bench.octets(report, &octets, 128.0);
             }
         }
@@ -56,6 +62,7 @@ pub fn run(report: &mut Report) {
             }
         }
     }
+    memory::run(report);
     #[cfg(feature = "anchors")]
     acl::run(report);
     for (name, kind) in REALISTIC {
@@ -109,7 +116,6 @@ impl Bench {
     }
 
     /// As many look-ups of the trace as there is room for, in one call.
-    #[cfg(feature = "anchors")]
     fn batch(&self, at: &mut usize, decisions: &mut [Decision]) {
         *at = (*at + decisions.len()) % TRACE;
         self.database.decide_batch(WAN, Direction::Outbound, &self.keys[*at..], decisions);
@@ -127,6 +133,13 @@ impl Bench {
     fn growth(&self, report: &mut Report, name: &str, small: &Self, target: f64) {
         let (mut ours, mut anchor) = (0, 0);
         report.compare(name, Some(target), || self.step(&mut ours), || small.step(&mut anchor));
+    }
+
+    fn growth_in_bursts(&self, report: &mut Report, name: &str, small: &Self) {
+        let (mut ours, mut anchor) = (0, 0);
+        let mut decisions = [[Decision::Discard { policy: None }; BURST]; 2];
+        let [of_this, of_small] = &mut decisions;
+        report.compare(name, None, || self.batch(&mut ours, of_this), || small.batch(&mut anchor, of_small));
     }
 
     fn octets(&self, report: &mut Report, name: &str, target: f64) {
