@@ -1,5 +1,6 @@
 use crate::acquire::Lost;
 use crate::header::Header;
+use crate::route_template::RouteTemplate;
 use crate::session::Traffic;
 use crate::trace::Trace;
 use alloc::boxed::Box;
@@ -103,6 +104,32 @@ pub enum Event {
         lasted: Duration,
         /// What went through it, through all its pairs.
         traffic: Traffic,
+    },
+    /// A tunnel of a policy with a route template reaches this now: a route there is wanted.
+    RouteWanted {
+        /// The template.
+        template: RouteTemplate,
+        /// The connection.
+        connection: ConnectionId,
+        /// Its policy.
+        policy: PolicyId,
+        /// The peer; port 0 where packets do not travel in UDP.
+        peer: SocketAddr,
+        /// What the peer's side of the tunnel is.
+        to: TrafficSelector,
+    },
+    /// No tunnel of the policy to this peer reaches this any more: the route there is of no use.
+    RouteUnwanted {
+        /// The template.
+        template: RouteTemplate,
+        /// The connection.
+        connection: ConnectionId,
+        /// Its policy.
+        policy: PolicyId,
+        /// The peer, where it was last.
+        peer: SocketAddr,
+        /// What the peer's side of the tunnel was.
+        to: TrafficSelector,
     },
     /// Packets that waited for associations were dropped.
     WaitingLost {

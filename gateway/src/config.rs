@@ -6,6 +6,7 @@ use crate::header::OuterRules;
 use crate::manual::{Manual, ManualProblem};
 use crate::plan::Plan;
 use crate::route::{self, INTERFACE, Routes};
+use crate::route_template::{self, RouteTemplate, RouteTemplateProblem};
 use crate::udp_tunnel::{self, UdpTunnel, UdpTunnelProblem};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -33,6 +34,7 @@ pub struct Config {
     outer: Vec<(String, OuterRules)>,
     debug: Vec<(String, DebugSettings)>,
     carries_fragments: BTreeSet<String>,
+    route_templates: BTreeMap<String, RouteTemplate>,
     udp_tunnel_port: u16,
     udp_tunnels: BTreeMap<String, UdpTunnel>,
     provider: Arc<dyn Provider>,
@@ -89,6 +91,14 @@ pub enum ConfigError {
     /// No policy that protects something has the name of one that is to carry fragments.
     #[error("carries_fragments: there is no policy {0}")]
     CarriesFragments(String),
+    /// The route template of a policy is impossible.
+    #[error("{policy}: {problem}")]
+    RouteTemplate {
+        /// The policy.
+        policy: String,
+        /// What is wrong, the field first.
+        problem: RouteTemplateProblem,
+    },
     /// The UDP tunnel of a policy is impossible.
     #[error("{policy}: {problem}")]
     UdpTunnel {
@@ -121,6 +131,7 @@ impl Config {
             outer: Vec::new(),
             debug: Vec::new(),
             carries_fragments: BTreeSet::new(),
+            route_templates: BTreeMap::new(),
             udp_tunnel_port: nat_t::udp_tunnel::DEFAULT_PORT,
             udp_tunnels: BTreeMap::new(),
             provider: Arc::new(BuiltIn),
@@ -169,6 +180,14 @@ impl Config {
     #[must_use]
     pub fn carries_fragments(mut self, policy: &str) -> Self {
         self.carries_fragments.insert(policy.into());
+        self
+    }
+
+    /// Lets the gateway say when a route to what the tunnels of a policy reach is wanted, and when no longer:
+    /// `IPROUTETEMPLATE`, for a connection whose peers come from a subnet or from anywhere.
+    #[must_use]
+    pub fn route_template(mut self, policy: &str, template: RouteTemplate) -> Self {
+        self.route_templates.insert(policy.into(), template);
         self
     }
 
@@ -246,6 +265,7 @@ impl Config {
         }
         let mut carrying = self.carries_fragments;
         let mut tunnels = udp_tunnel::Settings::new(self.udp_tunnel_port, self.udp_tunnels, &ike);
+        let mut templates = self.route_templates;
         let mut routes = Routes::default();
         let mut manual = Vec::new();
         let mut spis = BTreeSet::new();
@@ -257,7 +277,7 @@ impl Config {
             let action = spd::Action::Protect(routes.next());
             let template = routes.next();
             let id = add(&mut policies, INTERFACE, &name, selector, action, carrying.remove(&name))?;
-            routes.add(None, id, &name, pair.outer, tunnel);
+            routes.add(None, id, &name, pair.outer, tunnel, None);
             let wrong = |reason| ConfigError::Manual { name: name.clone(), reason };
             let plan = pair.plan(template, id).map_err(wrong)?;
             for spi in plan.spis() {
@@ -276,7 +296,8 @@ impl Config {
                 let id = add(&mut policies, INTERFACE, name, selector, action, carrying.remove(name))?;
                 let rules = outer.remove(protected.name()).unwrap_or_default();
                 let tunnel = tunnels.negotiated(of, protected)?;
-                routes.add(Some((connection, policy)), id, protected.name(), rules, tunnel);
+                let template = route_template::take(&mut templates, of, name)?;
+                routes.add(Some((connection, policy)), id, name, rules, tunnel, template);
             }
         }
         if let Some((name, _)) = outer.pop_first() {
@@ -290,6 +311,7 @@ impl Config {
         if let Some(name) = carrying.pop_first() {
             return Err(ConfigError::CarriesFragments(name));
         }
+        route_template::finish(templates)?;
         let tunnel = tunnels.finish()?;
         built_in::add(&mut policies, &ike, tunnel.open.then_some(tunnel.port))?;
         // What a long list has begun to move is moved before the first packet asks.

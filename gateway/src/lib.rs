@@ -70,6 +70,7 @@ mod path_mtu;
 mod plan;
 mod pump;
 mod route;
+mod route_template;
 mod session;
 mod setup;
 mod shared;
@@ -100,6 +101,7 @@ pub use own::datagram_of;
 pub use path_mtu::ReportRefusal;
 pub use plan::Plan;
 pub use pump::Gateway;
+pub use route_template::{NotRouteTemplate, RouteTemplate, RouteTemplateProblem};
 pub use session::{SessionStatus, Traffic};
 pub use setup::{BundleCounters, SetupCounters};
 pub use trace::{

@@ -2,6 +2,7 @@
 
 use crate::carriers::Carriers;
 use crate::header::OuterRules;
+use crate::route_template::RouteTemplate;
 use crate::udp_tunnel::UdpTunnel;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -30,6 +31,8 @@ pub(crate) struct Route {
     pub(crate) outer: OuterRules,
     /// How its ESP travels in UDP, if the UDP tunnel is on.
     pub(crate) tunnel: Option<UdpTunnel>,
+    /// The template of routes to what its tunnels reach, if such are wanted.
+    pub(crate) template: Option<RouteTemplate>,
     /// Pairs that may send: one per peer, and one more while it is renewed.
     pub(crate) carriers: Carriers,
 }
@@ -47,11 +50,13 @@ impl Routes {
         name: &str,
         outer: OuterRules,
         tunnel: Option<UdpTunnel>,
+        template: Option<RouteTemplate>,
     ) {
         if let Some(negotiation) = negotiation {
             self.negotiated.insert(negotiation, self.next());
         }
-        self.routes.push(Route { negotiation, spd, name: name.into(), outer, tunnel, carriers: Carriers::default() });
+        let carriers = Carriers::default();
+        self.routes.push(Route { negotiation, spd, name: name.into(), outer, tunnel, template, carriers });
     }
 
     pub(crate) fn of(&self, template: TemplateId) -> Option<&Route> {

@@ -6,11 +6,12 @@ use crate::action::Event;
 use crate::contest::Who;
 use crate::pair::Pair;
 use crate::pump::Gateway;
+use crate::route_template::RouteTemplate;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use drive::Instant;
-use ikev1_core::{ChildId, ConnectionId, PolicyId, RemoveReason};
+use ikev1_core::{ChildId, ConnectionId, PolicyId, RemoveReason, TrafficSelector};
 use sad::SaHandle;
 use spd::TemplateId;
 
@@ -78,6 +79,8 @@ struct Session {
     template: TemplateId,
     who: Option<Who>,
     status: SessionStatus,
+    /// What its pairs reach, and how many do.
+    reaches: BTreeMap<TrafficSelector, usize>,
 }
 
 impl Sessions {
@@ -97,7 +100,7 @@ impl Sessions {
         }
         self.begun = self.begun.saturating_add(1);
         let id = SessionId(self.begun);
-        self.sessions.insert(id, Session { template, who: who.cloned(), status: begins });
+        self.sessions.insert(id, Session { template, who: who.cloned(), status: begins, reaches: BTreeMap::new() });
         self.by_peer.insert(key, id);
         (id, true)
     }
@@ -113,6 +116,26 @@ impl Sessions {
         let Session { template, status, .. } = self.sessions.remove(&id)?;
         self.forget((template, status.peer), id);
         Some(status)
+    }
+
+    /// Notes that a pair of a session reaches this; tells whether none did before.
+    fn reach(&mut self, id: SessionId, to: TrafficSelector) -> bool {
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        let pairs = session.reaches.entry(to).or_default();
+        *pairs = pairs.saturating_add(1);
+        *pairs == 1
+    }
+
+    /// Notes that a pair that reached this goes; returns the session if none of its pairs does any more.
+    fn reach_no_more(&mut self, id: SessionId, to: TrafficSelector) -> Option<SessionStatus> {
+        let session = self.sessions.get_mut(&id)?;
+        let pairs = session.reaches.get_mut(&to)?;
+        *pairs = pairs.saturating_sub(1);
+        if *pairs > 0 {
+            return None;
+        }
+        session.reaches.remove(&to);
+        Some(session.status)
     }
 
     /// Returns who the peer of a session is.
@@ -150,16 +173,31 @@ impl Gateway {
         let begins = SessionStatus { connection, policy, peer, since: now, pairs: 1, traffic: Traffic::default() };
         let (id, new) = self.sessions.join(pair.template, renews, self.peers.of(install.ike_sa), begins);
         pair.session = Some(id);
+        let (local, remote, template) = (pair.local, pair.remote, pair.template);
         if new {
-            let (local, remote) = (pair.local, pair.remote);
             self.news(Event::SessionUp { connection, policy, peer, child: install.child, local, remote });
         }
+        if self.sessions.reach(id, remote)
+            && let Some(template) = self.route_template(template)
+        {
+            self.news(Event::RouteWanted { template, connection, policy, peer, to: remote });
+        }
+    }
+
+    fn route_template(&self, template: TemplateId) -> Option<RouteTemplate> {
+        self.routes.of(template)?.template.clone()
     }
 
     /// Takes a pair away from its session.
     pub(crate) fn session_left(&mut self, now: Instant, child: ChildId, pair: &Pair, reason: RemoveReason) {
         let Some(session) = pair.session else { return };
         let traffic = self.traffic_of(pair);
+        if let Some(status) = self.sessions.reach_no_more(session, pair.remote)
+            && let Some(template) = self.route_template(pair.template)
+        {
+            let SessionStatus { connection, policy, peer, .. } = status;
+            self.news(Event::RouteUnwanted { template, connection, policy, peer, to: pair.remote });
+        }
         let Some(SessionStatus { connection, policy, peer, since, traffic, .. }) =
             self.sessions.leave(session, traffic)
         else {

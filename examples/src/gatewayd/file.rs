@@ -254,6 +254,8 @@ pub struct Child {
     pub outer: Outer,
     /// ESP in UDP as before NAT traversal; off if absent.
     pub udp_tunnel: Option<UdpTunnel>,
+    /// The template of routes to what its tunnels reach: gatewayd says in its log when one is wanted.
+    pub route_template: Option<String>,
 }
 
 /// A side of a pair of networks.

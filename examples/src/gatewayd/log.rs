@@ -82,6 +82,22 @@ impl Log {
                     traffic.out_octets
                 ),
             ),
+            Event::RouteWanted { template, connection, policy, peer, to } => (
+                LogLevel::Info,
+                format!(
+                    "{}: route by {template} to {to} through {} wanted",
+                    self.policy(*connection, *policy),
+                    peer.ip()
+                ),
+            ),
+            Event::RouteUnwanted { template, connection, policy, peer, to } => (
+                LogLevel::Info,
+                format!(
+                    "{}: route by {template} to {to} through {} not wanted any more",
+                    self.policy(*connection, *policy),
+                    peer.ip()
+                ),
+            ),
             Event::FragmentsRefused { outbound, reason, local, remote, count } => {
                 let way = if *outbound { "to send" } else { "received" };
                 (LogLevel::Warn, format!("{count} fragments {way} dropped, the last of {local} and {remote}: {reason}"))

@@ -5,7 +5,7 @@ use super::file::{Connection, File, FileError, LogLevel, Mode, Parts, PolicyActi
 use super::words::{Cipher, EspProposal, Group, Hash, Identity, IkeProposal, Prefix, Remote};
 use core::net::IpAddr;
 use drive::Schedule;
-use gateway::{Config, Exemption, Plan};
+use gateway::{Config, Exemption, Plan, RouteTemplate};
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
 use ikev1_core::{
@@ -51,6 +51,12 @@ impl File {
                 config = config.outer(&child.name, child.outer.plan(&field)?);
                 if let Some(tunnel) = child.udp_tunnel {
                     config = config.udp_tunnel(&child.name, tunnel.plan());
+                }
+                if let Some(name) = &child.route_template {
+                    let field = format!("connection[{index}].child[{inner}].route_template");
+                    let template =
+                        RouteTemplate::new(name).map_err(|error| FileError::refused(field, error.to_string()))?;
+                    config = config.route_template(&child.name, template);
                 }
             }
         }
@@ -358,6 +364,19 @@ mod tests {
         let ah = off.replacen("esp = [\"aes256-sha256\", \"aes128-sha1\"]", "suites = \"ah-sha1\"", 1);
         assert!(plan(&ah).unwrap_err().to_string().contains("AH"));
         assert!(File::parse(on.replacen("heartbeat = true", "beat = true", 1).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_route_template_has_a_name_and_wants_peers_that_are_not_known() {
+        let on = SAMPLE.replacen("# route_template = ", "route_template = ", 1);
+        let error = plan(&on).unwrap_err().to_string();
+        assert!(error.contains("net: route_template"), "{error}");
+        let any = on.replacen("remote = \"192.0.2.2\"  ", "remote = \"any\"  ", 1);
+        let any =
+            any.replacen("# remote_id = ", "remote_id = ", 1).replacen("start = \"traffic\"", "start = \"never\"", 1);
+        plan(&any).unwrap();
+        let error = plan(&any.replacen("\"branches\"", "\"\"", 1)).unwrap_err().to_string();
+        assert!(error.starts_with("connection[0].child[0].route_template"), "{error}");
     }
 
     #[test]

@@ -173,6 +173,7 @@ fn connection(scenario: &Scenario, side: Side) -> Connection {
         child: vec![Child {
             outer: Outer::default(),
             udp_tunnel: None,
+            route_template: None,
             name: CHILD.to_owned(),
             // What a client may reach, and who it is, the other site says.
             local: if far.clients.is_some() { EVERYTHING } else { site.lan },
