@@ -1,4 +1,4 @@
-//! Whole ESP packets from outside: opened, and sealed again to the same octets.
+//! Whole ESP packets from outside, and AH of a kernel: opened, and sealed again to the same octets.
 
 use esp_ah::ah::{AhKey, ah_locate, ah_seal, ah_strip, ah_verify};
 use esp_ah::mode::{self, transport_split, tunnel_leave};
@@ -6,6 +6,8 @@ use esp_ah::suite::{AesKey, IcvLen};
 use esp_ah::{BuiltIn, CipherAlgorithm, IntegrityAlgorithm, Iv, OpenError, OpenJob, OpenKey, Packet, Provider};
 use esp_ah::{SealJob, SealKey};
 use esp_ah::{SequenceBits, Suite, open_batch, seal_batch};
+use ipsec_wire::checksum::Checksum;
+use ipsec_wire::ipv4::Ipv4Packet;
 use serde_json::Value;
 
 fn octets(value: &Value, field: &str) -> Vec<u8> {
@@ -136,17 +138,13 @@ fn of_kernel<'a>(vectors: &'a Value, protocol: &'a str) -> impl Iterator<Item = 
 
 /// The pings that the kernel sent are whole: their ends and the checksum of all they carry.
 fn is_ping(inner: &[u8]) -> bool {
-    let sum = |words: &[u8]| {
-        let words = words.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));
-        let sum: u32 = words.sum();
-        (sum & 0xffff) + (sum >> 16)
-    };
-    let total = usize::from(u16::from_be_bytes([inner[2], inner[3]]));
-    inner[12..20] == [192, 168, 1, 1, 192, 168, 2, 1]
-        && total == inner.len()
-        && sum(&inner[..20]) == 0xffff
-        && inner[20] == 8
-        && sum(&inner[20..]) == 0xffff
+    let header = Ipv4Packet::new_checked(inner).unwrap();
+    let ends = (header.source(), header.destination()) == ([192, 168, 1, 1].into(), [192, 168, 2, 1].into());
+    let message = header.payload();
+    ends && header.total_len() == inner.len()
+        && header.checksum_is_valid()
+        && message[0] == 8
+        && Checksum::new().with(message).is_valid()
 }
 
 #[test]
@@ -157,10 +155,9 @@ fn packets_of_a_linux_kernel_open_and_seal_to_the_same_octets_under_every_suite(
         let key = octets(association, "cipher_key");
         let icv = association["icv_bits"].as_u64().unwrap_or(128);
         let cipher = cipher(association["cipher"].as_str().unwrap(), key.len(), icv);
-        let combined = IntegrityAlgorithm::None;
         let (integrity, keymat) = match association["integrity"].as_str() {
             Some(name) => (integrity(name), [key, octets(association, "integrity_key")].concat()),
-            None => (combined, key),
+            None => (IntegrityAlgorithm::None, key),
         };
         let suite = Suite::new(cipher, integrity).unwrap();
         for (packet, sequence) in packets {

@@ -265,7 +265,7 @@ impl Config {
         }
         let mut carrying = self.carries_fragments;
         let mut tunnels = udp_tunnel::Settings::new(self.udp_tunnel_port, self.udp_tunnels, &ike);
-        let mut templates = self.route_templates;
+        let mut route_templates = self.route_templates;
         let mut routes = Routes::default();
         let mut manual = Vec::new();
         let mut spis = BTreeSet::new();
@@ -296,8 +296,8 @@ impl Config {
                 let id = add(&mut policies, INTERFACE, name, selector, action, carrying.remove(name))?;
                 let rules = outer.remove(protected.name()).unwrap_or_default();
                 let tunnel = tunnels.negotiated(of, protected)?;
-                let template = route_template::take(&mut templates, of, name)?;
-                routes.add(Some((connection, policy)), id, name, rules, tunnel, template);
+                let route_template = route_template::take(&mut route_templates, of, name)?;
+                routes.add(Some((connection, policy)), id, name, rules, tunnel, route_template);
             }
         }
         if let Some((name, _)) = outer.pop_first() {
@@ -311,7 +311,7 @@ impl Config {
         if let Some(name) = carrying.pop_first() {
             return Err(ConfigError::CarriesFragments(name));
         }
-        route_template::finish(templates)?;
+        route_template::finish(route_templates)?;
         let tunnel = tunnels.finish()?;
         built_in::add(&mut policies, &ike, tunnel.open.then_some(tunnel.port))?;
         // What a long list has begun to move is moved before the first packet asks.

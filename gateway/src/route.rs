@@ -32,7 +32,7 @@ pub(crate) struct Route {
     /// How its ESP travels in UDP, if the UDP tunnel is on.
     pub(crate) tunnel: Option<UdpTunnel>,
     /// The template of routes to what its tunnels reach, if such are wanted.
-    pub(crate) template: Option<RouteTemplate>,
+    pub(crate) route_template: Option<RouteTemplate>,
     /// Pairs that may send: one per peer, and one more while it is renewed.
     pub(crate) carriers: Carriers,
 }
@@ -50,13 +50,13 @@ impl Routes {
         name: &str,
         outer: OuterRules,
         tunnel: Option<UdpTunnel>,
-        template: Option<RouteTemplate>,
+        route_template: Option<RouteTemplate>,
     ) {
         if let Some(negotiation) = negotiation {
             self.negotiated.insert(negotiation, self.next());
         }
         let carriers = Carriers::default();
-        self.routes.push(Route { negotiation, spd, name: name.into(), outer, tunnel, template, carriers });
+        self.routes.push(Route { negotiation, spd, name: name.into(), outer, tunnel, route_template, carriers });
     }
 
     pub(crate) fn of(&self, template: TemplateId) -> Option<&Route> {

@@ -173,19 +173,19 @@ impl Gateway {
         let begins = SessionStatus { connection, policy, peer, since: now, pairs: 1, traffic: Traffic::default() };
         let (id, new) = self.sessions.join(pair.template, renews, self.peers.of(install.ike_sa), begins);
         pair.session = Some(id);
-        let (local, remote, template) = (pair.local, pair.remote, pair.template);
+        let (local, remote, route) = (pair.local, pair.remote, pair.template);
         if new {
             self.news(Event::SessionUp { connection, policy, peer, child: install.child, local, remote });
         }
         if self.sessions.reach(id, remote)
-            && let Some(template) = self.route_template(template)
+            && let Some(template) = self.route_template(route)
         {
             self.news(Event::RouteWanted { template, connection, policy, peer, to: remote });
         }
     }
 
-    fn route_template(&self, template: TemplateId) -> Option<RouteTemplate> {
-        self.routes.of(template)?.template.clone()
+    fn route_template(&self, route: TemplateId) -> Option<RouteTemplate> {
+        self.routes.of(route)?.route_template.clone()
     }
 
     /// Takes a pair away from its session.

@@ -82,22 +82,12 @@ impl Log {
                     traffic.out_octets
                 ),
             ),
-            Event::RouteWanted { template, connection, policy, peer, to } => (
-                LogLevel::Info,
-                format!(
-                    "{}: route by {template} to {to} through {} wanted",
-                    self.policy(*connection, *policy),
-                    peer.ip()
-                ),
-            ),
-            Event::RouteUnwanted { template, connection, policy, peer, to } => (
-                LogLevel::Info,
-                format!(
-                    "{}: route by {template} to {to} through {} not wanted any more",
-                    self.policy(*connection, *policy),
-                    peer.ip()
-                ),
-            ),
+            Event::RouteWanted { template, connection, policy, peer, to }
+            | Event::RouteUnwanted { template, connection, policy, peer, to } => {
+                let what = if matches!(event, Event::RouteWanted { .. }) { "wanted" } else { "not wanted any more" };
+                let policy = self.policy(*connection, *policy);
+                (LogLevel::Info, format!("{policy}: route by {template} to {to} through {} {what}", peer.ip()))
+            }
             Event::FragmentsRefused { outbound, reason, local, remote, count } => {
                 let way = if *outbound { "to send" } else { "received" };
                 (LogLevel::Warn, format!("{count} fragments {way} dropped, the last of {local} and {remote}: {reason}"))

@@ -71,25 +71,25 @@ impl<A: Address> Blocks<A> {
 
     pub fn insert(&mut self, entry: Entry<A>) {
         self.len += 1;
-        let after = self.blocks.partition_point(|block| block.last_label() < entry.label);
-        let mut index = after.min(self.blocks.len().saturating_sub(1));
-        if let Some(block) = self.blocks.get_mut(index).filter(|block| block.entries.len() >= BLOCK) {
-            // A list that grows at an end leaves full blocks behind.
-            let at_its_end = after > index || entry.label < block.first_label();
-            if at_its_end {
-                self.blocks.insert(after, Block::new(alloc::vec![entry], &mut self.work));
-                return;
-            }
-            let tail = Block::new(block.entries.split_off(BLOCK / 2), &mut self.work);
-            block.choose(&mut self.work);
-            let goes_into_tail = block.last_label() < entry.label;
-            self.blocks.insert(index + 1, tail);
-            index += usize::from(goes_into_tail);
+        let mut index = self.blocks.partition_point(|block| block.last_label() < entry.label);
+        let is_full = |block: &Block<A>| block.entries.len() >= BLOCK;
+        if self.blocks.get(index).is_none_or(|block| entry.label < block.first_label()) {
+            // Between two blocks, or at an end: a list that grows there leaves full blocks behind, and no small ones.
+            let has_room = |index: &usize| self.blocks.get(*index).is_some_and(|block| !is_full(block));
+            let Some(neighbour) = [index.wrapping_sub(1), index].into_iter().find(has_room) else {
+                return self.blocks.insert(index, Block::new(alloc::vec![entry], &mut self.work));
+            };
+            index = neighbour;
         }
-        match self.blocks.get_mut(index) {
-            Some(block) => block.insert(entry, &mut self.work),
-            None => self.blocks.push(Block::new(alloc::vec![entry], &mut self.work)),
+        let Some(block) = self.blocks.get_mut(index) else { return };
+        if !is_full(block) {
+            return block.insert(entry, &mut self.work);
         }
+        let mut tail = Block::new(block.entries.split_off(BLOCK / 2), &mut self.work);
+        block.choose(&mut self.work);
+        let half = if block.last_label() < entry.label { &mut tail } else { block };
+        half.insert(entry, &mut self.work);
+        self.blocks.insert(index + 1, tail);
     }
 
     /// Removes the entries of a policy, whose label is `label`; returns how many there were.
@@ -392,6 +392,32 @@ fn remove_bit(row: &mut [u64], at: usize) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_list_that_grows_at_an_end_or_in_a_gap_leaves_full_blocks_behind_and_keeps_its_order() {
+        let policy = crate::Policy::new("any", crate::Selector::default(), crate::Action::Discard).unwrap();
+        let id = crate::PolicyId { slot: 0, generation: 0 };
+        let grown = |labels: &mut dyn Iterator<Item = u64>| {
+            let mut blocks = Blocks::default();
+            let mut count = 0;
+            for label in labels {
+                blocks.insert(super::super::entries::<u32>(&policy, label, id)[0]);
+                count += 1;
+            }
+            let labels: Vec<_> =
+                blocks.blocks.iter().flat_map(|block| &block.entries).map(|entry| entry.label).collect();
+            assert!(labels.is_sorted() && labels.len() == count && blocks.len() == count);
+            blocks.blocks.len()
+        };
+        let most = 4 * BLOCK as u64;
+        assert_eq!(grown(&mut (0..most)), 4);
+        assert_eq!(grown(&mut (0..most).rev()), 4);
+        // The ends first, then what is between them, upwards or downwards.
+        let half = most / 2;
+        let ends = || (0..half).chain(most..most + half);
+        assert_eq!(grown(&mut ends().chain(half..most)), 6);
+        assert_eq!(grown(&mut ends().chain((half..most).rev())), 6);
+    }
 
     proptest! {
         #[test]

@@ -201,7 +201,7 @@ impl Cut {
         let shifts = || (0..=A::BITS - bits).rev().step_by(4);
         let told_apart = |shift: u32| {
             let cut = Self::new(shift, bits);
-            let mut seen = [0u64; 1024];
+            let mut seen = [0u64; (1 << LARGEST.bits) / 64];
             for (first, last) in ranges.clone() {
                 // Those that differ before the bits, or in the first four of them, are of every cell or of many.
                 if A::common_prefix(first, last) + shift + bits >= A::BITS + 4 {
@@ -239,10 +239,6 @@ impl Cells {
     fn at(&self, cell: usize) -> u64 {
         self.tables.get(cell).copied().unwrap_or(0)
     }
-
-    fn add(&mut self, bit: u64, range: Option<(usize, usize)>) -> u64 {
-        note(&mut self.tables, &mut self.all, bit, range)
-    }
 }
 
 impl<const N: usize> Cells<[u64; N]> {
@@ -253,27 +249,26 @@ impl<const N: usize> Cells<[u64; N]> {
         // A cell is below N as it is; that it is so for sure spares the look.
         self.tables.get(cell % N).copied().unwrap_or(0)
     }
-
-    fn add(&mut self, bit: u64, range: Option<(usize, usize)>) -> u64 {
-        note(&mut self.tables, &mut self.all, bit, range)
-    }
 }
 
-/// Notes a table for a range of cells, or for all of them; returns how many words that wrote.
-fn note(tables: &mut [u64], all: &mut u64, bit: u64, range: Option<(usize, usize)>) -> u64 {
-    if *all & bit != 0 {
-        return 0;
+impl<T: AsMut<[u64]>> Cells<T> {
+    /// Notes a table for a range of cells, or for all of them; returns how many words that wrote.
+    fn add(&mut self, bit: u64, range: Option<(usize, usize)>) -> u64 {
+        if self.all & bit != 0 {
+            return 0;
+        }
+        let tables = self.tables.as_mut();
+        let count = tables.len();
+        let (first, last) = range.unwrap_or((0, count - 1));
+        let noted = tables.get_mut(first..=last).unwrap_or_default();
+        for tables in &mut *noted {
+            *tables |= bit;
+        }
+        if noted.len() == count {
+            self.all |= bit;
+        }
+        noted.len() as u64
     }
-    let cells = tables.len();
-    let (first, last) = range.unwrap_or((0, cells - 1));
-    let noted = tables.get_mut(first..=last).unwrap_or_default();
-    for tables in &mut *noted {
-        *tables |= bit;
-    }
-    if noted.len() == cells {
-        *all |= bit;
-    }
-    noted.len() as u64
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ pub(crate) struct Classifier<A: Address> {
     work: u64,
 }
 
-/// The first entry that matches of those in the tables; an error where some of them have to be asked.
+/// The first entry that matches of those in the tables; an error where there are none, or some would have to be asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InTables<'a, A: Address>(Result<Option<&'a Entry<A>>, ()>);
 
