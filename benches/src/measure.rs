@@ -10,6 +10,9 @@ const ROUNDS: usize = 9;
 /// How long one side of one round runs at least, so that the clock's grain does not count.
 const ROUND_TIME: Duration = Duration::from_millis(20);
 
+/// How often a trace is gone through; of each of its segments the shortest time counts.
+const PASSES: usize = 12;
+
 /// The lines of one run.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -58,6 +61,38 @@ impl Report {
         let anchor = median(rounds.iter().map(|r| r.1));
         let ratio = median(rounds.iter().map(|r| r.0 / r.1));
         self.line(name, ours, anchor, ratio, target);
+    }
+
+    /// Times `ours` and `anchor` over a trace of so many segments of so many calls, pass after pass in turn, and prints the
+    /// line of the case as [`compare`](Self::compare) does, if it is wanted. Each closure does the segment whose number
+    /// it gets.
+    ///
+    /// Of each segment the shortest time counts: where one side waits for memory and the other does not, what else the
+    /// machine does at the time would hit that side alone.
+    pub fn compare_traces<A, B>(
+        &mut self,
+        name: &str,
+        target: Option<f64>,
+        (segments, calls): (usize, usize),
+        mut ours: impl FnMut(usize) -> A,
+        mut anchor: impl FnMut(usize) -> B,
+    ) {
+        if !self.wants(name) {
+            return;
+        }
+        let mut shortest = vec![(f64::INFINITY, f64::INFINITY); segments];
+        for _ in 0..PASSES {
+            for (segment, (shortest, _)) in shortest.iter_mut().enumerate() {
+                *shortest = shortest.min(time(&mut || ours(segment), 1));
+            }
+            for (segment, (_, shortest)) in shortest.iter_mut().enumerate() {
+                *shortest = shortest.min(time(&mut || anchor(segment), 1));
+            }
+        }
+        let each = |times: f64| times / (segments * calls) as f64;
+        let ours = each(shortest.iter().map(|times| times.0).sum());
+        let anchor = each(shortest.iter().map(|times| times.1).sum());
+        self.line(name, ours, anchor, ours / anchor, target);
     }
 
     /// Prints a ratio measured elsewhere as a line of this report, if the case is wanted.

@@ -13,6 +13,8 @@ drive::counters! {
         out_discarded => "outDiscard",
         /// Fragments whose policy cannot be told.
         out_fragments_refused => "outFragmentsRefused",
+        /// ICMP errors that no policy wants by their header, and that left as what they are about does.
+        out_errors => "outIcmpErrors",
         /// Those whose headers lie.
         out_malformed => "outMalformed",
         /// Those that were put to wait for an association.
@@ -51,6 +53,8 @@ drive::counters! {
         in_outside => "inPolSelectMatchFail",
         /// Those whose content the policies do not want from their association.
         in_policy_refused => "inPolicyActionFail",
+        /// ICMP errors taken because they are about the traffic of their association.
+        in_errors => "inIcmpErrors",
         /// Ports lent to peers that use what another peer behind the same NAT uses.
         in_ports_lent => "inPortsLent",
         /// Packets that do so and could be lent no port: there is none left, or their protocol has none.

@@ -388,6 +388,9 @@ impl Gateway {
             self.trace_pair_filter(child, Direction::Inbound, &whole);
         }
         if !wanted {
+            if self.arrives_as_error(now, child, &key, item.packet.octets()) {
+                return self.deliver(now, child, policy, &key, item);
+            }
             count(&mut self.counters.in_outside);
             self.count_policy(policy, |counters| &mut counters.in_process_start);
             self.count_policy(policy, |counters| &mut counters.in_pol_select_match_fail);
@@ -399,13 +402,7 @@ impl Gateway {
             self.trace_look_up(now, Some(arrival), &key, fragment);
         }
         match checked {
-            Ok(_) => {
-                self.claim(now, child, &key, item.packet.octets_mut())
-                    .inspect_err(|_| self.count_policy(policy, |counters| &mut counters.in_process_fail))?;
-                count(&mut self.counters.in_opened);
-                self.count_policy(policy, |counters| &mut counters.in_process_done);
-                Ok(child)
-            }
+            Ok(_) => self.deliver(now, child, policy, &key, item),
             Err(refusal) => {
                 self.count_policy(policy, |counters| &mut counters.in_process_start);
                 if let InboundRefusal::Fragment(reason) = refusal {
@@ -417,6 +414,22 @@ impl Gateway {
                 Err(refusal.into())
             }
         }
+    }
+
+    /// Lets a packet in that is wanted from its pair.
+    fn deliver(
+        &mut self,
+        now: Instant,
+        child: ChildId,
+        policy: spd::PolicyId,
+        key: &PacketKey,
+        item: &mut InPacket<'_>,
+    ) -> Result<ChildId, DropReason> {
+        self.claim(now, child, key, item.packet.octets_mut())
+            .inspect_err(|_| self.count_policy(policy, |counters| &mut counters.in_process_fail))?;
+        count(&mut self.counters.in_opened);
+        self.count_policy(policy, |counters| &mut counters.in_process_done);
+        Ok(child)
     }
 
     /// Counts what came out of its last association and made no packet.

@@ -58,6 +58,7 @@ pub mod defaults;
 mod demux;
 mod fragments;
 mod header;
+mod icmp_error;
 mod inbound;
 mod layers;
 mod lent_ports;

@@ -397,6 +397,9 @@ impl Gateway {
                 Err(Outbound::Bypass)
             }
             Decision::Discard { policy } => {
+                if let Some(found) = self.leaves_as_error(now, &key, packet) {
+                    return Ok(found);
+                }
                 let counters = &mut self.counters;
                 count(if policy.is_some() { &mut counters.out_discarded } else { &mut counters.out_no_policy });
                 Err(Outbound::Dropped(OutboundDrop::Discard))

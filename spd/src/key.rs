@@ -108,6 +108,32 @@ pub enum KeyError {
     TooManyExtensionHeaders,
 }
 
+/// What a packet consists of, as far as policies look at it.
+pub(crate) struct Parts<'a> {
+    pub key: PacketKey,
+    /// Which fragment it is, unless it is whole.
+    pub fragment: Option<Fragment>,
+    /// What is above IP, if it starts in this packet.
+    pub payload: &'a [u8],
+}
+
+/// How much of a packet is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of it.
+    Whole,
+    /// What an ICMP error quotes: its end may be cut off.
+    Quoted,
+}
+
+impl Extent {
+    /// The octets from `first` to before `end`, or those of them that have to be there.
+    fn part(self, octets: &[u8], first: usize, end: usize) -> Option<&[u8]> {
+        let end = if self == Self::Quoted { end.min(octets.len()) } else { end };
+        octets.get(first..end)
+    }
+}
+
 /// The extension headers that are skipped to find the protocol, RFC 4301 §4.4.1.1.
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -140,17 +166,24 @@ impl PacketKey {
     /// # Errors
     /// [`KeyError`] when the headers contradict the octets.
     pub fn with_fragment(packet: &[u8], direction: Direction) -> Result<(Self, Option<Fragment>), KeyError> {
-        let (key, fragment) = match packet.first().map(|first| first >> 4) {
-            Some(4) => Self::from_ipv4(packet)?,
-            Some(6) => Self::from_ipv6(packet)?,
-            Some(_) => return Err(KeyError::Version),
-            None => return Err(KeyError::Truncated),
-        };
+        let Parts { key, fragment, .. } = Self::parts(packet, Extent::Whole)?;
         let key = match direction {
             Direction::Outbound => key,
             Direction::Inbound => key.reversed(),
         };
-        Ok((key, fragment.filter(|fragment| fragment.more || fragment.offset > 0 || fragment.nested)))
+        Ok((key, fragment))
+    }
+
+    /// Takes a packet apart, as who sends it sees it.
+    pub(crate) fn parts(packet: &[u8], extent: Extent) -> Result<Parts<'_>, KeyError> {
+        let parts = match packet.first().map(|first| first >> 4) {
+            Some(4) => Self::from_ipv4(packet, extent)?,
+            Some(6) => Self::from_ipv6(packet, extent)?,
+            Some(_) => return Err(KeyError::Version),
+            None => return Err(KeyError::Truncated),
+        };
+        let is_part = |fragment: &Fragment| fragment.more || fragment.offset > 0 || fragment.nested;
+        Ok(Parts { fragment: parts.fragment.filter(is_part), ..parts })
     }
 
     /// Returns the key as the far side sees it.
@@ -168,7 +201,7 @@ impl PacketKey {
         if self.protocol.is_none() { Upper::Hidden } else { self.upper }
     }
 
-    fn from_ipv4(packet: &[u8]) -> Result<(Self, Option<Fragment>), KeyError> {
+    fn from_ipv4(packet: &[u8], extent: Extent) -> Result<Parts<'_>, KeyError> {
         let header: &[u8; 20] = packet.first_chunk().ok_or(KeyError::Truncated)?;
         let [version, _, l0, l1, i0, i1, f0, f1, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *header;
         let header_length = usize::from(version & 15) * 4;
@@ -176,7 +209,7 @@ impl PacketKey {
         if header_length < 20 || header_length > total_length {
             return Err(KeyError::HeaderLength);
         }
-        let payload = packet.get(header_length..total_length).ok_or(KeyError::Truncated)?;
+        let payload = extent.part(packet, header_length, total_length).ok_or(KeyError::Truncated)?;
         let flags = u16::from_be_bytes([f0, f1]);
         let length = payload.len() as u32;
         let fragment = Fragment {
@@ -193,13 +226,14 @@ impl PacketKey {
             protocol: Some(protocol),
             upper: if fragment.is_first() { Upper::read(protocol, payload) } else { Upper::Hidden },
         };
-        Ok((key, Some(fragment)))
+        Ok(Parts { key, fragment: Some(fragment), payload })
     }
 
-    fn from_ipv6(packet: &[u8]) -> Result<(Self, Option<Fragment>), KeyError> {
+    fn from_ipv6(packet: &[u8], extent: Extent) -> Result<Parts<'_>, KeyError> {
         let (header, rest) = packet.split_first_chunk::<40>().ok_or(KeyError::Truncated)?;
         let [_, _, _, _, l0, l1, mut next, _, addresses @ ..] = *header;
-        let mut rest = rest.get(..usize::from(u16::from_be_bytes([l0, l1]))).ok_or(KeyError::Truncated)?;
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        let mut rest = extent.part(rest, 0, length).ok_or(KeyError::Truncated)?;
         let mut source = [0; 16];
         let mut destination = [0; 16];
         source.copy_from_slice(addresses.first_chunk::<16>().ok_or(KeyError::Truncated)?);
@@ -211,7 +245,8 @@ impl PacketKey {
             if !is_extension(next) {
                 key.protocol = Some(next);
                 key.upper = Upper::read(next, rest);
-                return Ok((key, fragment.map(|fragment| Fragment { shown: rest.len() as u32, ..fragment })));
+                let fragment = fragment.map(|fragment| Fragment { shown: rest.len() as u32, ..fragment });
+                return Ok(Parts { key, fragment, payload: rest });
             }
             let (length, later) = match rest {
                 [_, _, o0, o1, i0, i1, i2, i3, data @ ..] if next == FRAGMENT => {
@@ -228,14 +263,15 @@ impl PacketKey {
             let (Some(after), Some(following)) = (rest.get(length..), rest.first()) else {
                 // Cut off: a fragment may end inside its headers, a whole packet may not.
                 let cut = fragment.filter(|fragment| fragment.more);
-                return cut.map(|fragment| (key, Some(fragment))).ok_or(KeyError::Truncated);
+                let cut = cut.ok_or(KeyError::Truncated)?;
+                return Ok(Parts { key, fragment: Some(cut), payload: &[] });
             };
             next = *following;
             rest = after;
             if later {
                 // What follows is the middle of something; the protocol is known only if it comes first in it.
                 key.protocol = (!is_extension(next)).then_some(next);
-                return Ok((key, fragment));
+                return Ok(Parts { key, fragment, payload: &[] });
             }
         }
         Err(KeyError::TooManyExtensionHeaders)

@@ -46,6 +46,7 @@ mod interface;
 mod key;
 mod order;
 mod policy;
+mod quoted;
 mod selector;
 mod tracker;
 

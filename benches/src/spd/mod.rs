@@ -13,11 +13,16 @@ use spd::{
     Action, AddressSelector, Database, Decision, Direction, InterfaceId, PacketKey, Policy, PolicyId, PortSet,
     Position, ProtocolSelector, Selector, Upper, WhenEmpty,
 };
+use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const WAN: InterfaceId = InterfaceId(0);
 /// Packets of a trace: many more than any branch predictor learns.
 const TRACE: usize = 1 << 16;
+
+/// How a trace is cut where it is gone through again and again: segments, and packets of each.
+const SEGMENTS: (usize, usize) = (TRACE / SEGMENT, SEGMENT);
+const SEGMENT: usize = 2048;
 
 /// Packets of a burst.
 const BURST: usize = 32;
@@ -130,16 +135,25 @@ impl Bench {
         report.compare(name, Some(target), || self.step(&mut ours), scan);
     }
 
+    /// One packet a call, the shape in which `target` was measured first.
     fn growth(&self, report: &mut Report, name: &str, small: &Self, target: f64) {
-        let (mut ours, mut anchor) = (0, 0);
-        report.compare(name, Some(target), || self.step(&mut ours), || small.step(&mut anchor));
+        let segment = |bench: &Self, segment: usize| {
+            for key in &bench.keys[segment * SEGMENT..][..SEGMENT] {
+                let _ = black_box(bench.database.decide(WAN, Direction::Outbound, key));
+            }
+        };
+        report.compare_traces(name, Some(target), SEGMENTS, |at| segment(self, at), |at| segment(small, at));
     }
 
     fn growth_in_bursts(&self, report: &mut Report, name: &str, small: &Self) {
-        let (mut ours, mut anchor) = (0, 0);
-        let mut decisions = [[Decision::Discard { policy: None }; BURST]; 2];
-        let [of_this, of_small] = &mut decisions;
-        report.compare(name, None, || self.batch(&mut ours, of_this), || small.batch(&mut anchor, of_small));
+        let segment = |bench: &Self, segment: usize| {
+            let mut decisions = [Decision::Discard { policy: None }; BURST];
+            for keys in bench.keys[segment * SEGMENT..][..SEGMENT].chunks(BURST) {
+                bench.database.decide_batch(WAN, Direction::Outbound, keys, &mut decisions);
+                black_box(&decisions);
+            }
+        };
+        report.compare_traces(name, None, SEGMENTS, |at| segment(self, at), |at| segment(small, at));
     }
 
     fn octets(&self, report: &mut Report, name: &str, target: f64) {

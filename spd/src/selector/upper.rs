@@ -32,6 +32,18 @@ pub(crate) const fn has_message(number: u8) -> bool {
     matches!(number, ICMP | ICMPV6 | MOBILITY)
 }
 
+/// Returns whether an ICMP or ICMPv6 message of this kind quotes a packet that it tells its sender of, and is meant for
+/// hosts far away: redirects are for the same link only, and source quench for nobody any more, RFC 6633.
+pub(crate) const fn is_error(number: u8, kind: u8) -> bool {
+    match number {
+        // Destination unreachable, time exceeded, parameter problem: RFC 792.
+        ICMP => matches!(kind, 3 | 11 | 12),
+        // RFC 4443 §2.1.
+        ICMPV6 => matches!(kind, 1..=127),
+        _ => false,
+    }
+}
+
 /// Why a protocol, port or message selector was refused: the operator's mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
