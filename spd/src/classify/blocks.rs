@@ -23,6 +23,8 @@ const BLOCK: usize = 8 * 64;
 const PLAIN: usize = 12;
 /// The most nibbles a block has rows for; what they leave over is asked.
 const MAX_NIBBLES: usize = 28;
+/// In how many blocks one is looked for that covers an entry.
+const COVERING_BLOCKS: usize = 8;
 /// The rows that are joined between two looks at what is left.
 const STRIDE: usize = 4;
 
@@ -92,21 +94,35 @@ impl<A: Address> Blocks<A> {
         self.blocks.insert(index + 1, tail);
     }
 
-    /// Removes the entries of a policy, whose label is `label`; returns how many there were.
-    pub fn remove(&mut self, label: u64) -> usize {
-        let before = self.len;
+    /// Removes and returns the entries of a policy, whose label is `label`.
+    pub fn remove(&mut self, label: u64) -> Vec<Entry<A>> {
+        let mut removed = Vec::new();
         let mut index = self.blocks.partition_point(|block| block.last_label() < label);
         while let Some(block) = self.blocks.get_mut(index) {
             let at = block.entries.partition_point(|entry| entry.label < label);
-            if block.entries.get(at).is_none_or(|entry| entry.label != label) {
-                break;
-            }
+            let Some(entry) = block.entries.get(at).filter(|entry| entry.label == label) else { break };
+            removed.push(*entry);
             let is_last = at + 1 == block.entries.len();
             self.remove_at(index, at);
             // The next one may begin with others of the policy.
             index += usize::from(is_last && at > 0);
         }
-        before - self.len
+        removed
+    }
+
+    /// Returns the entries from this label on.
+    pub fn iter_from(&self, label: u64) -> impl Iterator<Item = &Entry<A>> {
+        let first = self.blocks.partition_point(|block| block.last_label() < label);
+        let at = self.blocks.get(first).map_or(0, |block| block.entries.partition_point(|entry| entry.label < label));
+        self.blocks.iter().skip(first).flat_map(|block| &block.entries).skip(at)
+    }
+
+    /// Looks for an entry that covers this one, in the few blocks right before it, and marks it; returns whether there
+    /// is one.
+    pub fn mark_covering(&mut self, entry: &Entry<A>) -> bool {
+        let end = self.blocks.partition_point(|block| block.first_label() < entry.label);
+        let few = self.blocks.iter_mut().take(end).rev().take(COVERING_BLOCKS);
+        few.into_iter().any(|block| block.mark_covering(entry))
     }
 
     /// Takes out up to `most` entries of labels below this, those of the highest first.
@@ -212,8 +228,9 @@ impl<A: Address> Block<A> {
         }
     }
 
-    #[inline]
-    fn find_in_rows<const W: usize>(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
+    /// Which entries may match, a bit each: all that do, and some that do not.
+    #[inline(always)]
+    fn join<const W: usize>(&self, key: &Flat<A>) -> [u64; W] {
         let (rows, _) = self.rows.as_chunks::<W>();
         let words = key.words();
         let mut left = [u64::MAX; W];
@@ -230,12 +247,45 @@ impl<A: Address> Block<A> {
                 break;
             }
         }
-        for (word, bits) in left.into_iter().enumerate() {
+        left
+    }
+
+    #[inline]
+    fn find_in_rows<const W: usize>(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
+        for (word, bits) in self.join::<W>(key).into_iter().enumerate() {
             let mut bits = bits;
             while bits != 0 {
                 let entry = self.entries.get(word * 64 + bits.trailing_zeros() as usize)?;
                 if entry.matches(key) && (entry.exact || ask(entry.slot())) {
                     return Some(entry);
+                }
+                bits &= bits - 1;
+            }
+        }
+        None
+    }
+
+    /// Marks an entry that covers this one; returns whether there is one.
+    fn mark_covering(&mut self, entry: &Entry<A>) -> bool {
+        let place = match self.words {
+            0 => self.entries.iter().position(|other| other.covers(entry)),
+            2 => self.covering::<2>(entry),
+            4 => self.covering::<4>(entry),
+            _ => self.covering::<8>(entry),
+        };
+        let Some(covering) = place.and_then(|place| self.entries.get_mut(place)) else { return false };
+        covering.covering = true;
+        true
+    }
+
+    fn covering<const W: usize>(&self, entry: &Entry<A>) -> Option<usize> {
+        let (near, far) = (self.join::<W>(&entry.corner()), self.join::<W>(&entry.far_corner()));
+        for (word, (near, far)) in near.into_iter().zip(far).enumerate() {
+            let mut bits = near & far;
+            while bits != 0 {
+                let place = word * 64 + bits.trailing_zeros() as usize;
+                if self.entries.get(place)?.covers(entry) {
+                    return Some(place);
                 }
                 bits &= bits - 1;
             }

@@ -101,6 +101,8 @@ pub(crate) struct Entry<A: Address> {
     pub exact: bool,
     /// The table it stands in, if it does: a number that the table keeps.
     pub table: u8,
+    /// Whether others stand aside because this one covers them.
+    pub covering: bool,
     _alignment: [A::Alignment; 0],
 }
 
@@ -126,6 +128,33 @@ impl<A: Address> Entry<A> {
     pub fn corner(&self) -> Flat<A> {
         let rest = self.rest() | u64::from(self.kinds.trailing_zeros());
         Flat { local: self.local().0, remote: self.remote().0, rest }
+    }
+
+    /// Returns the key in this entry that is farthest from its [`corner`](Self::corner): whatever both lie in holds all
+    /// between.
+    pub fn far_corner(&self) -> Flat<A> {
+        let ports = u64::from(self.local_port.1) << 48 | u64::from(self.remote_port.1) << 32;
+        let rest = ports | u64::from(self.protocol.1) << 8 | u64::from(self.kinds.trailing_zeros());
+        Flat { local: self.local().1, remote: self.remote().1, rest }
+    }
+
+    /// Whether this comes before another and matches all that it does: then the other is never the first that matches.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.label < other.label && self.holds(other)
+    }
+
+    /// Whether this matches all that another does.
+    pub fn holds(&self, other: &Self) -> bool {
+        fn spans<T: Ord>(wide: (T, T), narrow: (T, T)) -> bool {
+            wide.0 <= narrow.0 && narrow.1 <= wide.1
+        }
+        self.exact
+            && spans(self.local(), other.local())
+            && spans(self.remote(), other.remote())
+            && spans(self.local_port, other.local_port)
+            && spans(self.remote_port, other.remote_port)
+            && spans(self.protocol, other.protocol)
+            && self.kinds & other.kinds == other.kinds
     }
 
     /// Returns the rest of a key that lies in this entry, but for the kind of packet.
@@ -203,6 +232,7 @@ pub(crate) fn entries<A: Address>(policy: &Policy, label: u64, id: PolicyId) -> 
                         protocol,
                         exact: local_exact && *remote_exact,
                         table: 0,
+                        covering: false,
                         _alignment: [],
                     });
                 }

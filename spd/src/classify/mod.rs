@@ -2,13 +2,14 @@
 //!
 //! One per interface and family. A short list stands in blocks of bits. A longer one stands in hash
 //! tables, with a per-field index that says which tables to ask, and what hashing cannot tell apart
-//! stands in blocks beside them. A list made so that hashing is of no use stands in blocks, however
-//! long. The linear scan of [`Database::explain`](crate::Database::explain) is
+//! stands in blocks beside them; those of it that an earlier policy covers stand aside and are not asked. A list made
+//! so that hashing is of no use stands in blocks, however long. The linear scan of [`Database::explain`](crate::Database::explain) is
 //! the oracle.
 
 mod address;
 mod blocks;
 mod chains;
+mod covered;
 mod entry;
 mod index;
 mod slab;
@@ -23,6 +24,7 @@ use crate::{Policy, PolicyId};
 use alloc::vec::Vec;
 use blocks::Blocks;
 use core::convert::Infallible;
+use covered::Covered;
 use entry::{Entry, entries};
 use tables::{AT_ONCE, Tables};
 
@@ -47,6 +49,8 @@ const BLOCKS_AT_ALL: usize = 6;
 const BLOCK: usize = 5;
 /// How many entries a block holds on average.
 const BLOCK_ENTRIES: usize = 384;
+/// How many covered entries a change finds another place for at most, about.
+const UNCOVERED: usize = 8;
 /// How many entries move from one form to the other with each that is inserted or removed.
 const MOVED: usize = 32;
 
@@ -64,6 +68,8 @@ pub(crate) struct Classifier<A: Address> {
     former: Option<Tables<A>>,
     /// The whole list while it is short, else what the tables refused.
     blocks: Blocks<A>,
+    /// What the tables refused and nothing can ever meet first.
+    covered: Covered<A>,
     moving: Moving,
     /// From how many entries on tables are tried: later, if they proved useless before.
     large_at: usize,
@@ -97,6 +103,7 @@ impl<A: Address> Default for Classifier<A> {
             tables: None,
             former: None,
             blocks: Blocks::default(),
+            covered: Covered::default(),
             moving: Moving::None,
             large_at: Sizes::USUAL.large,
             weigh_at: 0,
@@ -116,6 +123,7 @@ impl<A: Address> Classifier<A> {
             }
             self.move_on();
             self.place(entry);
+            self.uncover();
             self.weigh();
         }
     }
@@ -123,11 +131,17 @@ impl<A: Address> Classifier<A> {
     pub fn remove(&mut self, policy: &Policy, label: u64, id: PolicyId) {
         for tables in self.tables.iter_mut().chain(&mut self.former) {
             for entry in entries::<A>(policy, label, id) {
-                tables.remove(&entry);
+                if let Some(entry) = tables.remove(&entry) {
+                    self.covered.lose(entry);
+                }
             }
         }
-        self.blocks.remove(label);
+        self.covered.remove(label);
+        for entry in self.blocks.remove(label) {
+            self.covered.lose(entry);
+        }
         self.move_on();
+        self.uncover();
         if self.len() < self.sizes.small {
             self.large_at = self.sizes.large;
             self.give_up_tables();
@@ -142,6 +156,7 @@ impl<A: Address> Classifier<A> {
             }
         }
         self.blocks.relabel(old, new);
+        self.covered.relabel(old, new);
     }
 
     /// Returns what the first policy that matches decides, if that can be told from exact entries in tables alone: else
@@ -168,8 +183,9 @@ impl<A: Address> Classifier<A> {
         let found = found.unwrap_or_else(|()| self.tables.as_ref().and_then(search));
         let former = self.former.as_ref().and_then(search);
         let found = [found, former].into_iter().flatten().min_by_key(|entry| entry.label);
-        let bound = found.map_or(u64::MAX, |entry| entry.label);
-        self.blocks.find(key, bound, &ask).or(found)
+        let bound = |found: Option<&Entry<A>>| found.map_or(u64::MAX, |entry| entry.label);
+        let found = self.blocks.find(key, bound(found), &ask).or(found);
+        self.covered.find(key, bound(found), &ask).or(found)
     }
 
     /// Tells `found` for each of up to [`LANES`] packets what the first policy that matches decides. Both `ask` and
@@ -198,7 +214,11 @@ impl<A: Address> Classifier<A> {
     #[inline(always)]
     fn judge<'a>(&self, found: Result<Option<&'a Entry<A>>, ()>) -> Result<Option<&'a Entry<A>>, InTables<'a, A>> {
         match found {
-            Ok(entry) if self.former.is_none() && !self.blocks.may_come_before(entry) => Ok(entry),
+            Ok(entry)
+                if self.former.is_none() && !self.blocks.may_come_before(entry) && !self.covered.is_in_doubt() =>
+            {
+                Ok(entry)
+            }
             Ok(_) | Err(()) => Err(InTables(found)),
         }
     }
@@ -206,27 +226,30 @@ impl<A: Address> Classifier<A> {
     /// Goes on with what changes have begun; returns whether there is more to do.
     pub fn settle(&mut self) -> bool {
         self.move_on();
+        self.uncover();
         let mut renews = false;
         for tables in self.tables.iter_mut().chain(&mut self.former) {
             renews |= tables.renew();
         }
-        renews || self.moving != Moving::None
+        renews || self.moving != Moving::None || self.covered.is_in_doubt()
     }
 
     /// Returns the number of entries.
     pub fn len(&self) -> usize {
-        self.tables.iter().chain(&self.former).map(Tables::len).sum::<usize>() + self.blocks.len()
+        self.tables.iter().chain(&self.former).map(Tables::len).sum::<usize>() + self.blocks.len() + self.covered.len()
     }
 
     /// Returns the octets this takes.
     pub fn octets(&self) -> usize {
-        self.blocks.octets() + self.tables.iter().chain(&self.former).map(Tables::octets).sum::<usize>()
+        self.blocks.octets()
+            + self.covered.octets()
+            + self.tables.iter().chain(&self.former).map(Tables::octets).sum::<usize>()
     }
 
     /// Returns what changes cost so far: entries moved and words written.
     pub fn work(&self) -> u64 {
         let tables: u64 = self.tables.iter().chain(&self.former).map(Tables::work).sum();
-        self.work + self.blocks.work() + tables
+        self.work + self.blocks.work() + self.covered.work() + tables
     }
 
     #[cfg(test)]
@@ -240,8 +263,28 @@ impl<A: Address> Classifier<A> {
             Some(tables) if !matches!(self.moving, Moving::IntoBlocks(_)) => tables.insert(entry),
             Some(_) | None => Err(entry),
         };
-        if let Err(entry) = refused {
+        let Err(entry) = refused else { return };
+        if self.tables.is_some() && self.mark_covering(&entry) {
+            self.covered.insert(entry);
+        } else {
             self.blocks.insert(entry);
+        }
+    }
+
+    /// Looks for an entry that covers this one and marks it; returns whether there is one.
+    fn mark_covering(&mut self, entry: &Entry<A>) -> bool {
+        self.tables.as_mut().is_some_and(|tables| tables.mark_covering(entry)) || self.blocks.mark_covering(entry)
+    }
+
+    /// Finds a place again for some of the covered that nothing covers any more.
+    fn uncover(&mut self) {
+        for policy in self.covered.doubtful(UNCOVERED).chunk_by(|a, b| a.label == b.label) {
+            if policy.iter().all(|entry| self.mark_covering(entry)) {
+                continue;
+            }
+            for entry in policy.first().map_or(Vec::new(), |entry| self.covered.remove(entry.label)) {
+                self.place(entry);
+            }
         }
     }
 

@@ -38,6 +38,14 @@ const REMOTE_PORT: u8 = 4;
 /// The longest chain: what a look-up asks of one table at most.
 const MAX_CHAIN: usize = 16;
 
+/// Why a table does not take an entry in.
+pub(super) enum Refused {
+    /// Its chain is as long as chains may be.
+    Full,
+    /// An earlier entry of its chain matches all that it does.
+    Covered,
+}
+
 /// Where an entry stands in a table.
 pub(super) struct Standing {
     chain: usize,
@@ -74,12 +82,20 @@ impl<A: Address> Table<A> {
         self.chains.head(self.hash(key.local, key.remote, key.rest))
     }
 
-    /// Takes an entry in, unless its chain is full; returns its place. Adds to `work` what had to move.
-    pub fn insert(&mut self, mut entry: Entry<A>, entries: &mut Slab<Entry<A>>, work: &mut u64) -> Option<u32> {
-        let chain = self.chains.find_or_begin(self.hash_entry(&entry), work)?;
+    /// Takes an entry in, unless its chain is full or covers it; returns its place. Adds to `work` what had to move.
+    pub fn insert(
+        &mut self,
+        mut entry: Entry<A>,
+        entries: &mut Slab<Entry<A>>,
+        work: &mut u64,
+    ) -> Result<u32, Refused> {
+        let chain = self.chains.find_or_begin(self.hash_entry(&entry), work).ok_or(Refused::Full)?;
         let (mut before, mut length) = (NIL, 0);
         let mut at = self.chains.head_at(chain);
         while let Some(other) = entries.at(at) {
+            if other.covers(&entry) {
+                return Err(Refused::Covered);
+            }
             if other.label <= entry.label {
                 before = at;
             }
@@ -87,7 +103,7 @@ impl<A: Address> Table<A> {
             at = other.next;
         }
         if length >= MAX_CHAIN {
-            return None;
+            return Err(Refused::Full);
         }
         entry.table = self.id;
         entry.next = entries.at(before).map_or(self.chains.head_at(chain), |before| before.next);
@@ -97,7 +113,7 @@ impl<A: Address> Table<A> {
             None => self.chains.set_head(chain, place),
         }
         self.len += 1;
-        Some(place)
+        Ok(place)
     }
 
     /// Takes an entry out and frees its place.

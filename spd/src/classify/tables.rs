@@ -2,7 +2,7 @@ use super::address::Address;
 use super::entry::{Entry, Flat};
 use super::index::Index;
 use super::slab::{NIL, Slab};
-use super::table::{Standing, Table, Tuple};
+use super::table::{Refused, Standing, Table, Tuple};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -91,29 +91,35 @@ impl<A: Address> Tables<A> {
         self.entries.len()
     }
 
-    /// Takes an entry in, unless its chains are full.
+    /// Takes an entry in, unless its chains are full or one covers it.
     pub fn insert(&mut self, entry: Entry<A>) -> Result<(), Entry<A>> {
         self.renew();
         let limits = [FINE_TABLES, MAX_TABLES, MAX_TABLES];
         let forms = Tuple::of(&entry).forms::<A>().into_iter().zip(limits).skip(usize::from(!self.fine));
-        let placed = forms.into_iter().any(|(tuple, most)| {
-            let Some(number) = self.table(tuple, most) else { return false };
-            let Some(table) = self.tables.get_mut(number) else { return false };
-            let Some(place) = table.insert(entry, &mut self.entries, &mut self.work) else { return false };
-            self.note(place);
-            true
-        });
+        let mut placed = false;
+        for (tuple, most) in forms {
+            let table = self.table(tuple, most).and_then(|number| self.tables.get_mut(number));
+            match table.map(|table| table.insert(entry, &mut self.entries, &mut self.work)) {
+                Some(Ok(place)) => {
+                    self.note(place);
+                    placed = true;
+                    break;
+                }
+                Some(Err(Refused::Covered)) => break,
+                Some(Err(Refused::Full)) | None => {}
+            }
+        }
         if self.renewal.is_none() && self.index.is_outgrown(self.len()) {
             self.begin_renewal();
         }
         if placed { Ok(()) } else { Err(entry) }
     }
 
-    /// Removes an entry; returns whether it was here.
-    pub fn remove(&mut self, entry: &Entry<A>) -> bool {
+    /// Removes and returns an entry, if it was here.
+    pub fn remove(&mut self, entry: &Entry<A>) -> Option<Entry<A>> {
         self.renew();
         let removed = self.take_out(entry);
-        self.removed += usize::from(removed);
+        self.removed += usize::from(removed.is_some());
         if self.renewal.is_none() && self.removed > self.len().max(MAX_TABLES) {
             self.begin_renewal();
         }
@@ -138,7 +144,27 @@ impl<A: Address> Tables<A> {
     /// Takes out the entry at a place, to be put elsewhere.
     pub fn take(&mut self, place: usize) -> Option<Entry<A>> {
         let entry = *self.entries.at(place as u32).filter(|entry| entry.kinds != 0)?;
-        self.take_out(&entry).then_some(entry)
+        self.take_out(&entry)
+    }
+
+    /// Marks an entry that covers this one; returns whether there is one.
+    pub fn mark_covering(&mut self, entry: &Entry<A>) -> bool {
+        let (near, far) = (entry.corner(), entry.far_corner());
+        let mut tables = self.index.tables(&near) & self.index.tables(&far);
+        while let Some(table) = self.tables.get(tables.trailing_zeros() as usize) {
+            let mut at = table.chain(&near);
+            while let Some(other) = self.entries.at(at) {
+                if other.covers(entry) {
+                    if let Some(other) = self.entries.at_mut(at) {
+                        other.covering = true;
+                    }
+                    return true;
+                }
+                at = other.next;
+            }
+            tables &= tables - 1;
+        }
+        false
     }
 
     /// Gives an entry another label; its place among others stays. Returns whether it was here.
@@ -262,12 +288,13 @@ impl<A: Address> Tables<A> {
         })
     }
 
-    fn take_out(&mut self, entry: &Entry<A>) -> bool {
-        let Some((number, standing)) = self.locate(entry) else { return false };
+    fn take_out(&mut self, entry: &Entry<A>) -> Option<Entry<A>> {
+        let (number, standing) = self.locate(entry)?;
+        let entry = self.entries.at(standing.place).copied();
         if let Some(table) = self.tables.get_mut(number) {
             table.remove(standing, &mut self.entries);
         }
-        true
+        entry
     }
 
     /// The table of a tuple, made if there are fewer than so many or one is of no use any more.

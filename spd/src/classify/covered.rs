@@ -1,0 +1,113 @@
+use super::address::Address;
+use super::blocks::Blocks;
+use super::entry::{Entry, Flat};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// Entries that are never the first to match, since an earlier one matches all that they do: they stand aside, and
+/// look-ups do not ask them.
+///
+/// When an entry goes that covered some, look-ups ask them all again until it is known which ones nothing covers any
+/// more; changes look at some each.
+#[derive(Clone, Debug)]
+pub(super) struct Covered<A: Address> {
+    entries: Blocks<A>,
+    /// Those that covered some and are gone, the longest first; `None` stands for many.
+    gone: VecDeque<Option<Entry<A>>>,
+    /// From which label on entries are held against the first of the gone next.
+    next: u64,
+    /// How many were looked at so far.
+    work: u64,
+}
+
+/// How many of the gone are told apart.
+const MOST_GONE: usize = 16;
+/// How many entries a change looks at.
+const LOOKED_AT: usize = 256;
+
+impl<A: Address> Default for Covered<A> {
+    fn default() -> Self {
+        Self { entries: Blocks::default(), gone: VecDeque::new(), next: 0, work: 0 }
+    }
+}
+
+impl<A: Address> Covered<A> {
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns whether something that covered some is gone: they may be the first to match.
+    #[inline(always)]
+    pub fn is_in_doubt(&self) -> bool {
+        !self.gone.is_empty()
+    }
+
+    pub fn insert(&mut self, entry: Entry<A>) {
+        self.entries.insert(entry);
+    }
+
+    /// Removes and returns the entries of a policy, whose label is `label`.
+    pub fn remove(&mut self, label: u64) -> Vec<Entry<A>> {
+        self.entries.remove(label)
+    }
+
+    /// Gives the entries of a policy another label; their order stays.
+    pub fn relabel(&mut self, old: u64, new: u64) {
+        self.entries.relabel(old, new);
+        self.next = 0;
+    }
+
+    /// Notes that an entry is gone.
+    pub fn lose(&mut self, entry: Entry<A>) {
+        if !entry.covering || self.len() == 0 {
+            return;
+        }
+        if self.gone.len() < MOST_GONE {
+            self.gone.push_back(Some(entry));
+        } else {
+            self.gone.clear();
+            self.gone.push_back(None);
+            self.next = 0;
+        }
+    }
+
+    /// Returns the first entry that matches and has a label below `bound`, if there may be one.
+    #[inline]
+    pub fn find(&self, key: &Flat<A>, bound: u64, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
+        if self.is_in_doubt() { self.entries.find(key, bound, ask) } else { None }
+    }
+
+    /// Returns the entries of some policies that may not be covered any more, about `most` at a time.
+    pub fn doubtful(&mut self, most: usize) -> Vec<Entry<A>> {
+        let mut doubtful = Vec::new();
+        let Some(gone) = self.gone.front() else { return doubtful };
+        let (mut looked_at, mut last) = (0, None);
+        for entry in self.entries.iter_from(self.next) {
+            // Those of one policy are looked at together.
+            let is_another = last.is_some_and(|last| last != entry.label);
+            if is_another && (looked_at >= LOOKED_AT || doubtful.len() >= most) {
+                self.next = entry.label;
+                self.work += looked_at as u64;
+                return doubtful;
+            }
+            (looked_at, last) = (looked_at + 1, Some(entry.label));
+            if gone.as_ref().is_none_or(|gone| gone.holds(entry)) {
+                doubtful.push(*entry);
+            }
+        }
+        self.gone.pop_front();
+        self.next = 0;
+        self.work += looked_at as u64;
+        doubtful
+    }
+
+    /// Returns what changes cost so far: entries looked at and words of rows written.
+    pub fn work(&self) -> u64 {
+        self.work + self.entries.work()
+    }
+
+    /// Returns the octets this takes.
+    pub fn octets(&self) -> usize {
+        self.entries.octets() + self.gone.capacity() * size_of::<Option<Entry<A>>>()
+    }
+}
