@@ -130,6 +130,12 @@ impl Database {
         }
     }
 
+    /// Returns how many entries of IPv4 no look-up asks since others cover them, and whether it has to ask them for now.
+    #[cfg(test)]
+    pub(crate) fn index_covered(&self, interface: InterfaceId) -> (usize, bool) {
+        self.interfaces.get(interface).map_or((0, false), |listed| listed.v4.covered())
+    }
+
     /// Returns the octets the index of an interface takes, beside the policies themselves.
     pub fn index_octets(&self, interface: InterfaceId) -> usize {
         self.interfaces.get(interface).map_or(0, |listed| listed.v4.octets() + listed.v6.octets())

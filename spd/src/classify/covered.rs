@@ -111,3 +111,58 @@ impl<A: Address> Covered<A> {
         self.entries.octets() + self.gone.capacity() * size_of::<Option<Entry<A>>>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(label: u64) -> Entry<u32> {
+        let policy = crate::Policy::new("any", crate::Selector::default(), crate::Action::Discard).unwrap();
+        let id = crate::PolicyId { slot: label as u32, generation: 0 };
+        let mut entry = super::super::entries::<u32>(&policy, label, id)[0];
+        entry.covering = true;
+        entry
+    }
+
+    /// Everything, in doubt because of `gone` that are gone.
+    fn in_doubt(labels: impl Iterator<Item = u64>, gone: u64) -> Covered<u32> {
+        let mut covered = Covered::default();
+        labels.for_each(|label| covered.insert(entry(label)));
+        (0..gone).for_each(|label| covered.lose(entry(label)));
+        covered
+    }
+
+    /// The labels of what is doubtful, some at a time, until nothing is.
+    fn doubtful(covered: &mut Covered<u32>) -> Vec<u64> {
+        let mut labels = Vec::new();
+        while covered.is_in_doubt() {
+            labels.extend(covered.doubtful(2).iter().map(|entry| entry.label));
+        }
+        labels
+    }
+
+    #[test]
+    fn all_that_what_is_gone_covered_are_doubtful_some_at_a_time() {
+        let mut covered = in_doubt((10..=50).step_by(10), 1);
+        assert_eq!(covered.doubtful(2).len(), 2);
+        assert_eq!(doubtful(&mut covered), [30, 40, 50]);
+        assert!(in_doubt(core::iter::empty(), 1).gone.is_empty(), "nothing was covered");
+    }
+
+    #[test]
+    fn new_labels_on_the_way_leave_none_out() {
+        let mut covered = in_doubt((10..=50).step_by(10), 1);
+        assert_eq!(covered.doubtful(2).len(), 2);
+        for number in 1..=5 {
+            covered.relabel(10 * number, number);
+        }
+        assert!(doubtful(&mut covered).ends_with(&[3, 4, 5]));
+    }
+
+    #[test]
+    fn what_is_gone_is_told_apart_up_to_a_bound() {
+        let mut covered = in_doubt((10..=50).step_by(10), 5 * MOST_GONE as u64);
+        assert!(covered.gone.len() <= MOST_GONE);
+        assert!(doubtful(&mut covered).ends_with(&[10, 20, 30, 40, 50]));
+    }
+}

@@ -104,6 +104,30 @@ impl Dice {
         }
     }
 
+    /// A policy like many others: of few networks and services, so that a list says the same again and again.
+    fn common_policy(&mut self, name: &str) -> Policy {
+        let network = |dice: &mut Self| match dice.below(8) {
+            0 => AddressSelector::prefix([10, 0, 0, 0].into(), 8).unwrap().into(),
+            1 => AddressSelector::prefix([10, 1, 0, 0].into(), 16).unwrap().into(),
+            _ => AddressSelector::ANY.into(),
+        };
+        let port = [80, 443][self.below(2) as usize];
+        let selector = Selector {
+            local: network(self),
+            remote: network(self),
+            protocol: [ProtocolSelector::Number(6), ProtocolSelector::Any][usize::from(self.chance(20))],
+            local_port: if self.chance(30) { PortSet::range(1024, u16::MAX).unwrap() } else { PortSet::any() },
+            remote_port: if self.chance(50) {
+                PortSet::port(port)
+            } else {
+                PortSet::range(port, port + self.below(4) as u16).unwrap()
+            },
+            ..Selector::default()
+        };
+        let applies = [Applies::Both, Applies::Both, Applies::Both, Applies::Inbound][self.below(4) as usize];
+        Policy::new(name, selector, Action::Bypass).unwrap().with_applies(applies)
+    }
+
     /// A packet: any, or one at a corner of a policy.
     fn key(&mut self, near: Option<&Policy>) -> PacketKey {
         let v6 = near.and_then(|policy| policy.selector().family()).map_or(self.chance(40), |f| f == crate::Family::V6);
@@ -168,14 +192,17 @@ fn check(database: &mut Database, dice: &mut Dice, ids: &[PolicyId], packets: us
     }
 }
 
-fn change(database: &mut Database, dice: &mut Dice, ids: &mut Vec<PolicyId>, number: usize, growth: u32) {
+/// Makes a policy of a name.
+type Make = fn(&mut Dice, &str) -> Policy;
+
+fn change(database: &mut Database, dice: &mut Dice, make: Make, ids: &mut Vec<PolicyId>, number: usize, growth: u32) {
     let last = ids.len() + 1;
     let any = |dice: &mut Dice, ids: &[PolicyId]| dice.below(ids.len() as u32) as usize;
     match dice.below(100) {
         choice if ids.is_empty() || choice < growth => {
             // Now and then at one place again and again, so that labels run out.
             let position = if dice.chance(50) { 1 + last / 2 } else { 1 + dice.below(last as u32) as usize };
-            let policy = dice.policy(&format!("p{number}"));
+            let policy = make(dice, &format!("p{number}"));
             ids.push(database.insert(WAN, Position::At(position.min(last)), policy).unwrap());
         }
         choice if choice % 3 == 0 => {
@@ -185,7 +212,7 @@ fn change(database: &mut Database, dice: &mut Dice, ids: &mut Vec<PolicyId>, num
         }
         choice if choice % 3 == 1 => {
             let at = any(dice, ids);
-            let policy = dice.policy(&format!("p{number}"));
+            let policy = make(dice, &format!("p{number}"));
             ids[at] = database.replace(ids[at], policy).unwrap().0;
         }
         _ => {
@@ -223,7 +250,7 @@ proptest! {
         let mut database = database(FORMS[form]);
         let mut ids = Vec::new();
         for number in 0..changes {
-            change(&mut database, &mut dice, &mut ids, number, growth);
+            change(&mut database, &mut dice, Dice::policy, &mut ids, number, growth);
             check(&mut database, &mut dice, &ids, 4);
         }
         // And back down to nothing.
@@ -234,6 +261,68 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn a_list_that_says_the_same_again_and_again_equals_the_linear_scan(
+        seed in any::<u64>(),
+        form in 0..FORMS.len(),
+        changes in 100usize..300,
+        settled in 0u32..50,
+    ) {
+        let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
+        let mut database = database(FORMS[form]);
+        let mut ids = Vec::new();
+        for number in 0..changes {
+            // First mostly growth, then as much goes as comes.
+            let growth = if number < changes / 2 { 95 } else { 34 };
+            change(&mut database, &mut dice, Dice::common_policy, &mut ids, number, growth);
+            if dice.chance(settled) {
+                database.settle(WAN);
+            }
+            check(&mut database, &mut dice, &ids, 3);
+        }
+        while let Some(id) = ids.pop() {
+            database.remove(id).unwrap();
+            check(&mut database, &mut dice, &ids, 1);
+        }
+        prop_assert_eq!(database.index_covered(WAN).0, 0);
+    }
+}
+
+#[test]
+fn of_policies_that_say_the_same_the_next_decides_once_the_first_is_gone() {
+    let mut database = database(FORMS[0]);
+    let mut dice = Dice(ChaCha8Rng::seed_from_u64(6));
+    let web = |number: u16| {
+        let selector = Selector {
+            protocol: ProtocolSelector::Number(6),
+            remote_port: PortSet::port(80),
+            local_port: PortSet::range(0, 5000 - number).unwrap(),
+            ..Selector::default()
+        };
+        Policy::new(&format!("p{number}"), selector, Action::Bypass).unwrap()
+    };
+    let mut ids: Vec<_> = (0..400).map(|number| database.insert(WAN, Position::Last, web(number)).unwrap()).collect();
+    assert_eq!(database.index_covered(WAN), (399, false), "the first covers all others");
+    let near = dice.key(database.policy(ids[0]));
+    let ports = Upper::Ports { local: 1, remote: 80 };
+    let key = PacketKey { protocol: Some(6), upper: ports, ..near };
+    let mut doubts = 0;
+    while !ids.is_empty() {
+        assert_eq!(database.decide(WAN, Direction::Outbound, &key).policy(), ids.first().copied());
+        database.remove(ids.remove(0)).unwrap();
+        doubts += usize::from(database.index_covered(WAN).1);
+        if ids.len() % 7 == 0 {
+            while database.settle(WAN) {}
+            let covered = database.index_covered(WAN);
+            assert!(!covered.1 && covered.0 + 16 >= ids.len(), "{covered:?} of {}", ids.len());
+        }
+    }
+    assert!(doubts > 100, "{doubts}");
+    assert_eq!(database.index_covered(WAN), (0, false));
+}
+
 #[test]
 fn a_long_list_equals_the_linear_scan_in_every_form() {
     for (seed, sizes) in FORMS.into_iter().enumerate() {
@@ -241,7 +330,7 @@ fn a_long_list_equals_the_linear_scan_in_every_form() {
         let mut database = database(sizes);
         let mut ids = Vec::new();
         for number in 0..2500 {
-            change(&mut database, &mut dice, &mut ids, number, 90);
+            change(&mut database, &mut dice, Dice::policy, &mut ids, number, 90);
         }
         check(&mut database, &mut dice, &ids, 400);
     }

@@ -258,6 +258,11 @@ impl<A: Address> Classifier<A> {
         self.large_at = sizes.large;
     }
 
+    #[cfg(test)]
+    pub fn covered(&self) -> (usize, bool) {
+        (self.covered.len(), self.covered.is_in_doubt())
+    }
+
     fn place(&mut self, entry: Entry<A>) {
         let refused = match &mut self.tables {
             Some(tables) if !matches!(self.moving, Moving::IntoBlocks(_)) => tables.insert(entry),
