@@ -130,6 +130,12 @@ impl Database {
         }
     }
 
+    /// Returns whether entries of IPv4 stand in tables, or go there.
+    #[cfg(test)]
+    pub(crate) fn index_has_tables(&self, interface: InterfaceId) -> bool {
+        self.interfaces.get(interface).is_some_and(|listed| listed.v4.has_tables())
+    }
+
     /// Returns how many entries of IPv4 no look-up asks since others cover them, and whether it has to ask them for now.
     #[cfg(test)]
     pub(crate) fn index_covered(&self, interface: InterfaceId) -> (usize, bool) {

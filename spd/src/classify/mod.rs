@@ -49,6 +49,8 @@ const BLOCKS_AT_ALL: usize = 6;
 const BLOCK: usize = 5;
 /// How many entries a block holds on average.
 const BLOCK_ENTRIES: usize = 384;
+/// How many entries tables are tried with, before all go into them.
+const TRIED: usize = 256;
 /// How many covered entries a change finds another place for at most, about.
 const UNCOVERED: usize = 8;
 /// How many entries move from one form to the other with each that is inserted or removed.
@@ -117,9 +119,7 @@ impl<A: Address> Classifier<A> {
     pub fn insert(&mut self, policy: &Policy, label: u64, id: PolicyId) {
         for entry in entries::<A>(policy, label, id) {
             if self.tables.is_none() && self.blocks.len() >= self.large_at {
-                self.tables = Some(Tables::default());
-                self.moving = Moving::IntoTables(u64::MAX);
-                self.move_few();
+                self.try_tables();
             }
             self.move_on();
             self.place(entry);
@@ -259,6 +259,11 @@ impl<A: Address> Classifier<A> {
     }
 
     #[cfg(test)]
+    pub fn has_tables(&self) -> bool {
+        self.tables.is_some()
+    }
+
+    #[cfg(test)]
     pub fn covered(&self) -> (usize, bool) {
         (self.covered.len(), self.covered.is_in_doubt())
     }
@@ -343,6 +348,27 @@ impl<A: Address> Classifier<A> {
         while self.len() <= AT_ONCE && self.moving != Moving::None {
             self.move_on();
         }
+    }
+
+    /// Begins to move all entries into tables, unless those are of no use to a sample of them: until all have moved, a
+    /// look-up asks both forms.
+    fn try_tables(&mut self) {
+        let len = self.blocks.len();
+        if self.sizes.weighed && len > AT_ONCE {
+            let mut trial = Self { tables: Some(Tables::default()), ..Self::default() };
+            for entry in self.blocks.iter_from(0).step_by((len / TRIED).max(1)) {
+                trial.place(*entry);
+            }
+            while trial.settle() {}
+            self.work += trial.work();
+            if trial.are_tables_useless() {
+                self.large_at = 2 * len;
+                return;
+            }
+        }
+        self.tables = Some(Tables::default());
+        self.moving = Moving::IntoTables(u64::MAX);
+        self.move_few();
     }
 
     /// Weighs from time to time if the tables are of use.
