@@ -254,6 +254,10 @@ pub fn policies(data: &[u8]) {
     for direction in [Direction::Outbound, Direction::Inbound] {
         let Ok((key, fragment)) = PacketKey::with_fragment(data, direction) else { continue };
         assert_eq!(key.reversed().reversed(), key);
+        // What an ICMP error is about, its sender and its receiver see from two sides.
+        let about = PacketKey::of_quoted(data, direction);
+        let there = if direction == Direction::Outbound { Direction::Inbound } else { Direction::Outbound };
+        assert_eq!(about.map(PacketKey::reversed), PacketKey::of_quoted(data, there));
         let decision = database.decide(wan, direction, &key);
         assert_eq!(database.explain(wan, direction, &key).decision, decision);
         let mut batch = [decision; 3];

@@ -6,6 +6,7 @@
 
 pub mod data;
 pub mod l2tp;
+pub mod list;
 pub mod negotiate;
 pub mod wire;
 
@@ -52,5 +53,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ipcomp", data::ipcomp),
     ("modes", data::modes),
     ("policies", data::policies),
+    ("policy_changes", list::policy_changes),
     ("gateway_packet", data::gateway_packet),
 ];
