@@ -2,9 +2,9 @@
 //!
 //! One per interface and family. A short list stands in blocks of bits. A longer one stands in hash
 //! tables, with a per-field index that says which tables to ask, and what hashing cannot tell apart
-//! stands in blocks beside them; those of it that an earlier policy covers stand aside and are not asked. A list made
-//! so that hashing is of no use stands in blocks, however long. The linear scan of [`Database::explain`](crate::Database::explain) is
-//! the oracle.
+//! stands in blocks beside them; what of it an earlier policy covers stands aside and is not asked. A list
+//! made so that hashing is of no use stands in blocks, however long. The linear scan of
+//! [`Database::explain`](crate::Database::explain) is the oracle.
 
 mod address;
 mod blocks;
