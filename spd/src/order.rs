@@ -249,6 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn items_that_come_before_and_after_one_place_in_turn_give_64_others_a_new_label_on_average_at_most() {
+        let mut order = Order::default();
+        let mut relabelled = vec![];
+        for slot in 0..100_000 {
+            // Each halves the gap that the one before left: nothing uses gaps up quicker.
+            order.insert(slot as usize / 2, slot, &mut relabelled);
+        }
+        assert!((100_000..64 * 100_000).contains(&relabelled.len()), "{}", relabelled.len());
+    }
+
+    #[test]
     fn items_that_come_one_after_the_other_at_one_place_give_few_a_new_label() {
         for descending in [false, true] {
             let mut order = Order::default();
