@@ -50,7 +50,7 @@ enum Field {
 }
 
 #[derive(Clone, Debug)]
-struct Block<A: Address> {
+pub(super) struct Block<A: Address> {
     entries: Vec<Entry<A>>,
     nibbles: Vec<Nibble>,
     /// For each nibble sixteen rows of `words` words each.
@@ -110,11 +110,14 @@ impl<A: Address> Blocks<A> {
         removed
     }
 
-    /// Returns the entries from this label on.
-    pub fn iter_from(&self, label: u64) -> impl Iterator<Item = &Entry<A>> {
-        let first = self.blocks.partition_point(|block| block.last_label() < label);
-        let at = self.blocks.get(first).map_or(0, |block| block.entries.partition_point(|entry| entry.label < label));
-        self.blocks.iter().skip(first).flat_map(|block| &block.entries).skip(at)
+    /// Returns all entries.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry<A>> {
+        self.blocks.iter().flat_map(|block| &block.entries)
+    }
+
+    /// Returns the blocks that end with this label or a higher one.
+    pub fn blocks_from(&self, label: u64) -> impl Iterator<Item = &Block<A>> {
+        self.blocks.iter().skip(self.blocks.partition_point(|block| block.last_label() < label))
     }
 
     /// Looks for an entry that covers this one, in the few blocks right before it, and marks it; returns whether there
@@ -210,7 +213,7 @@ impl<A: Address> Block<A> {
         block
     }
 
-    fn first_label(&self) -> u64 {
+    pub fn first_label(&self) -> u64 {
         self.entries.first().map_or(u64::MAX, |entry| entry.label)
     }
 
@@ -280,17 +283,26 @@ impl<A: Address> Block<A> {
 
     fn covering<const W: usize>(&self, entry: &Entry<A>) -> Option<usize> {
         let (near, far) = (self.join::<W>(&entry.corner()), self.join::<W>(&entry.far_corner()));
-        for (word, (near, far)) in near.into_iter().zip(far).enumerate() {
-            let mut bits = near & far;
-            while bits != 0 {
-                let place = word * 64 + bits.trailing_zeros() as usize;
-                if self.entries.get(place)?.covers(entry) {
-                    return Some(place);
+        let both = near.into_iter().zip(far).map(|(near, far)| near & far);
+        places(both).find(|place| self.entries.get(*place).is_some_and(|other| other.covers(entry)))
+    }
+
+    /// Returns the entries that another holds, or all if there is none.
+    pub fn within<'a>(&'a self, wide: Option<&'a Entry<A>>) -> impl Iterator<Item = &'a Entry<A>> {
+        let mut left = [u64::MAX; BLOCK / 64];
+        for (nibble, rows) in self.nibbles.iter().zip(self.rows.chunks_exact((self.words * 16).max(1))) {
+            // Where the other has one value only, so has what it holds.
+            let values = wide.map_or(u16::MAX, |wide| nibble.values(wide));
+            if values.is_power_of_two() {
+                let row =
+                    rows.chunks_exact(self.words.max(1)).nth(values.trailing_zeros() as usize).unwrap_or_default();
+                for (left, row) in left.iter_mut().zip(row) {
+                    *left &= row;
                 }
-                bits &= bits - 1;
             }
         }
-        None
+        let may_be = places(left).map_while(|place| self.entries.get(place));
+        may_be.filter(move |entry| wide.is_none_or(|wide| wide.holds(entry)))
     }
 
     fn insert(&mut self, entry: Entry<A>, work: &mut u64) {
@@ -411,6 +423,17 @@ impl Nibble {
             _ => u16::MAX,
         }
     }
+}
+
+/// Returns the places of the bits that are set, in order.
+fn places(words: impl IntoIterator<Item = u64>) -> impl Iterator<Item = usize> {
+    words.into_iter().enumerate().flat_map(|(word, mut bits)| {
+        core::iter::from_fn(move || {
+            let place = (bits != 0).then(|| word * 64 + bits.trailing_zeros() as usize);
+            bits &= bits.wrapping_sub(1);
+            place
+        })
+    })
 }
 
 /// Moves the bits of a row from `at` one up and puts `bit` there.

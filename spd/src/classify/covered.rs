@@ -16,14 +16,14 @@ pub(super) struct Covered<A: Address> {
     gone: VecDeque<Option<Entry<A>>>,
     /// From which label on entries are held against the first of the gone next.
     next: u64,
-    /// How many were looked at so far.
+    /// In how many blocks was looked so far.
     work: u64,
 }
 
 /// How many of the gone are told apart.
 const MOST_GONE: usize = 16;
-/// How many entries a change looks at.
-const LOOKED_AT: usize = 256;
+/// In how many blocks of entries a change looks.
+const LOOKED_AT: usize = 16;
 
 impl<A: Address> Default for Covered<A> {
     fn default() -> Self {
@@ -79,29 +79,30 @@ impl<A: Address> Covered<A> {
 
     /// Returns the entries of some policies that may not be covered any more, about `most` at a time.
     pub fn doubtful(&mut self, most: usize) -> Vec<Entry<A>> {
-        let mut doubtful = Vec::new();
+        let mut doubtful: Vec<Entry<A>> = Vec::new();
         let Some(gone) = self.gone.front() else { return doubtful };
-        let (mut looked_at, mut last) = (0, None);
-        for entry in self.entries.iter_from(self.next) {
-            // Those of one policy are looked at together.
-            let is_another = last.is_some_and(|last| last != entry.label);
-            if is_another && (looked_at >= LOOKED_AT || doubtful.len() >= most) {
-                self.next = entry.label;
-                self.work += looked_at as u64;
+        let from = self.next;
+        for (looked_at, block) in self.entries.blocks_from(from).enumerate() {
+            if looked_at == LOOKED_AT {
+                self.next = block.first_label();
                 return doubtful;
             }
-            (looked_at, last) = (looked_at + 1, Some(entry.label));
-            if gone.as_ref().is_none_or(|gone| gone.holds(entry)) {
+            self.work += 1;
+            for entry in block.within(gone.as_ref()).filter(|entry| entry.label >= from) {
+                // Those of one policy stay together.
+                if doubtful.len() >= most && doubtful.last().is_some_and(|last| last.label != entry.label) {
+                    self.next = entry.label;
+                    return doubtful;
+                }
                 doubtful.push(*entry);
             }
         }
         self.gone.pop_front();
         self.next = 0;
-        self.work += looked_at as u64;
         doubtful
     }
 
-    /// Returns what changes cost so far: entries looked at and words of rows written.
+    /// Returns what changes cost so far: blocks looked at and words of rows written.
     pub fn work(&self) -> u64 {
         self.work + self.entries.work()
     }

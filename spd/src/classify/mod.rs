@@ -356,7 +356,7 @@ impl<A: Address> Classifier<A> {
         let len = self.blocks.len();
         if self.sizes.weighed && len > AT_ONCE {
             let mut trial = Self { tables: Some(Tables::default()), ..Self::default() };
-            for entry in self.blocks.iter_from(0).step_by((len / TRIED).max(1)) {
+            for entry in self.blocks.iter().step_by((len / TRIED).max(1)) {
                 trial.place(*entry);
             }
             while trial.settle() {}
