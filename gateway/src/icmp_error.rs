@@ -13,16 +13,17 @@ use ikev1_core::proposal::Mode;
 use spd::{Arrival, Decision, Direction, PacketKey, PolicyId, Selector, TemplateId};
 
 impl Gateway {
-    /// Returns the key by which an ICMP error that is to be dropped may leave after all, and the template of its
+    /// Returns the key by which an ICMP error that `dropped` drops may leave after all, and the template of its
     /// associations: those that are there and carry the traffic it is about. None are negotiated for it.
     pub(crate) fn leaves_as_error(
         &mut self,
         now: Instant,
+        dropped: Option<PolicyId>,
         key: &PacketKey,
         packet: &[u8],
     ) -> Option<(PacketKey, TemplateId)> {
         let about = PacketKey::of_quoted(packet, Direction::Outbound)?;
-        if self.drops_on_purpose(Direction::Outbound, key) {
+        if self.drops_on_purpose(dropped) {
             return None;
         }
         let Decision::Protect { policy, template } = self.policies.decide(INTERFACE, Direction::Outbound, &about)
@@ -51,7 +52,11 @@ impl Gateway {
         let agreed = holds(&pair.local, about.local, about.protocol, local_port)
             && holds(&pair.remote, about.remote, about.protocol, remote_port);
         let policy = pair.policy;
-        if !agreed || self.drops_on_purpose(Direction::Inbound, key) || !self.protects(policy, &about) {
+        let dropped = match self.policies.decide(INTERFACE, Direction::Inbound, key) {
+            Decision::Discard { policy } => policy,
+            Decision::Bypass { .. } | Decision::Protect { .. } => None,
+        };
+        if !agreed || self.drops_on_purpose(dropped) || !self.protects(policy, &about) {
             return false;
         }
         if self.tracer.on {
@@ -70,10 +75,8 @@ impl Gateway {
 
     /// Whether the policy that drops a packet names something of it. One that drops whatever is left says no more than
     /// none does.
-    fn drops_on_purpose(&self, direction: Direction, key: &PacketKey) -> bool {
-        let Decision::Discard { policy: Some(policy) } = self.policies.decide(INTERFACE, direction, key) else {
-            return false;
-        };
-        self.policies.policy(policy).is_some_and(|policy| *policy.selector() != Selector::default())
+    fn drops_on_purpose(&self, dropped: Option<PolicyId>) -> bool {
+        let policy = dropped.and_then(|policy| self.policies.policy(policy));
+        policy.is_some_and(|policy| *policy.selector() != Selector::default())
     }
 }

@@ -397,7 +397,7 @@ impl Gateway {
                 Err(Outbound::Bypass)
             }
             Decision::Discard { policy } => {
-                if let Some(found) = self.leaves_as_error(now, &key, packet) {
+                if let Some(found) = self.leaves_as_error(now, policy, &key, packet) {
                     return Ok(found);
                 }
                 let counters = &mut self.counters;

@@ -262,8 +262,7 @@ impl PacketKey {
             };
             let (Some(after), Some(following)) = (rest.get(length..), rest.first()) else {
                 // Cut off: a fragment may end inside its headers, a whole packet may not.
-                let cut = fragment.filter(|fragment| fragment.more);
-                let cut = cut.ok_or(KeyError::Truncated)?;
+                let cut = fragment.filter(|fragment| fragment.more).ok_or(KeyError::Truncated)?;
                 return Ok(Parts { key, fragment: Some(cut), payload: &[] });
             };
             next = *following;

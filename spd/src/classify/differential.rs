@@ -222,6 +222,14 @@ fn change(database: &mut Database, dice: &mut Dice, make: Make, ids: &mut Vec<Po
     }
 }
 
+/// Takes one policy after the other out, and checks after each.
+fn empty(database: &mut Database, dice: &mut Dice, mut ids: Vec<PolicyId>) {
+    while let Some(id) = ids.pop() {
+        database.remove(id).unwrap();
+        check(database, dice, &ids, 1);
+    }
+}
+
 fn database(sizes: Sizes) -> Database {
     let mut database = Database::new();
     database.add_interface(WAN, WhenEmpty::Discard).unwrap();
@@ -253,11 +261,7 @@ proptest! {
             change(&mut database, &mut dice, Dice::policy, &mut ids, number, growth);
             check(&mut database, &mut dice, &ids, 4);
         }
-        // And back down to nothing.
-        while let Some(id) = ids.pop() {
-            database.remove(id).unwrap();
-            check(&mut database, &mut dice, &ids, 1);
-        }
+        empty(&mut database, &mut dice, ids);
     }
 }
 
@@ -282,10 +286,7 @@ proptest! {
             }
             check(&mut database, &mut dice, &ids, 3);
         }
-        while let Some(id) = ids.pop() {
-            database.remove(id).unwrap();
-            check(&mut database, &mut dice, &ids, 1);
-        }
+        empty(&mut database, &mut dice, ids);
         prop_assert_eq!(database.index_covered(WAN).0, 0);
     }
 }
