@@ -1,8 +1,6 @@
 //! Nothing is allocated for a lot of packets, sealed or opened, once the first has passed.
 
-mod common;
-
-use common::{LEFT_HOST, RIGHT_HOST, Sites, echo};
+use crate::common::{LEFT_HOST, RIGHT_HOST, Sites, echo};
 use drive::Path;
 use gateway::{InPacket, Inbound, OutPacket, Outbound, Packet, ROOM};
 

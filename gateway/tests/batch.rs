@@ -1,8 +1,6 @@
 //! Many packets in one call, in the caller's buffers.
 
-mod common;
-
-use common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Sites, echo};
+use crate::common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Sites, echo};
 use core::net::Ipv4Addr;
 use drive::Path;
 use gateway::{InPacket, Inbound, OutPacket, Outbound, OutboundDrop, Packet, ROOM};

@@ -1,8 +1,6 @@
 //! The gateway's own datagrams pass before any policy: UDP 500, 4500 and, where a policy has it on, 2746.
 
-mod common;
-
-use common::{KEY, LEFT, LEFT_HOST, OFFICE, RIGHT, RIGHT_HOST};
+use crate::common::{KEY, LEFT, LEFT_HOST, OFFICE, RIGHT, RIGHT_HOST};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use drive::{Instant, Transmit};
 use gateway::{Action, Command, Config, Exemption, Gateway, Outcome, UdpTunnel};

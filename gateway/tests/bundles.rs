@@ -1,8 +1,6 @@
 //! AH, ESP within AH, and compression within both: negotiated, and with manual keys.
 
-mod common;
-
-use common::{KEY, LEFT, LEFT_HOST, OFFICE, RIGHT, RIGHT_HOST, Sites, echo, subnet};
+use crate::common::{KEY, LEFT, LEFT_HOST, OFFICE, RIGHT, RIGHT_HOST, Sites, echo, subnet};
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use drive::{Datagram, Path, SecretBytes, Verdict};

@@ -1,8 +1,7 @@
 //! Two peers want to carry the same traffic of one policy in tunnel mode.
 
-mod common;
-
-use common::{KEY, LEFT_HOST, Lans, OFFICE, RIGHT, RIGHT_HOST, Side, echo, subnet};
+use crate::common;
+use crate::common::{KEY, LEFT_HOST, Lans, OFFICE, RIGHT, RIGHT_HOST, Side, echo, subnet};
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use gateway::{Command, Event, Gateway, InstallRefusal, Outcome};

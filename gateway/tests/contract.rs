@@ -1,8 +1,7 @@
 //! What every machine promises its caller.
 
-mod common;
-
-use common::{OFFICE, Side};
+use crate::common;
+use crate::common::{OFFICE, Side};
 use core::time::Duration;
 use drive::Instant;
 use gateway::{Action, Command, CommandError, Config, ConfigError, Exemption, Gateway, Limits, OutboundDrop, Outcome};

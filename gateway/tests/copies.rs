@@ -1,8 +1,6 @@
 //! How often a whole packet is copied on its way: never in batches, and counted elsewhere.
 
-mod common;
-
-use common::{LEFT_HOST, RIGHT_HOST, Side, Sites, echo};
+use crate::common::{LEFT_HOST, RIGHT_HOST, Side, Sites, echo};
 use core::time::Duration;
 use gateway::{Exemption, InPacket, OutPacket, Outbound, Outcome, Packet, ROOM};
 use simnet::NodeId;

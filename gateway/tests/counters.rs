@@ -1,8 +1,6 @@
 //! Every counter of the data plane moves with what it counts. README.md has the names.
 
-mod common;
-
-use common::{KEY, LEFT, LEFT_HOST, OFFICE, RIGHT, RIGHT_HOST, Side, Sites, echo, subnet};
+use crate::common::{KEY, LEFT, LEFT_HOST, OFFICE, RIGHT, RIGHT_HOST, Side, Sites, echo, subnet};
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use drive::{Datagram, Path, SecretBytes};

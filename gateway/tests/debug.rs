@@ -1,8 +1,6 @@
 //! The policy debugger: each of its settings tells what it says and nothing else, and telling changes nothing.
 
-mod common;
-
-use common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo, left_behind_nat, right_for_anyone};
+use crate::common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo, left_behind_nat, right_for_anyone};
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, SecretBytes};

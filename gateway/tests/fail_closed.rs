@@ -1,8 +1,7 @@
 //! What a policy protects never leaves in clear, whatever goes wrong.
 
-mod common;
-
-use common::{KEY, LEFT_HOST, RIGHT_HOST, Side, Sites, echo};
+use crate::common;
+use crate::common::{KEY, LEFT_HOST, RIGHT_HOST, Side, Sites, echo};
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use gateway::{Command, Event, Exemption, Limits, Lost, OutboundDrop, Outcome};

@@ -1,8 +1,6 @@
 //! Fragments, which do not all show the ports that policies ask for, RFC 4301 §7.4.
 
-mod common;
-
-use common::{KEY, LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, subnet};
+use crate::common::{KEY, LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, subnet};
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use gateway::{

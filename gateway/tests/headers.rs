@@ -1,9 +1,7 @@
 //! What the IP header around a packet is to say is told however the packet leaves: in the caller's buffer, at once as an
 //! action, after it waited, or in parts.
 
-mod common;
-
-use common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, echo};
+use crate::common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, echo};
 use drive::{Instant, Path};
 use esp_ah::mode::{DontFragment, Ttl};
 use gateway::{Action, Fragmenting, Gateway, Header, OutPacket, Outbound, Outcome, OuterRules, Packet, ROOM};

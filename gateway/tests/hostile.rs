@@ -1,8 +1,6 @@
 //! What comes out of associations and is not as it should be; sealed packets that were changed on their way.
 
-mod common;
-
-use common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, echo, subnet};
+use crate::common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, echo, subnet};
 use drive::{Instant, Path, SecretBytes};
 use esp_ah::suite::AesKey;
 use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, Suite};

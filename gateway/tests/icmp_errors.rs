@@ -1,8 +1,6 @@
 //! ICMP errors about traffic whose policies name other protocols than ICMP, RFC 4301 §6.2.
 
-mod common;
-
-use common::{KEY, LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Sites, echo, subnet};
+use crate::common::{KEY, LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Sites, echo, subnet};
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use drive::{Instant, SecretBytes};

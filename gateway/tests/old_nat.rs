@@ -1,11 +1,9 @@
 //! Drafts 00 and 01 of NAT traversal: IKE and ESP share port 500, and eight octets of zero tell them apart.
 
-mod common;
-
-use bytes::Bytes;
-use common::{
+use crate::common::{
     KEY, LEFT_BEHIND_NAT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo, left_behind_nat, right_for_anyone, subnet,
 };
+use bytes::Bytes;
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use drive::{Datagram, Path, Transmit, Verdict};

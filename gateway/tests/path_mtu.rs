@@ -1,8 +1,6 @@
 //! How long packets may be, as routers on the path report it.
 
-mod common;
-
-use common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo};
+use crate::common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo};
 use core::time::Duration;
 use gateway::{Event, Fragmenting, OutboundDrop, Outcome, OuterRules, ReportRefusal};
 use simnet::Link;

@@ -1,8 +1,6 @@
 //! Somebody else does the cryptography of packets.
 
-mod common;
-
-use common::{Side, Sites, subnet};
+use crate::common::{Side, Sites, subnet};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use esp_ah::{Aead, CipherAlgorithm, Provider, ProviderId, Ring};

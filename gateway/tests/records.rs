@@ -1,8 +1,6 @@
 //! What firewalls and translators around a gateway have to know of it.
 
-mod common;
-
-use common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo};
+use crate::common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo};
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use drive::{Datagram, Path};

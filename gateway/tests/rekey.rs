@@ -1,8 +1,6 @@
 //! Renewal of associations while traffic flows.
 
-mod common;
-
-use common::{LEFT, Side, Sites};
+use crate::common::{LEFT, Side, Sites};
 use core::time::Duration;
 use gateway::{Command, Event, Outcome};
 use ikev1_core::Event as Ike;

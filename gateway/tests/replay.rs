@@ -1,8 +1,6 @@
 //! What an attacker on the path can do with packets that passed.
 
-mod common;
-
-use common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo};
+use crate::common::{LEFT, LEFT_HOST, RIGHT, RIGHT_HOST, Side, Sites, echo};
 use core::net::Ipv4Addr;
 use core::time::Duration;
 use drive::{Datagram, Path, Verdict};

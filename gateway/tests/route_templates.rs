@@ -1,8 +1,6 @@
 //! Routes that a policy with a template wants, row 344: for peers that come from anywhere.
 
-mod common;
-
-use common::{OFFICE, Side, Sites, left_behind_nat, right_for_anyone, subnet};
+use crate::common::{OFFICE, Side, Sites, left_behind_nat, right_for_anyone, subnet};
 use core::time::Duration;
 use gateway::{Command, ConfigError, Event, Outcome, RouteTemplate, RouteTemplateProblem};
 

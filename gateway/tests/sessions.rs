@@ -1,8 +1,6 @@
 //! When a tunnel to a peer is up, when it is down, and what went through it.
 
-mod common;
-
-use common::{LEFT, OFFICE, RIGHT, Side, Sites, left_behind_nat, right_for_anyone};
+use crate::common::{LEFT, OFFICE, RIGHT, Side, Sites, left_behind_nat, right_for_anyone};
 use core::time::Duration;
 use drive::Instant;
 use gateway::{Command, Event, Outcome, RemoveReason, Traffic};

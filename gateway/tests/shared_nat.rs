@@ -1,9 +1,7 @@
 //! Two machines behind one NAT talk to one server in transport mode, RFC 3948 §5.2: to the server they look alike.
 
-mod common;
-
+use crate::common::{KEY, Lans, OFFICE, RIGHT};
 use bytes::Bytes;
-use common::{KEY, Lans, OFFICE, RIGHT};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use drive::{Path, Transmit};

@@ -1,9 +1,7 @@
 //! Transport mode: the datagrams of the two machines themselves.
 
-mod common;
-
+use crate::common::{KEY, LEFT, LEFT_BEHIND_NAT, RIGHT, Sites};
 use bytes::Bytes;
-use common::{KEY, LEFT, LEFT_BEHIND_NAT, RIGHT, Sites};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use drive::{Path, Transmit};

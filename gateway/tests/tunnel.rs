@@ -1,8 +1,6 @@
 //! A tunnel between two sites: brought up, used, taken down.
 
-mod common;
-
-use common::{LEFT_BEHIND_NAT, OFFICE, Sites, left_behind_nat, right_for_anyone};
+use crate::common::{LEFT_BEHIND_NAT, OFFICE, Sites, left_behind_nat, right_for_anyone};
 use core::time::Duration;
 use drive::Path;
 use gateway::{Command, Event, Outcome};

@@ -1,8 +1,8 @@
 //! ESP in UDP on port 2746, with its heartbeat, between two gateways whose policies have it on.
 
-mod common;
-
-use common::{KEY, LEFT, LEFT_BEHIND_NAT, LEFT_HOST, Lans, OFFICE, RIGHT, RIGHT_HOST, Side, Sites, echo, subnet};
+use crate::common::{
+    KEY, LEFT, LEFT_BEHIND_NAT, LEFT_HOST, Lans, OFFICE, RIGHT, RIGHT_HOST, Side, Sites, echo, subnet,
+};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use drive::{Datagram, Path, SecretBytes, Verdict};

@@ -1,10 +1,8 @@
 //! Aggressive mode with a pre-shared key: both roles, the connection chosen by identity, NATs, loss,
 //! noise, and what is refused.
 
-mod common;
-
-use common::lossy;
-use common::{A, B, End, Pair, SITE, connection, endpoint, left, plan, policy, right, transform};
+use crate::common::lossy;
+use crate::common::{A, B, End, Pair, SITE, connection, endpoint, left, plan, policy, right, transform};
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, Transmit, Verdict};
 use ikev1_core::auth::PreSharedKey;

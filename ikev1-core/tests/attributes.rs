@@ -1,7 +1,6 @@
 //! Attributes of a transform as peers write them: any order, either form, wrong in every way.
 
-mod support;
-
+use crate::support::{STRONG, body, sa};
 use ikev1_core::crypto::CipherAlgorithm;
 use ikev1_core::negotiate::{Phase1Policy, Reason, Rules, check_phase1_answer, choose_phase1, offer_phase1};
 use ikev1_core::proposal::{AttributeError, Lifetime, LifetimeRule, Mismatch, Phase1Transform, Term};
@@ -10,7 +9,6 @@ use ipsec_wire::isakmp::payload::{
 };
 use ipsec_wire::registry::{AuthMethod, Group, IkeCipher, IkeHash, LifeType, ProtocolId};
 use proptest::prelude::*;
-use support::{STRONG, body, sa};
 
 /// Builds an offer of one transform from attributes given by hand.
 fn by_hand(attributes: Vec<Attribute<Vec<u8>>>) -> Vec<u8> {

@@ -1,10 +1,8 @@
 //! Base mode with a pre-shared key: both roles, the proofs recomputed, NATs, loss, noise, and what is
 //! refused.
 
-mod common;
-
-use common::lossy::{self, events};
-use common::{A, B, End, Pair, SITE, connection, endpoint, left, plan, policy, right, transform};
+use crate::common::lossy::{self, events};
+use crate::common::{A, B, End, Pair, SITE, connection, endpoint, left, plan, policy, right, transform};
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, SecretBytes, Transmit, Verdict};

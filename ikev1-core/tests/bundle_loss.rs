@@ -1,8 +1,7 @@
 //! Bundles over links that lose, double and reorder.
 
-mod common;
-
-use common::{A, B, SITE, connection, plan};
+use crate::common;
+use crate::common::{A, B, SITE, connection, plan};
 use core::time::Duration;
 use drive::Instant;
 use ikev1_core::proposal::{Bundle, Protection};

@@ -1,8 +1,7 @@
 //! Bundles: ESP, AH and IPComp together, negotiated, keyed and deleted.
 
-mod common;
-
-use common::{A, B, End, Pair, connection, plan};
+use crate::common;
+use crate::common::{A, B, End, Pair, connection, plan};
 use drive::Verdict;
 use ikev1_core::crypto::DhGroup;
 use ikev1_core::proposal::{Bundle, Mode};

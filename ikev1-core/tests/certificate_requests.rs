@@ -1,10 +1,9 @@
 //! Which certificates are sent, and with which key an end signs: what the peer asks for decides (RFC 4945 §3.2.7,
 //! §3.3).
 
-mod common;
-
-use common::signing::{credential, key, name, pair, payloads};
-use common::{left, right};
+use crate::common;
+use crate::common::signing::{credential, key, name, pair, payloads};
+use crate::common::{left, right};
 use drive::SecretBytes;
 use ikev1_core::auth::{Authentication, RemoteKey, RsaCredential, RsaVerifyingKey};
 use ikev1_core::{Config, ConnectionConfig, Phase1Mode, RemoteIdentity, SendCertificates, VerifyCertificate};

@@ -1,8 +1,6 @@
 //! The commit bit and CONNECTED.
 
-mod common;
-
-use common::{End, Pair, left, plan, right};
+use crate::common::{End, Pair, left, plan, right};
 use core::time::Duration;
 use drive::Transmit;
 use ikev1_core::{Direction, Event, StateName};

@@ -1,8 +1,7 @@
 //! The commit bit set by the initiator, and by both ends: who waits for whose CONNECTED.
 
-mod common;
-
-use common::{A, B, End, Pair, SITE, left, plan, policy, right};
+use crate::common;
+use crate::common::{A, B, End, Pair, SITE, left, plan, policy, right};
 use core::time::Duration;
 use drive::{Instant, Transmit};
 use ikev1_core::{Action, Command, ConnectionConfig, Direction, Endpoint, Event, Failure, StateName};

@@ -1,9 +1,7 @@
 //! IKE fragmentation between two ends: every message in parts, in any order, lost and doubled, and what
 //! an attacker can and cannot do with parts.
 
-mod common;
-
-use common::{A, B, Pair, SITE, left, plan, right};
+use crate::common::{A, B, Pair, SITE, left, plan, right};
 use core::time::Duration;
 use drive::{Instant, Path, Transmit, Verdict};
 use ikev1_core::{

@@ -2,9 +2,7 @@
 //!
 //! The table of outcomes is the snapshot `grid.txt`; `SNAPSHOTS=write` writes it anew.
 
-mod common;
-
-use common::{A, B, SITE, esp, left, net, right, signing};
+use crate::common::{A, B, SITE, esp, left, net, right, signing};
 use core::time::Duration;
 use drive::{Instant, SecretBytes};
 use ikev1_core::auth::{Authentication, RemoteKey};

@@ -1,8 +1,6 @@
 //! Main mode and quick mode between two endpoints, over a wire that loses nothing.
 
-mod common;
-
-use common::{A, B, End, Pair, SITE, connection, endpoint, esp, left, net, plan, policy, right, transform};
+use crate::common::{A, B, End, Pair, SITE, connection, endpoint, esp, left, net, plan, policy, right, transform};
 use core::time::Duration;
 use drive::Instant;
 use ikev1_core::auth::PreSharedKey;

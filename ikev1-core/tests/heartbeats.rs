@@ -1,16 +1,13 @@
 //! Heartbeats, in the format of our own: who sends, who listens, and what a silent peer costs.
 
-mod common;
-mod scripted;
-
-use common::{End, Pair, SITE, left, plan, right};
+use crate::common::{End, Pair, SITE, left, plan, right};
+use crate::scripted::{Scripted, chain};
 use core::time::Duration;
 use drive::{Transmit, Verdict};
 use ikev1_core::{Command, Config, ConnectionConfig, DpdMode, Event, HeartbeatMode, RemoveReason};
 use ipsec_wire::isakmp::payload::Notification;
 use ipsec_wire::isakmp::{Chain, Header};
 use ipsec_wire::registry::{Doi, ExchangeType, NotifyType, ProtocolId};
-use scripted::{Scripted, chain};
 
 /// No other message may come in between.
 fn quiet(connection: ConnectionConfig, mode: HeartbeatMode) -> ConnectionConfig {

@@ -1,8 +1,6 @@
 //! Noise, damage and forgery at every state: nothing panics, no SA is lost, everything is counted.
 
-mod common;
-
-use common::{A, B, End, Pair, SITE, connection, endpoint, left, plan, policy, right, transform};
+use crate::common::{A, B, End, Pair, SITE, connection, endpoint, left, plan, policy, right, transform};
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, Transmit, Verdict};
 use ikev1_core::crypto::DhGroup;

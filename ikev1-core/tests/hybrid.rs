@@ -1,10 +1,10 @@
 //! Hybrid authentication: the gateway signs, the user has a password and nothing else; and XAUTH after
 //! signatures of both.
 
-mod common;
-
-use common::signing::{LEFT, RIGHT, credential, failed_with, name, payloads, signing_left, signing_right, trust};
-use common::{End, Pair, left, plan, right};
+use crate::common::signing::{
+    LEFT, RIGHT, credential, failed_with, name, payloads, signing_left, signing_right, trust,
+};
+use crate::common::{End, Pair, left, plan, right};
 use core::time::Duration;
 use drive::SecretBytes;
 use ikev1_core::auth::{Authentication, RemoteKey};

@@ -1,15 +1,13 @@
 //! INITIAL-CONTACT: what a peer that knows of no older SA may end, and what not.
 
-mod common;
-mod scripted;
-
-use common::{plan, right};
+use crate::common;
+use crate::common::{plan, right};
+use crate::scripted::{Scripted, chain, hashed};
 use drive::Verdict;
 use ikev1_core::{ConnectionConfig, DpdMode, DropReason, Event};
 use ipsec_wire::isakmp::payload::Notification;
 use ipsec_wire::isakmp::{Chain, Cookie, Header, MessageId};
 use ipsec_wire::registry::{Doi, ExchangeType, NotifyType, ProtocolId};
-use scripted::{Scripted, chain, hashed};
 
 fn config() -> ConnectionConfig {
     right().dpd(DpdMode::Off)

@@ -1,7 +1,6 @@
 //! The cryptography of phase 1 and quick mode against answers that others computed.
 
-mod support;
-
+use crate::support::{cookie, octets, vectors};
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{BlockIv, CipherAlgorithm, CipherKey, DhGroup, DhKeyPair, DhPrivate, DhShared, HashAlgorithm};
 use ikev1_core::keys::{IvChain, KeymatInput, Phase1Seed, Transcript};
@@ -9,7 +8,6 @@ use ipsec_wire::registry::Group;
 use num_bigint::BigUint;
 use serde_json::Value;
 use std::path::Path;
-use support::{cookie, octets, vectors};
 
 fn nist(name: &str) -> Value {
     match std::env::var_os("IPSEC_VECTORS") {

@@ -1,8 +1,7 @@
 //! The transition table says where a message leads, and that is where it leads.
 
-mod common;
-
-use common::{Pair, connection, left, plan, right};
+use crate::common;
+use crate::common::{Pair, connection, left, plan, right};
 use drive::{SecretBytes, Verdict};
 use ikev1_core::transition::TABLE;
 use ikev1_core::{

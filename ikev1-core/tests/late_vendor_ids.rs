@@ -1,8 +1,7 @@
 //! Vendor ids that come in messages 3 to 6 only, as Cisco's routers send most of theirs.
 
-mod common;
-
-use common::{Pair, left, plan, right};
+use crate::common;
+use crate::common::{Pair, left, plan, right};
 use drive::{Transmit, Verdict};
 use ikev1_core::{ConnectionConfig, DpdMode, DpdState, Fragmentation, Phase1Mode};
 use ipsec_wire::isakmp::{Body, ChainBuilder, Header, Message};

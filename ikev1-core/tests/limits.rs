@@ -1,15 +1,12 @@
 //! What a peer that has proven itself may make this end keep.
 
-mod common;
-mod scripted;
-
-use common::{plan, right};
+use crate::common::{plan, right};
+use crate::scripted::{OUR_SPI, Scripted, chain};
 use core::time::Duration;
 use drive::Verdict;
 use ikev1_core::{ConnectionConfig, DpdMode, DropReason, Event, Failure, defaults};
 use ipsec_wire::isakmp::payload::Delete;
 use ipsec_wire::registry::{Doi, ProtocolId};
-use scripted::{OUR_SPI, Scripted, chain};
 
 fn config() -> ConnectionConfig {
     right().dpd(DpdMode::Off).delete_delay(Duration::from_secs(1))

@@ -1,9 +1,7 @@
 //! Handshakes over links that lose, double, reorder and delay.
 
-mod common;
-
-use common::lossy::{self, events};
-use common::{A, B, SITE, connection, left, plan, policy, right};
+use crate::common::lossy::{self, events};
+use crate::common::{A, B, SITE, connection, left, plan, policy, right};
 use core::time::Duration;
 use drive::Instant;
 use ikev1_core::{Command, Endpoint, Event, Failure};

@@ -1,8 +1,7 @@
 //! Many quick modes at once, their limits, what waits for a place, and the lifetimes they may agree on.
 
-mod common;
-
-use common::{A, B, Pair, SITE, connection, esp, plan};
+use crate::common;
+use crate::common::{A, B, Pair, SITE, connection, esp, plan};
 use core::time::Duration;
 use ikev1_core::proposal::{EspCipher, Icv, Lifetime, LifetimeRule, Protection};
 use ikev1_core::{Command, ConnectionConfig, Event, Failure, IkeSaState, PolicyConfig, PolicyId, TrafficSelector};

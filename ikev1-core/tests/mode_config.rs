@@ -1,8 +1,7 @@
 //! Mode-config: the client is given its address, and phase 2 is about that address.
 
-mod common;
-
-use common::{A, B, End, Pair, SITE, connection, esp, left, net, plan, right};
+use crate::common;
+use crate::common::{A, B, End, Pair, SITE, connection, esp, left, net, plan, right};
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Instant, SecretBytes};

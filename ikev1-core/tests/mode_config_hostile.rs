@@ -1,9 +1,8 @@
 //! What a gateway that has proven itself may not do to its client in mode-config.
 
-mod common;
-mod scripted;
-
-use common::{A, B, connection, esp, net};
+use crate::common::{A, B, connection, esp, net};
+use crate::scripted::Scripted;
+use crate::{common, scripted};
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::Verdict;
@@ -13,7 +12,6 @@ use ikev1_core::{
 };
 use ipsec_wire::isakmp::payload::{Attribute, OwnedConfiguration};
 use ipsec_wire::registry::{ConfigAttribute, ConfigType};
-use scripted::Scripted;
 
 type Attributes = Vec<Attribute<Vec<u8>>>;
 

@@ -1,8 +1,7 @@
 //! NATs between the ends: detection, the move to port 4500, encapsulation, keepalives, new mappings.
 
-mod common;
-
-use common::{A, B, End, Pair, SITE, connection, left, plan, policy, right};
+use crate::common;
+use crate::common::{A, B, End, Pair, SITE, connection, left, plan, policy, right};
 use core::time::Duration;
 use drive::{Instant, Path};
 use ikev1_core::{

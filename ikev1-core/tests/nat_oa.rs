@@ -1,16 +1,14 @@
 //! NAT-OA under the right keys: what a peer may say that its address was before any NAT.
 
-mod common;
-mod scripted;
-
-use common::{A, B, connection, esp, plan};
+use crate::common;
+use crate::common::{A, B, connection, esp, plan};
+use crate::scripted::{OUR_SPI, Scripted, chain};
 use drive::Verdict;
 use ikev1_core::negotiate::{Suite, offer_phase2};
 use ikev1_core::proposal::{IpsecTransform, Lifetime, Mode, UdpEncapsulation};
 use ikev1_core::{DropReason, Event, Failure, OriginalAddresses, PolicyConfig, TrafficSelector};
 use ipsec_wire::isakmp::payload::{Emit, Nonce};
 use ipsec_wire::registry::PayloadType;
-use scripted::{OUR_SPI, Scripted, chain};
 
 const V4: u8 = 1;
 const V6: u8 = 5;

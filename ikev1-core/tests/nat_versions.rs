@@ -1,8 +1,6 @@
 //! The versions of NAT traversal: each as the only one that both ends know, and the best where they know more.
 
-mod common;
-
-use common::{A, B, Pair, SITE, connection, left, plan, policy, right};
+use crate::common::{A, B, Pair, SITE, connection, left, plan, policy, right};
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, Verdict};
 use ikev1_core::{

@@ -1,8 +1,7 @@
 //! What is refused between two lawful ends: both say why, the notification goes out, nothing stays.
 
-mod common;
-
-use common::{A, B, Pair, connection, esp, left, net, plan, policy, right, transform};
+use crate::common;
+use crate::common::{A, B, Pair, connection, esp, left, net, plan, policy, right, transform};
 use core::time::Duration;
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::{DhGroup, HashAlgorithm};

@@ -1,7 +1,6 @@
 //! Offers against plans: what is chosen, what is refused, and what is said about it.
 
-mod support;
-
+use crate::support::{STRONG, body, every_phase1, every_protection, sa};
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::negotiate::{
     AnswerError, Order, Phase1Policy, Reason, Rules, Suite, check_phase1_answer, check_phase2_answer, choose_phase1,
@@ -14,7 +13,6 @@ use ikev1_core::proposal::{
 use ipsec_wire::isakmp::payload::{Attribute, Offer, OfferedProposal, OfferedTransform, SecurityAssociation};
 use ipsec_wire::registry::ProtocolId;
 use proptest::prelude::*;
-use support::{STRONG, body, every_phase1, every_protection, sa};
 
 /// 2^31 milliseconds in seconds, in four octets: what Cisco clients offer.
 const CISCO_LIFE: u64 = 0x0020_c49b;

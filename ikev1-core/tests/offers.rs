@@ -1,8 +1,6 @@
 //! First messages that are full of proposals, or lie about how many there are.
 
-mod common;
-
-use common::{A, B, End, endpoint, plan, right};
+use crate::common::{A, B, End, endpoint, plan, right};
 use drive::{Datagram, Instant, Path, Verdict};
 use ikev1_core::negotiate::MAX_REFUSALS;
 use ikev1_core::{DropReason, Event};

@@ -1,9 +1,8 @@
 //! Which connection, and so which key, a peer gets: by its address, by the subnet it is in, by its
 //! identity; the closest wins.
 
-mod common;
-
-use common::{A, B, Pair, connection, left, plan, policy, transform};
+use crate::common;
+use crate::common::{A, B, Pair, connection, left, plan, policy, transform};
 use core::net::IpAddr;
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::crypto::DhGroup;

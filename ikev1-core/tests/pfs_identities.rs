@@ -1,8 +1,6 @@
 //! Perfect forward secrecy for identities: one quick mode for each ISAKMP SA, which is deleted then (RFC 2409 §8).
 
-mod common;
-
-use common::{A, B, End, Pair, SITE, connection, esp, left, net, plan, policy, right};
+use crate::common::{A, B, End, Pair, SITE, connection, esp, left, net, plan, policy, right};
 use core::time::Duration;
 use drive::Instant;
 use ikev1_core::{

@@ -1,8 +1,7 @@
 //! Whole sessions between other people's programs: offers chosen, keys derived, every message opened
 //! and its hash checked, key material computed.
 
-mod support;
-
+use crate::support::{cookie, every_phase1, every_protection, octets, pem, vectors};
 use ikev1_core::auth::{PreSharedKey, RsaSigningKey, RsaVerifyingKey, SignatureError};
 use ikev1_core::crypto::{DhShared, Digest};
 use ikev1_core::keys::{IsakmpKeys, IvChain, KeymatInput, Phase1Keys, Phase1Seed, Transcript};
@@ -18,7 +17,6 @@ use ipsec_wire::registry::{EncapsulationMode, ExchangeType, Group, PayloadType};
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use support::{cookie, every_phase1, every_protection, octets, pem, vectors};
 
 const OBEY: Rules = Rules {
     order: ikev1_core::negotiate::Order::Offer,

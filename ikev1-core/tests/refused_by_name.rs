@@ -1,17 +1,14 @@
 //! What is read and not spoken is refused by its name: new group mode, other ways to authenticate, other
 //! exchanges.
 
-mod common;
-mod scripted;
-
-use common::{A, B, endpoint, plan, right, transform};
+use crate::common::{A, B, endpoint, plan, right, transform};
+use crate::scripted::{Scripted, chain, hashed};
 use drive::{Datagram, Instant, Path, Verdict};
 use ikev1_core::crypto::DhGroup;
 use ikev1_core::{Action, DropReason, Event, Failure};
 use ipsec_wire::isakmp::payload::{Attribute, Emit, Offer, OfferedProposal, OfferedTransform, Situation};
 use ipsec_wire::isakmp::{Chain, Cookie, Flags, Header, MessageId};
 use ipsec_wire::registry::{AuthMethod, ExchangeType, Group, IkeAttribute, NotifyType, PayloadType, ProtocolId};
-use scripted::{Scripted, chain, hashed};
 
 /// The offer of a group of the peer's own making: its number, the type MODP, a prime and a generator.
 fn new_group(number: Attribute<Vec<u8>>) -> Chain {

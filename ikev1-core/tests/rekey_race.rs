@@ -1,8 +1,7 @@
 //! Renewals: in time, at once on both ends, crossed by deletes.
 
-mod common;
-
-use common::{A, B, Pair, SITE, connection, esp, net, plan, policy};
+use crate::common;
+use crate::common::{A, B, Pair, SITE, connection, esp, net, plan, policy};
 use core::time::Duration;
 use ikev1_core::{ChildId, Command, ConnectionConfig, Direction, Event, IkeSaState, PolicyConfig, RemoveReason};
 

@@ -1,8 +1,7 @@
 //! Repeats and replays: a repeat is answered from store, a replay does nothing.
 
-mod common;
-
-use common::{Pair, SITE};
+use crate::common;
+use crate::common::{Pair, SITE};
 use core::time::Duration;
 use drive::{Transmit, Verdict};
 use ikev1_core::{Command, DropReason, Event};

@@ -1,8 +1,6 @@
 //! Attempts after a failure, and lives that are extended while they are used.
 
-mod common;
-
-use common::{A, B, Pair, SITE, connection, left, plan, policy, right};
+use crate::common::{A, B, Pair, SITE, connection, left, plan, policy, right};
 use core::time::Duration;
 use drive::Schedule;
 use ikev1_core::{Command, ConnectionConfig, Event, Failure, Peer, RemoveReason, RetryAttempts};

@@ -1,12 +1,11 @@
 //! Aggressive mode with RSA signatures: both roles, certificates in clear, and what a forger gains.
 
-mod common;
-
-use common::signing::{
+use crate::common;
+use crate::common::signing::{
     LEFT, RIGHT, agrees, credential, failed_with, key, name, pair, payloads, signing, signing_left, signing_right,
     unanswered,
 };
-use common::{Pair, left, right};
+use crate::common::{Pair, left, right};
 use core::time::Duration;
 use drive::Verdict;
 use ikev1_core::auth::{Authentication, RemoteKey};

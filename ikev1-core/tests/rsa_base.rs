@@ -1,13 +1,11 @@
 //! Base mode with RSA signatures, and hybrid: both roles, what is signed, and what a forger gains.
 
-mod common;
-
-use common::lossy;
-use common::signing::{
+use crate::common::lossy;
+use crate::common::signing::{
     LEFT, RIGHT, agrees, credential, failed_with, key, name, pair, payloads, pem, signing, signing_left, signing_right,
     unanswered,
 };
-use common::{A, B, End, Pair, connection, endpoint, left, plan, policy, right};
+use crate::common::{A, B, End, Pair, connection, endpoint, left, plan, policy, right};
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, Transmit, Verdict};
 use ikev1_core::auth::{Authentication, RemoteKey};

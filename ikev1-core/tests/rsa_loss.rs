@@ -1,10 +1,8 @@
 //! Signatures over links that lose, double, reorder and delay.
 
-mod common;
-
-use common::lossy;
-use common::signing::{credential, key};
-use common::{left, plan, right};
+use crate::common::lossy;
+use crate::common::signing::{credential, key};
+use crate::common::{left, plan, right};
 use core::time::Duration;
 use drive::Instant;
 use ikev1_core::auth::{Authentication, RemoteKey};

@@ -1,12 +1,11 @@
 //! Main mode with RSA signatures: both roles, keys by certificate and by plan, and what a forger gains.
 
-mod common;
-
-use common::signing::{
+use crate::common;
+use crate::common::signing::{
     LEFT, RIGHT, agrees, credential, failed_with, key, name, pair, payloads, signing, signing_left, signing_right,
     trust, unanswered,
 };
-use common::{B, Pair, SITE, left, plan, right};
+use crate::common::{B, Pair, SITE, left, plan, right};
 use core::time::Duration;
 use drive::{Transmit, Verdict};
 use ikev1_core::auth::{Authentication, RemoteKey};

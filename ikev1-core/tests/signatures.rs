@@ -1,13 +1,11 @@
 //! RSA keys and signatures, and the certificates that vouch for them.
 
-mod support;
-
+use crate::support::pem;
 use ikev1_core::auth::{KeyError, RsaSigningKey, RsaVerifyingKey, SignatureError};
 use ikev1_core::crypto::HashAlgorithm;
 use num_bigint::BigUint;
 use rand_chacha::rand_core::SeedableRng;
 use rsa::pkcs8::DecodePrivateKey;
-use support::pem;
 
 fn rng() -> rand_chacha::ChaCha20Rng {
     rand_chacha::ChaCha20Rng::seed_from_u64(11)

@@ -3,9 +3,8 @@
 //! `states.txt` is the snapshot of all answers and `src/transition.txt` the table as the documentation
 //! shows it; `SNAPSHOTS=write` writes both anew.
 
-mod common;
-
-use common::{A, Pair, SITE, left, plan, right};
+use crate::common;
+use crate::common::{A, Pair, SITE, left, plan, right};
 use drive::{Datagram, Path, Transmit, Verdict};
 use ikev1_core::transition::{TABLE, row};
 use ikev1_core::{Command, ConnectionConfig, Cookies, DropReason, Phase1Mode, Role, StateName, Status};

@@ -1,9 +1,8 @@
 //! Transport mode: between the ends themselves, with and without a NAT between them.
 
-mod common;
-
+use crate::common;
+use crate::common::{A, B, Pair, SITE, connection, esp, plan};
 use bytes::Bytes;
-use common::{A, B, Pair, SITE, connection, esp, plan};
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::Instant;

@@ -1,16 +1,14 @@
 //! What a peer may not do although it has the right keys: before it proved who it is, and after.
 
-mod common;
-mod scripted;
-
-use common::{A, B, SITE, connection, plan, policy, right};
+use crate::common;
+use crate::common::{A, B, SITE, connection, plan, policy, right};
+use crate::scripted::{OUR_SPI, Scripted, chain, hashed, id_body};
 use core::time::Duration;
 use drive::Verdict;
 use ikev1_core::{Action, Command, DpdMode, DropReason, Event, Failure, RemoveReason, SpiSource, StateName};
 use ipsec_wire::isakmp::ChainBuilder;
 use ipsec_wire::isakmp::payload::{Delete, Notification};
 use ipsec_wire::registry::{Doi, ExchangeType, NotifyType, PayloadType, ProtocolId};
-use scripted::{OUR_SPI, Scripted, chain, hashed, id_body};
 
 fn keyed() -> Scripted {
     Scripted::keyed(plan(right()))

@@ -1,8 +1,7 @@
 //! Vendor ids of any length: what is cut or longer than a known one is another one.
 
-mod common;
-
-use common::{A, B, End, endpoint, left, plan, right};
+use crate::common;
+use crate::common::{A, B, End, endpoint, left, plan, right};
 use drive::{Datagram, Instant, Path, Verdict};
 use ikev1_core::Command;
 use ipsec_wire::isakmp::{Body, ChainBuilder, Cookie, Header, Message, MessageId};

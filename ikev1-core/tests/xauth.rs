@@ -1,8 +1,7 @@
 //! XAUTH: the user is proven after phase 1, and nothing of phase 2 runs before.
 
-mod common;
-
-use common::{A, B, End, Pair, SITE, connection, left, plan, policy, right};
+use crate::common;
+use crate::common::{A, B, End, Pair, SITE, connection, left, plan, policy, right};
 use core::time::Duration;
 use drive::{SecretBytes, Verdict};
 use ikev1_core::{

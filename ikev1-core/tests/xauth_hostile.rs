@@ -1,9 +1,8 @@
 //! What a client that has the key of the group may not do in XAUTH and mode-config.
 
-mod common;
-mod scripted;
-
-use common::{A, B, connection, esp, net, policy};
+use crate::common;
+use crate::common::{A, B, connection, esp, net, policy};
+use crate::scripted::{Scripted, chain, hashed};
 use core::net::IpAddr;
 use drive::{SecretBytes, Verdict};
 use ikev1_core::proposal::AuthenticationMethod;
@@ -13,7 +12,6 @@ use ikev1_core::{
 };
 use ipsec_wire::isakmp::payload::{Attribute, OwnedConfiguration};
 use ipsec_wire::registry::{ConfigAttribute, ConfigType, ExchangeType, PayloadType, XauthStatus};
-use scripted::{Scripted, chain, hashed};
 
 type Attributes = Vec<Attribute<Vec<u8>>>;
 

@@ -1,9 +1,7 @@
 //! XAUTH and mode-config over links that lose, double and reorder: all of it comes through, or fails by
 //! its own limits.
 
-mod common;
-
-use common::{A, B, SITE, connection, esp, net};
+use crate::common::{A, B, SITE, connection, esp, net};
 use core::net::IpAddr;
 use core::time::Duration;
 use drive::{Datagram, Instant, Machine, SecretBytes, Verdict};

@@ -1,8 +1,6 @@
 //! AH, AH around ESP, and manual keys.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use drive::{Instant, Path};
 use esp_ah::ah::{AhError, AhKey};
 use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, SealKey, Suite, suite::AesKey, suite::IcvLen};

@@ -1,8 +1,6 @@
 //! Associations from their SPI to their end: larval, mature, dying, dead, gone.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use core::time::Duration;
 use drive::{Instant, Path};
 use esp_ah::{OpenKey, SealKey};

@@ -1,8 +1,6 @@
 //! What an association costs: a claim that the allocator counts.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use core::time::Duration;
 use drive::Instant;
 use esp_ah::{OpenKey, SealKey};

@@ -1,8 +1,6 @@
 //! Random operations on two databases: whatever the order, what the documentation promises stays true.
 
-mod common;
-
-use common::{FLOW, OWNER, actions, keymat, parameters, path};
+use crate::common::{FLOW, OWNER, actions, keymat, parameters, path};
 use core::time::Duration;
 use drive::Instant;
 use esp_ah::{OpenKey, Packet, SealKey, Suite};

@@ -1,8 +1,6 @@
 //! Packets through the whole path: association, sequence, lifetime, ESP, replay, counters.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use drive::Instant;
 use esp_ah::{OpenError, Packet, SealError};
 use sad::*;

@@ -1,8 +1,6 @@
 //! A provider of cryptography that fails: its packets are lost, and nothing else.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use drive::Instant;
 use esp_ah::suite::{AesKey, IcvLen};
 use esp_ah::{Aead, CipherAlgorithm, IntegrityAlgorithm, OpenError, Provider, ProviderFailed, ProviderId, Ring};

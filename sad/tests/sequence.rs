@@ -1,8 +1,6 @@
 //! Sequence numbers at their edges, extended ones, snapshots and what they keep from being used twice.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use drive::Instant;
 use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenError, OpenKey, Packet, Ring, SealKey, Suite};
 use esp_ah::{suite::AesKey, suite::IcvLen};

@@ -2,9 +2,7 @@
 
 #![cfg(feature = "serde")]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use core::time::Duration;
 use drive::Instant;
 use esp_ah::{OpenKey, SealKey};

@@ -1,8 +1,6 @@
 //! What an association shows of itself, under the names that routers have for it.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use drive::Instant;
 use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, SealKey, Suite, suite::AesKey, suite::IcvLen};
 use sad::*;

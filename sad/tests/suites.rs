@@ -1,9 +1,7 @@
 //! Every suite, batches of many associations against single packets, and no allocation on the way.
 
-mod common;
-
+use crate::common::*;
 use allocation_counter::measure;
-use common::*;
 use drive::Instant;
 use esp_ah::{OpenKey, Packet, SealKey, Suite};
 use proptest::prelude::*;

@@ -1,9 +1,7 @@
 //! Packets in two steps, for cryptography that happens elsewhere: against the direct path, and what each step counts.
 
-mod common;
-
-use common::engine::{ENGINE, Engine, described, elsewhere, submit};
-use common::*;
+use crate::common::engine::{ENGINE, Engine, described, elsewhere, submit};
+use crate::common::*;
 use core::time::Duration;
 use drive::Instant;
 use esp_ah::ah::{AhError, AhKey, ah_seal, ah_strip, ah_verify};

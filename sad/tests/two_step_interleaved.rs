@@ -1,9 +1,7 @@
 //! Tickets completed in any order leave what the direct path leaves in that order.
 
-mod common;
-
-use common::engine::{Engine, submit};
-use common::*;
+use crate::common::engine::{Engine, submit};
+use crate::common::*;
 use core::time::Duration;
 use drive::Instant;
 use proptest::prelude::*;

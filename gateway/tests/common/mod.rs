@@ -1,5 +1,4 @@
 //! Two gateways with a LAN each, on a simulated network.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;

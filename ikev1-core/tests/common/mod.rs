@@ -1,11 +1,10 @@
 //! Two endpoints and the queue between them.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod lossy;
 pub mod signing;
 
 use core::time::Duration;
-use drive::{Datagram, Instant, Path, SecretBytes, Transmit, Verdict};
+use drive::{Instant, Path, SecretBytes, Transmit, Verdict};
 use ikev1_core::auth::{PreSharedKey, RsaVerifyingKey};
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{AesKey, AuthenticationMethod, EspCipher, Integrity, Lifetime, Phase1Transform, Protection};
@@ -307,8 +306,4 @@ impl Pair {
             assert_eq!(ours.keys.0.is_empty() && ours.keys.1.is_empty(), keyless);
         }
     }
-}
-
-pub fn datagram(transmit: &Transmit) -> Datagram<'_> {
-    transmit.as_received()
 }

@@ -1,6 +1,5 @@
 //! An initiator by hand, with the keys in its hand: it says to a responder of ours whatever a test wants
 //! said, under the right keys.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use super::common::{A, B, End, endpoint, esp, transform};
 use core::time::Duration;
@@ -35,8 +34,6 @@ pub struct Scripted {
     publics: [Vec<u8>; 2],
     /// IV chains of exchanges that go on.
     chains: BTreeMap<u32, IvChain>,
-    /// Nonces of quick modes: ours, theirs.
-    nonces: BTreeMap<u32, [Vec<u8>; 2]>,
     /// What the responder sent since it was last asked.
     pub answers: Vec<Vec<u8>>,
     next_id: u32,
@@ -143,8 +140,8 @@ impl Scripted {
         let keys = seed.expand(&shared, &cookies[0].0, &cookies[1].0, suite.cipher);
         let iv = IvChain::phase_1(suite.hash, suite.cipher, pair.public(), &g_xr);
         let publics = [pair.public().to_vec(), g_xr];
-        let (chains, nonces) = (BTreeMap::new(), BTreeMap::new());
-        Self { end, now, path, cookies, keys, iv, sai_b, publics, chains, nonces, answers: Vec::new(), next_id: 0x1000 }
+        let chains = BTreeMap::new();
+        Self { end, now, path, cookies, keys, iv, sai_b, publics, chains, answers: Vec::new(), next_id: 0x1000 }
     }
 
     /// Goes through main mode to its end.

@@ -1,5 +1,4 @@
 //! What several test programs need: vector files, and every suite there is.
-#![allow(dead_code, reason = "each test program takes what it needs")]
 
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{

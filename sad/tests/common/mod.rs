@@ -1,7 +1,5 @@
 //! Two databases that share keys: what one seals the other opens.
 
-#![allow(dead_code, reason = "each test uses its part")]
-
 pub mod engine;
 
 use drive::{Instant, Path};
