@@ -10,8 +10,9 @@ const ROUNDS: usize = 9;
 /// How long one side of one round runs at least, so that the clock's grain does not count.
 const ROUND_TIME: Duration = Duration::from_millis(20);
 
-/// How often a trace is gone through; of each of its segments the shortest time counts.
-const PASSES: usize = 12;
+/// How often the sides of a comparison over traces take turns, and how long a turn is.
+const TURNS: usize = 4;
+const TURN: Duration = Duration::from_millis(250);
 
 /// The lines of one run.
 #[derive(Debug, Default)]
@@ -63,12 +64,12 @@ impl Report {
         self.line(name, ours, anchor, ratio, target);
     }
 
-    /// Times `ours` and `anchor` over a trace of so many segments of so many calls, pass after pass in turn, and prints the
-    /// line of the case as [`compare`](Self::compare) does, if it is wanted. Each closure does the segment whose number
-    /// it gets.
+    /// Times `ours` and `anchor` over a trace of so many segments of so many calls, and prints the line of the case as
+    /// [`compare`](Self::compare) does, if it is wanted. Each closure does the segment whose number it gets.
     ///
     /// Of each segment the shortest time counts: where one side waits for memory and the other does not, what else the
-    /// machine does at the time would hit that side alone.
+    /// machine does at the time would hit that side alone. So that neither pushes out of the cache what the other needs,
+    /// a turn is many passes; so that both see the same machine, there are several turns, as long for either.
     pub fn compare_traces<A, B>(
         &mut self,
         name: &str,
@@ -80,18 +81,13 @@ impl Report {
         if !self.wants(name) {
             return;
         }
-        let mut shortest = vec![(f64::INFINITY, f64::INFINITY); segments];
-        for _ in 0..PASSES {
-            for (segment, (shortest, _)) in shortest.iter_mut().enumerate() {
-                *shortest = shortest.min(time(&mut || ours(segment), 1));
-            }
-            for (segment, (_, shortest)) in shortest.iter_mut().enumerate() {
-                *shortest = shortest.min(time(&mut || anchor(segment), 1));
-            }
+        let (mut ours_shortest, mut anchor_shortest) = (vec![f64::INFINITY; segments], vec![f64::INFINITY; segments]);
+        for _ in 0..TURNS {
+            shorten(&mut ours_shortest, &mut ours);
+            shorten(&mut anchor_shortest, &mut anchor);
         }
-        let each = |times: f64| times / (segments * calls) as f64;
-        let ours = each(shortest.iter().map(|times| times.0).sum());
-        let anchor = each(shortest.iter().map(|times| times.1).sum());
+        let each = |shortest: &[f64]| shortest.iter().sum::<f64>() / (segments * calls) as f64;
+        let (ours, anchor) = (each(&ours_shortest), each(&anchor_shortest));
         self.line(name, ours, anchor, ours / anchor, target);
     }
 
@@ -115,6 +111,19 @@ impl Report {
             println!("above its target: {name}");
         }
         self.cases > 0 && self.missed.is_empty()
+    }
+}
+
+/// Makes passes over a trace for a [`TURN`], at least one, and keeps the shortest nanoseconds of each segment.
+fn shorten<T>(shortest: &mut [f64], work: &mut impl FnMut(usize) -> T) {
+    let begun = Instant::now();
+    loop {
+        for (segment, shortest) in shortest.iter_mut().enumerate() {
+            *shortest = shortest.min(time(&mut || work(segment), 1));
+        }
+        if begun.elapsed() >= TURN {
+            return;
+        }
     }
 }
 
