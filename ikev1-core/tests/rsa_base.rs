@@ -2,10 +2,11 @@
 
 use crate::common::lossy;
 use crate::common::signing::{
-    LEFT, RIGHT, agrees, credential, failed_with, key, name, pair, payloads, pem, signing, signing_left, signing_right,
+    LEFT, RIGHT, agrees, credential, failed_with, key, name, pair, payloads, signing, signing_left, signing_right,
     unanswered,
 };
 use crate::common::{A, B, End, Pair, connection, endpoint, left, plan, policy, right};
+use crate::support::pem;
 use core::time::Duration;
 use drive::{Datagram, Instant, Path, Transmit, Verdict};
 use ikev1_core::auth::{Authentication, RemoteKey};

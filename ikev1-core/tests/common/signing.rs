@@ -1,16 +1,11 @@
 //! Two ends that sign, for the tests of RSA signatures and of hybrid authentication.
 
 use super::{End, Pair, left, plan, right};
+use crate::support::pem;
 use core::time::Duration;
 use ikev1_core::auth::{Authentication, RemoteKey, RsaCredential, RsaSigningKey, RsaVerifyingKey};
 use ikev1_core::{ConnectionConfig, Event, Failure, Identity, RemoteIdentity, VerifyCertificate};
 use ipsec_wire::registry::PayloadType;
-
-/// Reads a file of `tests/vectors/certs`.
-pub fn pem(name: &str) -> String {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/certs").join(name);
-    std::fs::read_to_string(path).unwrap()
-}
 
 /// What stands for a certificate here: to the endpoint it is octets.
 pub const LEFT: &[u8] = b"left's certificate";

@@ -1,4 +1,4 @@
-//! What several test programs need: vector files, and every suite there is.
+//! What tests need besides endpoints: vector files, and every suite there is.
 
 use ikev1_core::crypto::{CipherAlgorithm, DhGroup, HashAlgorithm};
 use ikev1_core::proposal::{
