@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 
 /// A hash table from the hash of a chain to its first entry.
 ///
-/// What it keeps of a hash says where it belongs, the highest bits first: so it grows in one pass from front to back,
-/// and looks at no entry for it.
+/// What it keeps of a hash says where it belongs, the highest bits first; who finds that place taken stands farther on,
+/// and all stand in order. So a search ends at the first that is not below what it looks for, which is soon in a full
+/// table too; and growth is one pass from front to back that looks at no entry.
 #[derive(Clone, Debug)]
 pub(super) struct Chains {
-    /// A power of two of them, not all in use, see [`room`].
+    /// A power of two of them where chains belong, not all in use, see [`room`]; then those [`beyond`].
     places: Vec<Chain>,
     /// How far right the bits of a tag are moved that say where it belongs.
     shift: u32,
@@ -18,25 +19,35 @@ pub(super) struct Chains {
 
 #[derive(Clone, Copy, Debug)]
 struct Chain {
-    /// Half of the hash; 0 where there never was a chain.
+    /// Half of the hash; `NONE` where there is no chain.
     tag: u32,
     head: u32,
 }
 
+/// After every tag of a chain.
+const NONE: u32 = u32::MAX;
+
 impl Chain {
-    const EMPTY: Self = Self { tag: 0, head: NIL };
+    const EMPTY: Self = Self { tag: NONE, head: NIL };
 }
 
 /// The places of a table with few entries, as a power of two.
 const FEWEST: u32 = 3;
+/// How far from where it belongs a chain stands at most. Chance does not get there.
+const FARTHEST: usize = 64;
 
 impl Default for Chains {
     fn default() -> Self {
-        Self { places: vec![Chain::EMPTY; 1 << FEWEST], shift: u32::BITS - FEWEST, used: 0 }
+        Self::empty(FEWEST)
     }
 }
 
 impl Chains {
+    fn empty(bits: u32) -> Self {
+        let places = 1 << bits;
+        Self { places: vec![Chain::EMPTY; places + beyond(places)], shift: u32::BITS - bits, used: 0 }
+    }
+
     /// Returns the first entry of the chain with this hash.
     #[inline(always)]
     pub fn head(&self, hash: u64) -> u32 {
@@ -64,28 +75,26 @@ impl Chains {
     #[inline(always)]
     pub fn find(&self, hash: u64) -> Option<usize> {
         let tag = tag(hash);
-        let mut at = tag.wrapping_shr(self.shift) as usize;
+        let mut at = self.home(tag);
         loop {
             let chain = self.places.get(at)?;
-            if chain.tag == tag {
-                return Some(at);
+            if chain.tag >= tag {
+                return (chain.tag == tag).then_some(at);
             }
-            if chain.tag == 0 {
-                return None;
-            }
-            at = at.wrapping_add(1) & self.places.len().wrapping_sub(1);
+            at = at.wrapping_add(1);
         }
     }
 
-    /// Returns where the chain with this hash is, which is begun if there is none; `work` is told how many others moved.
+    /// Returns where the chain with this hash is, which is begun if there is none, unless too many belong there; `work`
+    /// is told how many others moved.
     pub fn find_or_begin(&mut self, hash: u64, work: &mut u64) -> Option<usize> {
         if let Some(chain) = self.find(hash) {
             return Some(chain);
         }
-        if self.used >= room(self.places.len()) {
+        if self.used >= room(1 << self.bits()) {
             *work += self.grow();
         }
-        self.begin(Chain { tag: tag(hash), head: NIL })
+        self.begin(tag(hash), work)
     }
 
     /// Returns the octets this takes, itself not included.
@@ -93,33 +102,59 @@ impl Chains {
         self.places.capacity() * size_of::<Chain>()
     }
 
-    /// Puts a chain that is not here where it belongs.
-    fn begin(&mut self, chain: Chain) -> Option<usize> {
-        let mut at = chain.tag.wrapping_shr(self.shift) as usize;
-        while self.places.get(at)?.tag != 0 {
-            at = (at + 1) & (self.places.len() - 1);
+    const fn bits(&self) -> u32 {
+        u32::BITS - self.shift
+    }
+
+    /// Returns where a chain belongs.
+    #[inline(always)]
+    const fn home(&self, tag: u32) -> usize {
+        tag.wrapping_shr(self.shift) as usize
+    }
+
+    /// Begins a chain that is not here, where it belongs, if none has to stand too far from there for it.
+    fn begin(&mut self, tag: u32, work: &mut u64) -> Option<usize> {
+        let home = self.home(tag);
+        let at = home + self.places.get(home..)?.iter().position(|other| other.tag > tag)?;
+        let moved = self.places.get(at..)?.iter().position(|other| other.tag == NONE)?;
+        let is_too_far = |(place, chain): (usize, &Chain)| place + 1 - self.home(chain.tag) > FARTHEST;
+        if at - home > FARTHEST || (at..).zip(self.places.get(at..at + moved)?).any(is_too_far) {
+            return None;
         }
-        *self.places.get_mut(at)? = chain;
+        let run = self.places.get_mut(at..=at + moved)?;
+        run.rotate_right(1);
+        *run.first_mut()? = Chain { tag, head: NIL };
+        *work += moved as u64;
         self.used += 1;
         Some(at)
     }
 
-    /// Makes room for more chains, and drops those that are empty; returns how many were moved.
+    /// Makes room for more chains, and drops those that are empty; returns how many were moved. None stands farther from
+    /// where it belongs than before.
     fn grow(&mut self) -> u64 {
         let live = |chain: &&Chain| chain.head != NIL;
         let count = self.places.iter().filter(live).count();
-        let mut places = self.places.len();
-        while room(places) <= count * 5 / 4 {
-            places *= 2;
+        let mut bits = self.bits();
+        while room(1 << bits) <= count * 5 / 4 {
+            bits += 1;
         }
-        let old = core::mem::replace(&mut self.places, vec![Chain::EMPTY; places]);
-        self.shift = u32::BITS - places.ilog2();
-        self.used = 0;
-        for chain in old.iter().filter(live) {
-            self.begin(*chain);
+        let mut grown = Self::empty(bits);
+        let mut free = 0;
+        for chain in self.places.iter().filter(live) {
+            let at = grown.home(chain.tag).max(free);
+            if let Some(place) = grown.places.get_mut(at) {
+                *place = *chain;
+            }
+            free = at + 1;
         }
-        old.len() as u64
+        grown.used = count;
+        core::mem::replace(self, grown).places.len() as u64
     }
+}
+
+/// How many places there are beyond those where chains belong: for all that may stand there.
+const fn beyond(places: usize) -> usize {
+    if room(places) < FARTHEST { room(places) } else { FARTHEST }
 }
 
 /// How many chains a table of so many places has at most. The fewer there are, the fewer searches meet another's chain
@@ -134,7 +169,7 @@ const fn room(places: usize) -> usize {
 
 #[inline(always)]
 const fn tag(hash: u64) -> u32 {
-    (hash >> 32) as u32 | 1
+    (hash >> 32) as u32 & !1
 }
 
 #[cfg(test)]
@@ -165,5 +200,36 @@ mod tests {
         }
         assert!(chains.octets() <= known.len() * 64, "{} for {}", chains.octets(), known.len());
         assert!(work < 5 * hashes.len() as u64, "{work}");
+    }
+    /// Begins a chain for each of these hashes; returns those that were not refused.
+    fn begin_all(chains: &mut Chains, hashes: impl Iterator<Item = u64>) -> Vec<u64> {
+        let mut work = 0;
+        let begun = hashes.filter(|hash| {
+            let chain = chains.find_or_begin(*hash, &mut work);
+            chain.inspect(|chain| chains.set_head(*chain, tag(*hash))).is_some()
+        });
+        let begun = begun.collect();
+        assert!(work < 40_000 && chains.octets() <= 8192, "{work} {}", chains.octets());
+        begun
+    }
+
+    #[test]
+    fn chains_of_like_hashes_stand_near_where_they_belong_or_are_refused() {
+        let like = |number: u64| number << 33;
+        let mut chains = Chains::default();
+        let begun = begin_all(&mut chains, (1..1000).map(|number| like(number * 389 % 1000)));
+        assert_eq!(begun.len(), FARTHEST + 1);
+        for hash in (0..1000).map(like) {
+            assert_eq!(chains.head(hash), if begun.contains(&hash) { tag(hash) } else { NIL });
+        }
+        assert_eq!(begin_all(&mut chains, [like(1 << 30)].into_iter()).len(), 1);
+    }
+
+    #[test]
+    fn chains_of_like_hashes_stand_beyond_the_last_place_where_chains_belong() {
+        let mut chains = Chains::default();
+        let begun = begin_all(&mut chains, (0..1000).map(|number: u64| !(number << 33)));
+        assert_eq!(begun.len(), FARTHEST + 1);
+        assert!(begun.iter().all(|hash| chains.head(*hash) == tag(*hash)));
     }
 }
