@@ -107,7 +107,7 @@ impl Bench {
         let ids: Vec<_> = ids.collect();
         let probes = probes(&rules, TRACE);
         let keys: Vec<_> = probes.iter().map(|probe| key(probe, v6)).collect();
-        let scan = Scan::new(&rules);
+        let scan = Scan::new(&rules, v6);
         for (probe, key) in probes.iter().zip(&keys).take(2_000_000 / count + 50) {
             let found = database.decide(WAN, Direction::Outbound, key).policy();
             assert_eq!(found, scan.find(probe).map(|index| ids[index]), "{probe:?}");
@@ -232,16 +232,19 @@ fn address(bits: u32, v6: bool) -> IpAddr {
     }
 }
 
-fn selector(bits: u32, length: u8, v6: bool) -> AddressSelector {
-    let length = match (v6, length) {
+/// The length of the prefix that a rule's prefix stands for.
+fn prefix_length(length: u8, v6: bool) -> u8 {
+    match (v6, length) {
         (false, length) => length,
         (true, 0) => 0,
         // The upper 24 bits end at /64, the lower 8 at /128.
         (true, 1..=24) => 40 + length,
         (true, 25..) => 96 + length,
-    };
-    let address = address(bits, v6);
-    AddressSelector::prefix(address, length).expect("the prefix is possible")
+    }
+}
+
+fn selector(bits: u32, length: u8, v6: bool) -> AddressSelector {
+    AddressSelector::prefix(address(bits, v6), prefix_length(length, v6)).expect("the prefix is possible")
 }
 
 fn policy(rule: &Rule, name: &str, v6: bool) -> Policy {
