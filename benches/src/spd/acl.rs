@@ -1,10 +1,10 @@
 //! Look-ups and changes against DPDK's rte_acl on the same lists and packets.
 
 use super::rules::{Kind, Probe, Rule, probes, rules};
-use super::{Bench, REALISTIC, TRACE};
+use super::{Bench, REALISTIC, TRACE, WAN};
 use crate::measure::{Report, seconds};
 use bench_anchors::{Acl, AclKey, AclMethod, AclRule};
-use spd::Decision;
+use spd::{Decision, Direction};
 use std::hint::black_box;
 
 /// Packets of one timed step: as many on each side.
@@ -105,6 +105,12 @@ impl Side<'_> {
 }
 
 impl Bench {
+    /// As many look-ups of the trace as there is room for, in one call.
+    fn batch(&self, at: &mut usize, decisions: &mut [Decision]) {
+        *at = (*at + decisions.len()) % TRACE;
+        self.database.decide_batch(WAN, Direction::Outbound, &self.keys[*at..], decisions);
+    }
+
     /// Checks that both find the same policies.
     fn agrees(&self, acl: &Acl, method: AclMethod) {
         for first in (0..TRACE).step_by(STEP).take(8) {

@@ -121,12 +121,6 @@ impl Bench {
         self.database.decide(WAN, Direction::Outbound, &self.keys[*at])
     }
 
-    /// As many look-ups of the trace as there is room for, in one call.
-    fn batch(&self, at: &mut usize, decisions: &mut [Decision]) {
-        *at = (*at + decisions.len()) % TRACE;
-        self.database.decide_batch(WAN, Direction::Outbound, &self.keys[*at..], decisions);
-    }
-
     fn lookup(&self, report: &mut Report, name: &str, target: f64) {
         let (mut ours, mut anchor) = (0, 0);
         let scan = || {
