@@ -51,10 +51,17 @@ impl Chains {
     /// Returns the first entry of the chain with this hash.
     #[inline(always)]
     pub fn head(&self, hash: u64) -> u32 {
-        match self.find(hash) {
-            Some(chain) => self.head_at(chain),
-            None => NIL,
-        }
+        self.find(hash).map_or(NIL, |chain| self.head_at(chain))
+    }
+
+    /// As [`head`](Self::head), with one guess fewer: a processor that guessed wrong would not yet look for the chains
+    /// of the packets that come after.
+    #[inline(always)]
+    pub fn head_in_batch(&self, hash: u64) -> u32 {
+        let tag = tag(hash);
+        let home = self.home(tag);
+        let is_farther = self.places.get(home).is_some_and(|chain| chain.tag < tag);
+        self.find_from(home + usize::from(is_farther), tag).map_or(NIL, |chain| self.head_at(chain))
     }
 
     #[inline(always)]
@@ -75,7 +82,11 @@ impl Chains {
     #[inline(always)]
     pub fn find(&self, hash: u64) -> Option<usize> {
         let tag = tag(hash);
-        let mut at = self.home(tag);
+        self.find_from(self.home(tag), tag)
+    }
+
+    #[inline(always)]
+    fn find_from(&self, mut at: usize, tag: u32) -> Option<usize> {
         loop {
             let chain = self.places.get(at)?;
             if chain.tag >= tag {

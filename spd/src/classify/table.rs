@@ -82,6 +82,12 @@ impl<A: Address> Table<A> {
         self.chains.head(self.hash(key.local, key.remote, key.rest))
     }
 
+    /// As [`chain`](Self::chain), for one of many packets.
+    #[inline(always)]
+    pub fn chain_in_batch(&self, key: &Flat<A>) -> u32 {
+        self.chains.head_in_batch(self.hash(key.local, key.remote, key.rest))
+    }
+
     /// Takes an entry in, unless its chain is full or covers it; returns its place. Adds to `work` what had to move.
     pub fn insert(
         &mut self,

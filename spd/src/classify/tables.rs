@@ -180,11 +180,14 @@ impl<A: Address> Tables<A> {
     /// Looks into the chain of the first table that can hold a match.
     #[inline(always)]
     pub fn begin(&self, key: &Flat<A>) -> Begun {
+        self.begin_with(key, Table::chain)
+    }
+
+    #[inline(always)]
+    fn begin_with(&self, key: &Flat<A>, chain: impl Fn(&Table<A>, &Flat<A>) -> u32) -> Begun {
         let tables = self.index.tables(key);
-        match self.tables.get(tables.trailing_zeros() as usize) {
-            Some(table) => Begun { tables, at: table.chain(key) },
-            None => Begun { tables, at: NIL },
-        }
+        let first = self.tables.get(tables.trailing_zeros() as usize);
+        Begun { tables, at: first.map_or(NIL, |table| chain(table, key)) }
     }
 
     /// Begins up to [`LANES`] searches: all look into their first chain, then all look at its first entry. So they wait
@@ -193,7 +196,7 @@ impl<A: Address> Tables<A> {
     pub fn begin_batch(&self, keys: &[Flat<A>]) -> [Begun; LANES] {
         let mut begun = [Begun::NONE; LANES];
         for (begun, key) in begun.iter_mut().zip(keys) {
-            *begun = self.begin(key);
+            *begun = self.begin_with(key, Table::chain_in_batch);
         }
         // The label is of no interest yet; that its line is on the way is.
         core::hint::black_box(begun.map(|begun| match self.entries.at(begun.at) {
