@@ -1,3 +1,4 @@
+use super::above;
 use super::address::Address;
 use super::entry::{Entry, Flat};
 use alloc::vec::Vec;
@@ -224,7 +225,7 @@ impl<A: Address> Block<A> {
     #[inline(never)]
     fn find(&self, key: &Flat<A>, ask: &impl Fn(u32) -> bool) -> Option<&Entry<A>> {
         match self.words {
-            0 => self.entries.iter().find(|entry| entry.matches(key) && (entry.exact || ask(entry.slot()))),
+            0 => self.entries.iter().find(|entry| entry.matches(key) && (entry.is_exact() || ask(entry.slot()))),
             2 => self.find_in_rows::<2>(key, ask),
             4 => self.find_in_rows::<4>(key, ask),
             _ => self.find_in_rows::<8>(key, ask),
@@ -259,7 +260,7 @@ impl<A: Address> Block<A> {
             let mut bits = bits;
             while bits != 0 {
                 let entry = self.entries.get(word * 64 + bits.trailing_zeros() as usize)?;
-                if entry.matches(key) && (entry.exact || ask(entry.slot())) {
+                if entry.matches(key) && (entry.is_exact() || ask(entry.slot())) {
                     return Some(entry);
                 }
                 bits &= bits - 1;
@@ -277,7 +278,7 @@ impl<A: Address> Block<A> {
             _ => self.covering::<8>(entry),
         };
         let Some(covering) = place.and_then(|place| self.entries.get_mut(place)) else { return false };
-        covering.covering = true;
+        covering.set_covering();
         true
     }
 
@@ -376,15 +377,15 @@ impl<A: Address> Block<A> {
 impl Nibble {
     /// Every nibble of a key.
     fn all<A: Address>() -> impl Iterator<Item = Self> {
-        let rest = Flat::<A>::REST as u32 * 64;
+        let start = Flat::<A>::ABOVE as u32 * 64;
         let (local, remote) = if A::BITS == 32 { (32, 0) } else { (0, 128) };
         [
             (Field::Local, local, A::BITS),
             (Field::Remote, remote, A::BITS),
-            (Field::LocalPort, rest + 48, 16),
-            (Field::RemotePort, rest + 32, 16),
-            (Field::Protocol, rest + 8, 8),
-            (Field::Kind, rest, 4),
+            (Field::LocalPort, start + above::LOCAL_PORT, 16),
+            (Field::RemotePort, start + above::REMOTE_PORT, 16),
+            (Field::Protocol, start + above::PROTOCOL, 8),
+            (Field::Kind, start + above::KIND, 4),
         ]
         .into_iter()
         .flat_map(|(field, start, bits)| {
@@ -405,13 +406,17 @@ impl Nibble {
     /// Which of the sixteen values a key can have that matches `entry`: one bit each.
     fn values<A: Address>(self, entry: &Entry<A>) -> u16 {
         let bits = |(first, last): (A, A)| (first.bits(), last.bits());
+        let above = |(first, last): (u16, u16)| (first.into(), last.into());
         let (low, high): (u128, u128) = match self.field {
             Field::Local => bits(entry.local()),
             Field::Remote => bits(entry.remote()),
-            Field::LocalPort => (entry.local_port.0.into(), entry.local_port.1.into()),
-            Field::RemotePort => (entry.remote_port.0.into(), entry.remote_port.1.into()),
-            Field::Protocol => (entry.protocol.0.into(), entry.protocol.1.into()),
-            Field::Kind => return entry.kinds,
+            Field::LocalPort => above(entry.above.local_port()),
+            Field::RemotePort => above(entry.above.remote_port()),
+            Field::Protocol => {
+                let (first, last) = entry.above.protocol();
+                (first.into(), last.into())
+            }
+            Field::Kind => return entry.above.kinds(),
         };
         let shift = u32::from(self.shift);
         let above = (high >> shift >> 4) - (low >> shift >> 4);

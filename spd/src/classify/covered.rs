@@ -59,7 +59,7 @@ impl<A: Address> Covered<A> {
 
     /// Notes that an entry is gone.
     pub fn lose(&mut self, entry: Entry<A>) {
-        if !entry.covering || self.len() == 0 {
+        if !entry.is_covering() || self.len() == 0 {
             return;
         }
         if self.gone.len() < MOST_GONE {
@@ -121,7 +121,7 @@ mod tests {
         let policy = crate::Policy::new("any", crate::Selector::default(), crate::Action::Discard).unwrap();
         let id = crate::PolicyId { slot: label as u32, generation: 0 };
         let mut entry = super::super::entries::<u32>(&policy, label, id)[0];
-        entry.covering = true;
+        entry.set_covering();
         entry
     }
 

@@ -1,81 +1,34 @@
+use super::above::{self, Range, kind};
 use super::address::Address;
-use crate::{Applies, Decision, Direction, PacketKey, Policy, PolicyId, PortSet, ProtocolSelector, Shape, Upper};
+use crate::{Applies, Decision, Direction, PacketKey, Policy, PolicyId, PortSet, ProtocolSelector, Shape};
 use alloc::vec::Vec;
-
-/// What a packet shows above IP, one of five, in each direction.
-mod kind {
-    pub(super) const PORTS: u32 = 0;
-    pub(super) const MESSAGE: u32 = 1;
-    pub(super) const ABSENT: u32 = 2;
-    pub(super) const HIDDEN: u32 = 3;
-    pub(super) const PROTOCOL_HIDDEN: u32 = 4;
-    pub(super) const COUNT: u32 = 5;
-    pub(super) const ALL: u16 = (1 << COUNT) - 1;
-}
 
 /// A packet as the index sees it: its key, flattened to numbers of one family.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flat<A> {
     pub local: A,
     pub remote: A,
-    /// Local port, remote port, protocol, 4 zero bits, kind: from the highest bit down.
-    pub rest: u64,
+    /// What it shows above IP, see [`above`].
+    pub above: u64,
 }
 
 impl<A: Address> Flat<A> {
-    /// The word of [`words`](Self::words) that is the rest.
-    pub const REST: usize = 4;
+    /// The word of [`words`](Self::words) that is what it shows above IP.
+    pub const ABOVE: usize = 4;
     /// A packet of no meaning.
-    pub const NONE: Self = Self { local: A::ZERO, remote: A::ZERO, rest: 0 };
+    pub const NONE: Self = Self { local: A::ZERO, remote: A::ZERO, above: 0 };
 
     /// Flattens a key, whose addresses come apart.
     #[inline]
     pub fn new(direction: Direction, local: A, remote: A, key: &PacketKey) -> Self {
-        let (kind, ports) = match (key.protocol, key.upper) {
-            (Some(_), Upper::Ports { local, remote }) => (kind::PORTS, u64::from(local) << 16 | u64::from(remote)),
-            (_, upper) => without_ports(key.protocol.is_some(), upper),
-        };
-        let kind = kind + if direction == Direction::Inbound { kind::COUNT } else { 0 };
-        let protocol = u64::from(key.protocol.unwrap_or(0));
-        Self { local, remote, rest: ports << 32 | protocol << 8 | u64::from(kind) }
+        Self { local, remote, above: above::of(direction, key) }
     }
 
-    /// The same as words, to take nibbles from: the addresses, then the rest.
+    /// The same as words, to take nibbles from: the addresses, then what is above.
     #[inline(always)]
     pub fn words(&self) -> [u64; 8] {
         let [a, b, c, d] = A::words(self.local, self.remote);
-        [a, b, c, d, self.rest, 0, 0, 0]
-    }
-
-    #[inline(always)]
-    pub fn local_port(&self) -> u16 {
-        (self.rest >> 48) as u16
-    }
-
-    #[inline(always)]
-    pub fn remote_port(&self) -> u16 {
-        (self.rest >> 32) as u16
-    }
-
-    #[inline(always)]
-    pub fn protocol(&self) -> u8 {
-        (self.rest >> 8) as u8
-    }
-
-    #[inline(always)]
-    pub fn kind(&self) -> u32 {
-        self.rest as u32 & 15
-    }
-}
-
-/// The kind of a packet that shows no ports, and what stands in the place of the ports.
-#[inline(never)]
-fn without_ports(protocol: bool, upper: Upper) -> (u32, u64) {
-    match upper {
-        _ if !protocol => (kind::PROTOCOL_HIDDEN, 0),
-        Upper::Message(message) => (kind::MESSAGE, u64::from(message) << 16),
-        Upper::Absent => (kind::ABSENT, 0),
-        Upper::Ports { .. } | Upper::Hidden => (kind::HIDDEN, 0),
+        [a, b, c, d, self.above, 0, 0, 0]
     }
 }
 
@@ -88,23 +41,23 @@ pub(crate) struct Entry<A: Address> {
     remote: A,
     local_end: A::End,
     remote_end: A::End,
-    pub local_port: (u16, u16),
-    pub remote_port: (u16, u16),
+    /// The ports, protocols and kinds of packet that match, and in which directions.
+    pub above: Range,
     /// What the policy decides: a look-up need not ask for it elsewhere.
     pub decision: Decision,
     /// The next entry of a chain, in a table.
     pub next: u32,
-    /// The kinds of packet that match, and in which directions.
-    pub kinds: u16,
-    pub protocol: (u8, u8),
-    /// Whether the ranges say all; else the policy itself is asked: a mask with holes, a range of IPv6.
-    pub exact: bool,
     /// The table it stands in, if it does: a number that the table keeps.
     pub table: u8,
-    /// Whether others stand aside because this one covers them.
-    pub covering: bool,
+    /// `EXACT`, `COVERING`.
+    flags: u8,
     _alignment: [A::Alignment; 0],
 }
+
+/// The ranges say all; else the policy itself is asked: a mask with holes, a range of IPv6.
+const EXACT: u8 = 1;
+/// Others stand aside because this one covers them.
+const COVERING: u8 = 2;
 
 const _: () = assert!(size_of::<Entry<u32>>() == 64 && size_of::<Entry<u128>>() == 80);
 
@@ -124,18 +77,40 @@ impl<A: Address> Entry<A> {
         self.decision.policy().map_or(u32::MAX, |policy| policy.slot)
     }
 
+    /// Whether the ranges say all; else the policy itself is asked.
+    #[inline(always)]
+    pub fn is_exact(&self) -> bool {
+        self.flags & EXACT != 0
+    }
+
+    /// Whether others stand aside because this one covers them.
+    pub fn is_covering(&self) -> bool {
+        self.flags & COVERING != 0
+    }
+
+    pub fn set_covering(&mut self) {
+        self.flags |= COVERING;
+    }
+
+    /// Whether it was taken out: nothing matches it.
+    pub fn is_void(&self) -> bool {
+        self.above.kinds() == 0
+    }
+
+    /// Makes it match nothing.
+    pub fn make_void(&mut self) {
+        self.above = self.above.emptied();
+    }
+
     /// Returns a key that lies in this entry.
     pub fn corner(&self) -> Flat<A> {
-        let rest = self.rest() | u64::from(self.kinds.trailing_zeros());
-        Flat { local: self.local().0, remote: self.remote().0, rest }
+        Flat { local: self.local().0, remote: self.remote().0, above: self.above.ends().0 }
     }
 
     /// Returns the key in this entry that is farthest from its [`corner`](Self::corner): whatever both lie in holds all
     /// between.
     pub fn far_corner(&self) -> Flat<A> {
-        let ports = u64::from(self.local_port.1) << 48 | u64::from(self.remote_port.1) << 32;
-        let rest = ports | u64::from(self.protocol.1) << 8 | u64::from(self.kinds.trailing_zeros());
-        Flat { local: self.local().1, remote: self.remote().1, rest }
+        Flat { local: self.local().1, remote: self.remote().1, above: self.above.ends().1 }
     }
 
     /// Whether this comes before another and matches all that it does: then the other is never the first that matches.
@@ -148,33 +123,21 @@ impl<A: Address> Entry<A> {
         fn spans<T: Ord>(wide: (T, T), narrow: (T, T)) -> bool {
             wide.0 <= narrow.0 && narrow.1 <= wide.1
         }
-        self.exact
+        let (wide, narrow) = (self.above, other.above);
+        self.is_exact()
             && spans(self.local(), other.local())
             && spans(self.remote(), other.remote())
-            && spans(self.local_port, other.local_port)
-            && spans(self.remote_port, other.remote_port)
-            && spans(self.protocol, other.protocol)
-            && self.kinds & other.kinds == other.kinds
-    }
-
-    /// Returns the rest of a key that lies in this entry, but for the kind of packet.
-    pub fn rest(&self) -> u64 {
-        u64::from(self.local_port.0) << 48 | u64::from(self.remote_port.0) << 32 | u64::from(self.protocol.0) << 8
+            && spans(wide.local_port(), narrow.local_port())
+            && spans(wide.remote_port(), narrow.remote_port())
+            && spans(wide.protocol(), narrow.protocol())
+            && wide.kinds() & narrow.kinds() == narrow.kinds()
     }
 
     #[inline(always)]
     pub fn matches(&self, key: &Flat<A>) -> bool {
         let addresses =
             key.local.lies_in(self.local, self.local_end) & key.remote.lies_in(self.remote, self.remote_end);
-        let (local, remote, protocol) = (key.local_port(), key.remote_port(), key.protocol());
-        let above = (self.local_port.0 <= local)
-            & (local <= self.local_port.1)
-            & (self.remote_port.0 <= remote)
-            & (remote <= self.remote_port.1)
-            & (self.protocol.0 <= protocol)
-            & (protocol <= self.protocol.1)
-            & (self.kinds >> key.kind() & 1 != 0);
-        addresses & above
+        addresses & self.above.contains(key.above)
     }
 
     /// Whether this is the same combination of the same policy.
@@ -182,8 +145,8 @@ impl<A: Address> Entry<A> {
         (self.decision, self.label) == (other.decision, other.label)
             && (self.local, self.local_end) == (other.local, other.local_end)
             && (self.remote, self.remote_end) == (other.remote, other.remote_end)
-            && self.local_port == other.local_port
-            && self.remote_port == other.remote_port
+            && self.above.local_port() == other.above.local_port()
+            && self.above.remote_port() == other.above.remote_port()
     }
 }
 
@@ -224,15 +187,11 @@ pub(crate) fn entries<A: Address>(policy: &Policy, label: u64, id: PolicyId) -> 
                         remote: *remote,
                         local_end,
                         remote_end: *remote_end,
-                        local_port: *local_port,
-                        remote_port: *remote_port,
+                        above: Range::new(*local_port, *remote_port, protocol, kinds),
                         decision: Decision::of(id, policy.action()),
                         next: u32::MAX,
-                        kinds,
-                        protocol,
-                        exact: local_exact && *remote_exact,
                         table: 0,
-                        covering: false,
+                        flags: if local_exact && *remote_exact { EXACT } else { 0 },
                         _alignment: [],
                     });
                 }

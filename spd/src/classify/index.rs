@@ -1,3 +1,4 @@
+use super::above;
 use super::address::Address;
 use super::entry::{Entry, Flat};
 use super::slab::Slab;
@@ -90,7 +91,7 @@ impl Index {
         let size = SIZES.into_iter().find(|(most, _)| entries.len() <= *most);
         let Size { bits, half } = size.map_or(LARGEST, |(_, size)| size);
         let step = (entries.places() / SAMPLE).max(1);
-        let sample = || entries.iter().step_by(step).filter(|entry| entry.kinds != 0);
+        let sample = || entries.iter().step_by(step).filter(|entry| !entry.is_void());
         let cut =
             |bits| (Cut::choose(sample().map(Entry::local), bits), Cut::choose(sample().map(Entry::remote), bits));
         let ((local, remote), pairs) = (cut(bits), cut(half));
@@ -111,21 +112,21 @@ impl Index {
     /// Returns the tables that can hold a match, a bit each.
     #[inline(always)]
     pub fn tables<A: Address>(&self, key: &Flat<A>) -> u64 {
-        let above = &*self.above;
+        let cells = &*self.above;
         self.local.cells.at(self.local.cut.cell(key.local))
             & self.remote.cells.at(self.remote.cut.cell(key.remote))
             & self.pairs.at(key.local, key.remote)
-            & above.remote_port.at(port_cell(key.remote_port()))
-            & above.local_port.at(port_cell(key.local_port()))
-            & above.protocol.at(protocol_cell(key.protocol()))
+            & cells.remote_port.at(port_cell(above::remote_port(key.above)))
+            & cells.local_port.at(port_cell(above::local_port(key.above)))
+            & cells.protocol.at(protocol_cell(above::protocol(key.above)))
     }
 
     /// Notes that an entry stands in a table; returns how many words that wrote.
     pub fn add<A: Address>(&mut self, table: usize, entry: &Entry<A>) -> u64 {
         let bit = 1 << (table & 63);
         let ports = |range: (u16, u16)| Some((port_cell(range.0), port_cell(range.1)));
-        let (local_ports, remote_ports) = (ports(entry.local_port), ports(entry.remote_port));
-        let (first, last) = entry.protocol;
+        let (local_ports, remote_ports) = (ports(entry.above.local_port()), ports(entry.above.remote_port()));
+        let (first, last) = entry.above.protocol();
         // A range of protocols is one or all.
         let protocols = (first == last).then(|| (protocol_cell(first), protocol_cell(last)));
         self.local.add(bit, entry.local())

@@ -6,6 +6,7 @@
 //! made so that hashing is of no use stands in blocks, however long. The linear scan of
 //! [`Database::explain`](crate::Database::explain) is the oracle.
 
+mod above;
 mod address;
 mod blocks;
 mod chains;

@@ -1,3 +1,4 @@
+use super::above;
 use super::address::{Address, mix};
 use super::chains::Chains;
 use super::entry::{Entry, Flat};
@@ -13,7 +14,7 @@ pub(super) struct Table<A> {
     /// The bits of a key that count.
     local: A,
     remote: A,
-    rest: u64,
+    above: u64,
     /// No entry has a lower label.
     pub best: u64,
     /// No entry of this or a later table has.
@@ -56,13 +57,15 @@ pub(super) struct Standing {
 impl<A: Address> Table<A> {
     pub fn new(tuple: Tuple, id: u8) -> Self {
         let field = |bit, mask| if tuple.exact & bit != 0 { mask } else { 0 };
-        let rest = field(LOCAL_PORT, 0xffff << 48) | field(REMOTE_PORT, 0xffff << 32) | field(PROTOCOL, 0xff << 8);
+        let above = field(LOCAL_PORT, 0xffff << above::LOCAL_PORT)
+            | field(REMOTE_PORT, 0xffff << above::REMOTE_PORT)
+            | field(PROTOCOL, 0xff << above::PROTOCOL);
         Self {
             tuple,
             id,
             local: A::prefix(tuple.local.into()),
             remote: A::prefix(tuple.remote.into()),
-            rest,
+            above,
             best: u64::MAX,
             best_from_here: u64::MAX,
             len: 0,
@@ -79,13 +82,13 @@ impl<A: Address> Table<A> {
     /// Returns the first entry of the chain that a packet's match would be in.
     #[inline(always)]
     pub fn chain(&self, key: &Flat<A>) -> u32 {
-        self.chains.head(self.hash(key.local, key.remote, key.rest))
+        self.chains.head(self.hash(key.local, key.remote, key.above))
     }
 
     /// As [`chain`](Self::chain), for one of many packets.
     #[inline(always)]
     pub fn chain_in_batch(&self, key: &Flat<A>) -> u32 {
-        self.chains.head_in_batch(self.hash(key.local, key.remote, key.rest))
+        self.chains.head_in_batch(self.hash(key.local, key.remote, key.above))
     }
 
     /// Takes an entry in, unless its chain is full or covers it; returns its place. Adds to `work` what had to move.
@@ -126,7 +129,7 @@ impl<A: Address> Table<A> {
     pub fn remove(&mut self, Standing { chain, before, place }: Standing, entries: &mut Slab<Entry<A>>) {
         let Some(entry) = entries.at_mut(place) else { return };
         // Not in a chain, and matches nothing.
-        entry.kinds = 0;
+        entry.make_void();
         let next = entry.next;
         match entries.at_mut(before) {
             Some(before) => before.next = next,
@@ -155,12 +158,12 @@ impl<A: Address> Table<A> {
     }
 
     fn hash_entry(&self, entry: &Entry<A>) -> u64 {
-        self.hash(entry.local().0, entry.remote().0, entry.rest())
+        self.hash(entry.local().0, entry.remote().0, entry.above.first_fields())
     }
 
     #[inline(always)]
-    fn hash(&self, local: A, remote: A, rest: u64) -> u64 {
-        mix(A::join(local.and(self.local), remote.and(self.remote)), rest & self.rest)
+    fn hash(&self, local: A, remote: A, above: u64) -> u64 {
+        mix(A::join(local.and(self.local), remote.and(self.remote)), above & self.above)
     }
 }
 
@@ -168,13 +171,16 @@ impl Tuple {
     /// The finest tuple of an entry.
     pub fn of<A: Address>(entry: &Entry<A>) -> Self {
         let common_prefix = |(first, last): (A, A)| A::common_prefix(first, last) as u8;
-        let exact = |range: bool, bit| if range { bit } else { 0 };
+        let exact = |is_exact: bool, bit| if is_exact { bit } else { 0 };
+        fn is_one<T: PartialEq>((first, last): (T, T)) -> bool {
+            first == last
+        }
         Self {
             local: common_prefix(entry.local()),
             remote: common_prefix(entry.remote()),
-            exact: exact(entry.protocol.0 == entry.protocol.1, PROTOCOL)
-                | exact(entry.local_port.0 == entry.local_port.1, LOCAL_PORT)
-                | exact(entry.remote_port.0 == entry.remote_port.1, REMOTE_PORT),
+            exact: exact(is_one(entry.above.protocol()), PROTOCOL)
+                | exact(is_one(entry.above.local_port()), LOCAL_PORT)
+                | exact(is_one(entry.above.remote_port()), REMOTE_PORT),
         }
     }
 

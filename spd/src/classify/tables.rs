@@ -143,7 +143,7 @@ impl<A: Address> Tables<A> {
 
     /// Takes out the entry at a place, to be put elsewhere.
     pub fn take(&mut self, place: usize) -> Option<Entry<A>> {
-        let entry = *self.entries.at(place as u32).filter(|entry| entry.kinds != 0)?;
+        let entry = *self.entries.at(place as u32).filter(|entry| !entry.is_void())?;
         self.take_out(&entry)
     }
 
@@ -156,7 +156,7 @@ impl<A: Address> Tables<A> {
             while let Some(other) = self.entries.at(at) {
                 if other.covers(entry) {
                     if let Some(other) = self.entries.at_mut(at) {
-                        other.covering = true;
+                        other.set_covering();
                     }
                     return true;
                 }
@@ -210,7 +210,7 @@ impl<A: Address> Tables<A> {
     /// and how far down the list the answer stands, as a part of 256.
     pub fn weigh(&self) -> (usize, usize) {
         let step = (self.entries.places() / WEIGHED).max(1);
-        let sample = || self.entries.iter().step_by(step).filter(|entry| entry.kinds != 0);
+        let sample = || self.entries.iter().step_by(step).filter(|entry| !entry.is_void());
         let (mut steps, mut before, mut count) = (0, 0, 0);
         for entry in sample() {
             let key = entry.corner();
@@ -246,7 +246,7 @@ impl<A: Address> Tables<A> {
                     break;
                 }
                 step();
-                if entry.matches(key) && (entry.exact || ask(entry.slot())?) {
+                if entry.matches(key) && (entry.is_exact() || ask(entry.slot())?) {
                     best = entry.label;
                     found = Some(entry);
                     break;
@@ -377,7 +377,7 @@ impl<A: Address> Tables<A> {
                 self.end_renewal();
                 return false;
             };
-            if entry.kinds != 0 {
+            if !entry.is_void() {
                 words += renewal.add(entry);
             }
             renewal.done += 1;
