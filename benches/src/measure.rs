@@ -10,8 +10,9 @@ const ROUNDS: usize = 9;
 /// How long one side of one round runs at least, so that the clock's grain does not count.
 const ROUND_TIME: Duration = Duration::from_millis(20);
 
-/// How often the sides of a comparison over traces take turns, and how long a turn is.
-const TURNS: usize = 4;
+/// How often the sides of a comparison over traces take turns, and how long a turn is: longer in all than what else a
+/// machine does at a time, for the most part.
+const TURNS: usize = 12;
 const TURN: Duration = Duration::from_millis(250);
 
 /// The lines of one run.
