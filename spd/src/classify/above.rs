@@ -14,7 +14,7 @@ pub(super) mod kind {
 }
 
 /// The lowest bits of the fields in the number of a packet. After the highest bit of each stands one that is zero, see
-/// [`SPARE`]; the kind stands in six bits, its bit of [`KINDS`] and not its number, and has no spare bit.
+/// [`SPARE`]. Only the kind has none: it stands in six bits, not as its number but as its place among [`KINDS`].
 pub(super) const LOCAL_PORT: u32 = 32;
 pub(super) const REMOTE_PORT: u32 = 15;
 pub(super) const PROTOCOL: u32 = 6;
@@ -23,7 +23,8 @@ pub(super) const KIND: u32 = 0;
 /// The bits after the fields. Set in a number, they stay set where a field was no lower than the one that is taken from
 /// it, and no field borrows from the next.
 const SPARE: u64 = 1 << (LOCAL_PORT + 16) | 1 << (REMOTE_PORT + 16) | 1 << (PROTOCOL + 8);
-/// Where the kinds of packet stand in the low end of a range, a bit each: the first is not used, it is spare.
+/// Where the kinds of packet stand in the low end of a range, a bit each; the first stands for none, it is spare. A
+/// multiple of 16: so the lowest nibble of a packet's number is its kind.
 const KINDS: u32 = 48;
 const KIND_FIELD: u64 = 63;
 
