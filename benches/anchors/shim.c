@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CIPHER_AES128_CBC = 1, CIPHER_AES256_CBC = 2, CIPHER_AES128_GCM = 5 };
-enum { HASH_NONE = 0, HASH_SHA1 = 1, HASH_SHA256 = 2 };
+enum { CIPHER_AES128_CBC = 1, CIPHER_AES256_CBC = 2, CIPHER_AES192_CBC = 3, CIPHER_AES128_GCM = 5 };
+enum { HASH_NONE = 0, HASH_SHA1 = 1, HASH_SHA256 = 2, HASH_MD5 = 3, HASH_SHA384 = 4, HASH_SHA512 = 5 };
 enum { HEADER = 8, MAX_BATCH = 128 };
 
 typedef struct {
@@ -41,6 +41,7 @@ typedef struct {
 
 void *anchor_mb_new(int cipher, int hash, const uint8_t *key, int key_len, const uint8_t *auth, int auth_len,
                     const uint8_t *salt) {
+    if (cipher == CIPHER_AES192_CBC || hash > HASH_SHA256) return NULL;
     if (!manager) {
         IMB_ARCH arch;
         manager = alloc_mb_mgr(0);
@@ -139,8 +140,8 @@ typedef struct {
 void *anchor_ssl_new(int cipher, int hash, const uint8_t *key, const uint8_t *auth, int auth_len, const uint8_t *salt) {
     ssl_sa *sa = calloc(1, sizeof *sa);
     if (!sa) return NULL;
-    const char *name = cipher == CIPHER_AES128_CBC ? "AES-128-CBC" : cipher == CIPHER_AES256_CBC ? "AES-256-CBC" : "AES-128-GCM";
-    EVP_CIPHER *evp = EVP_CIPHER_fetch(NULL, name, NULL);
+    static const char *const ciphers[] = { NULL, "AES-128-CBC", "AES-256-CBC", "AES-192-CBC", NULL, "AES-128-GCM" };
+    EVP_CIPHER *evp = EVP_CIPHER_fetch(NULL, ciphers[cipher], NULL);
     sa->cipher = cipher;
     memcpy(sa->salt, salt, 4);
     sa->enc = EVP_CIPHER_CTX_new();
@@ -150,8 +151,9 @@ void *anchor_ssl_new(int cipher, int hash, const uint8_t *key, const uint8_t *au
     EVP_CIPHER_CTX_set_padding(sa->enc, 0);
     EVP_CIPHER_CTX_set_padding(sa->dec, 0);
     if (hash) {
+        static const char *const hashes[] = { NULL, "SHA1", "SHA2-256", "MD5", "SHA2-384", "SHA2-512" };
         sa->mac = HMAC_CTX_new();
-        HMAC_Init_ex(sa->mac, auth, auth_len, hash == HASH_SHA1 ? EVP_sha1() : EVP_sha256(), NULL);
+        HMAC_Init_ex(sa->mac, auth, auth_len, EVP_MD_fetch(NULL, hashes[hash], NULL), NULL);
     }
     return sa;
 }

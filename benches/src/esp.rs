@@ -70,6 +70,14 @@ fn suites() -> [Suite; 3] {
     ]
 }
 
+const HMACS: [IntegrityAlgorithm; 5] = [
+    IntegrityAlgorithm::HmacMd5_96,
+    IntegrityAlgorithm::HmacSha1_96,
+    IntegrityAlgorithm::HmacSha256_128,
+    IntegrityAlgorithm::HmacSha384_192,
+    IntegrityAlgorithm::HmacSha512_256,
+];
+
 /// Runs every case of ESP.
 pub fn run(report: &mut Report) {
     let [sha1, sha256, gcm] = suites();
@@ -86,8 +94,13 @@ pub fn run(report: &mut Report) {
     for case in &cases {
         run_case(report, case, BATCH);
     }
-    for suite in [sha1, sha256] {
-        run_case(report, &case(suite, 1400, Against::AtMost(1.0, 1.0), Against::Nothing), 1);
+    for bits in [AesKey::Bits128, AesKey::Bits192, AesKey::Bits256] {
+        for integrity in HMACS {
+            let Ok(suite) = Suite::new(CipherAlgorithm::AesCbc(bits), integrity) else {
+                unreachable!("HMAC goes with CBC")
+            };
+            run_case(report, &case(suite, 1400, Against::AtMost(1.0, 1.0), Against::Nothing), 1);
+        }
     }
     providers(report, gcm);
     mixed(report, sha1);
@@ -347,10 +360,10 @@ impl Naive {
         let keymat = keymat(suite, 0);
         let (key, auth) = keymat.split_at_checked(suite.cipher().lengths().key)?;
         let keys = match suite.integrity() {
-            IntegrityAlgorithm::HmacSha1_96 => {
+            IntegrityAlgorithm::HmacSha1_96 if key.len() == 16 => {
                 NaiveKeys::Sha1(Box::new((aes::Aes128::new_from_slice(key).ok()?, Hmac::new_from_slice(auth).ok()?)))
             }
-            IntegrityAlgorithm::HmacSha256_128 => {
+            IntegrityAlgorithm::HmacSha256_128 if key.len() == 32 => {
                 NaiveKeys::Sha256(Box::new((aes::Aes256::new_from_slice(key).ok()?, Hmac::new_from_slice(auth).ok()?)))
             }
             _ if matches!(suite.cipher(), CipherAlgorithm::AesGcm(AesKey::Bits128, _)) => {
@@ -498,7 +511,7 @@ fn gcm_tag(hash: &Polyval, mask: aes::Block, frame: &[u8], text: usize) -> [u8; 
 #[cfg(feature = "anchors")]
 mod foreign {
     use super::{Anchor, Duration, Instant, START, STRIDE, Suite, keymat};
-    use bench_anchors::{Anchor as Library_, Layout, Library, Suite as Theirs};
+    use bench_anchors::{Anchor as Library_, Hash, Layout, Library, Suite as Theirs};
     use esp_ah::IntegrityAlgorithm;
 
     /// A C library's transforms.
@@ -510,12 +523,18 @@ mod foreign {
 
     impl Foreign {
         pub(super) fn new(library: Library, suite: Suite, inner: usize, count: usize) -> Self {
+            let lengths = suite.cipher().lengths();
+            let bits = lengths.key as u16 * 8;
             let theirs = match suite.integrity() {
-                IntegrityAlgorithm::HmacSha1_96 => Theirs::Aes128Sha1,
-                IntegrityAlgorithm::HmacSha256_128 => Theirs::Aes256Sha256,
+                IntegrityAlgorithm::HmacMd5_96 => Theirs::AesCbc(bits, Hash::Md5),
+                IntegrityAlgorithm::HmacSha1_96 => Theirs::AesCbc(bits, Hash::Sha1),
+                IntegrityAlgorithm::HmacSha256_96 | IntegrityAlgorithm::HmacSha256_128 => {
+                    Theirs::AesCbc(bits, Hash::Sha256)
+                }
+                IntegrityAlgorithm::HmacSha384_192 => Theirs::AesCbc(bits, Hash::Sha384),
+                IntegrityAlgorithm::HmacSha512_256 => Theirs::AesCbc(bits, Hash::Sha512),
                 _ => Theirs::Aes128Gcm,
             };
-            let lengths = suite.cipher().lengths();
             let layout = Layout {
                 stride: STRIDE,
                 count,

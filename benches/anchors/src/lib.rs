@@ -27,30 +27,58 @@ pub struct Layout {
 /// A cipher and hash that the anchors are set up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite {
-    /// AES-128-CBC with HMAC-SHA1-96.
-    Aes128Sha1,
-    /// AES-256-CBC with HMAC-SHA2-256-128.
-    Aes256Sha256,
+    /// AES-CBC with a key of so many bits, and HMAC. Of these ipsec-mb is set up for 128 and 256 bits, SHA-1 and SHA-256.
+    AesCbc(u16, Hash),
     /// AES-128-GCM with an ICV of 16 octets.
     Aes128Gcm,
 }
 
+/// What HMAC is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// MD5.
+    Md5,
+    /// SHA-1.
+    Sha1,
+    /// SHA2-256.
+    Sha256,
+    /// SHA2-384.
+    Sha384,
+    /// SHA2-512.
+    Sha512,
+}
+
 impl Suite {
-    const fn numbers(self) -> (c_int, c_int) {
-        match self {
-            Self::Aes128Sha1 => (1, 1),
-            Self::Aes256Sha256 => (2, 2),
-            Self::Aes128Gcm => (5, 0),
-        }
+    /// Returns the numbers that `shim.c` has for cipher and hash.
+    fn numbers(self) -> (c_int, c_int) {
+        let Self::AesCbc(bits, hash) = self else { return (5, 0) };
+        let cipher = match bits {
+            128 => 1,
+            256 => 2,
+            192 => 3,
+            bits => panic!("AES has no keys of {bits} bits"),
+        };
+        let hash = match hash {
+            Hash::Sha1 => 1,
+            Hash::Sha256 => 2,
+            Hash::Md5 => 3,
+            Hash::Sha384 => 4,
+            Hash::Sha512 => 5,
+        };
+        (cipher, hash)
     }
 
     /// Returns the octets of cipher key, salt and hash key.
-    const fn lengths(self) -> (usize, usize, usize) {
-        match self {
-            Self::Aes128Sha1 => (16, 0, 20),
-            Self::Aes256Sha256 => (32, 0, 32),
-            Self::Aes128Gcm => (16, 4, 0),
-        }
+    fn lengths(self) -> (usize, usize, usize) {
+        let Self::AesCbc(bits, hash) = self else { return (16, 4, 0) };
+        let auth = match hash {
+            Hash::Md5 => 16,
+            Hash::Sha1 => 20,
+            Hash::Sha256 => 32,
+            Hash::Sha384 => 48,
+            Hash::Sha512 => 64,
+        };
+        (usize::from(bits) / 8, 0, auth)
     }
 }
 
@@ -106,7 +134,7 @@ impl Anchor {
     /// Sets an association up from key material: cipher key, salt, hash key.
     ///
     /// # Panics
-    /// Key material of another length, or a library that gives nothing.
+    /// Key material of another length, or a suite that the library is not set up for.
     pub fn new(library: Library, suite: Suite, keymat: &[u8]) -> Self {
         let (key_len, salt_len, auth_len) = suite.lengths();
         assert_eq!(keymat.len(), key_len + salt_len + auth_len, "key material");

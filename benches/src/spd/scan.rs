@@ -113,16 +113,17 @@ fn find<const WORDS: usize>(
     None
 }
 
-/// The words of an address, the first bits first.
 fn words<const WORDS: usize>(address: IpAddr) -> [u32; WORDS] {
-    let bits = match address {
+    first_words(match address {
         IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
         IpAddr::V6(address) => address.to_bits(),
-    };
-    array::from_fn(|word| (bits >> (96 - 32 * word)) as u32)
+    })
 }
 
 fn mask_words<const WORDS: usize>(length: u8) -> [u32; WORDS] {
-    let bits = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+    first_words(u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0))
+}
+
+fn first_words<const WORDS: usize>(bits: u128) -> [u32; WORDS] {
     array::from_fn(|word| (bits >> (96 - 32 * word)) as u32)
 }

@@ -406,16 +406,15 @@ impl Nibble {
     /// Which of the sixteen values a key can have that matches `entry`: one bit each.
     fn values<A: Address>(self, entry: &Entry<A>) -> u16 {
         let bits = |(first, last): (A, A)| (first.bits(), last.bits());
-        let above = |(first, last): (u16, u16)| (first.into(), last.into());
+        fn wide<T: Into<u128>>((first, last): (T, T)) -> (u128, u128) {
+            (first.into(), last.into())
+        }
         let (low, high): (u128, u128) = match self.field {
             Field::Local => bits(entry.local()),
             Field::Remote => bits(entry.remote()),
-            Field::LocalPort => above(entry.above.local_port()),
-            Field::RemotePort => above(entry.above.remote_port()),
-            Field::Protocol => {
-                let (first, last) = entry.above.protocol();
-                (first.into(), last.into())
-            }
+            Field::LocalPort => wide(entry.above.local_port()),
+            Field::RemotePort => wide(entry.above.remote_port()),
+            Field::Protocol => wide(entry.above.protocol()),
             Field::Kind => return entry.above.kinds(),
         };
         let shift = u32::from(self.shift);

@@ -77,13 +77,11 @@ impl<A: Address> Entry<A> {
         self.decision.policy().map_or(u32::MAX, |policy| policy.slot)
     }
 
-    /// Whether the ranges say all; else the policy itself is asked.
     #[inline(always)]
     pub fn is_exact(&self) -> bool {
         self.flags & EXACT != 0
     }
 
-    /// Whether others stand aside because this one covers them.
     pub fn is_covering(&self) -> bool {
         self.flags & COVERING != 0
     }

@@ -171,16 +171,15 @@ impl Tuple {
     /// The finest tuple of an entry.
     pub fn of<A: Address>(entry: &Entry<A>) -> Self {
         let common_prefix = |(first, last): (A, A)| A::common_prefix(first, last) as u8;
-        let exact = |is_exact: bool, bit| if is_exact { bit } else { 0 };
-        fn is_one<T: PartialEq>((first, last): (T, T)) -> bool {
-            first == last
+        fn exact<T: PartialEq>((first, last): (T, T), bit: u8) -> u8 {
+            if first == last { bit } else { 0 }
         }
         Self {
             local: common_prefix(entry.local()),
             remote: common_prefix(entry.remote()),
-            exact: exact(is_one(entry.above.protocol()), PROTOCOL)
-                | exact(is_one(entry.above.local_port()), LOCAL_PORT)
-                | exact(is_one(entry.above.remote_port()), REMOTE_PORT),
+            exact: exact(entry.above.protocol(), PROTOCOL)
+                | exact(entry.above.local_port(), LOCAL_PORT)
+                | exact(entry.above.remote_port(), REMOTE_PORT),
         }
     }
 
