@@ -15,13 +15,13 @@ pub use seal::ah_seal;
 use crate::integrity::Integrity;
 use crate::keys::{KeyError, SequenceBits};
 use crate::packet::BufferTooSmall;
-use crate::provider::ProviderId;
+use crate::provider::{BuiltIn, Provider, ProviderFailed, ProviderId};
 use crate::suite::IntegrityAlgorithm;
 use core::fmt;
 use ipsec_wire::WireError;
 use ipsec_wire::ah::FIXED_LEN;
 
-/// Why an AH packet was not made or not accepted; it is unchanged then.
+/// Why an AH packet was not made or not accepted; it is unchanged then, unless the provider failed to seal it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AhError {
@@ -52,6 +52,9 @@ pub enum AhError {
     /// The ICV is wrong: forged, damaged, another key, or a wrong guess of the sequence number's upper half.
     #[error("wrong ICV")]
     Icv,
+    /// The provider of the integrity algorithm could not make the ICV.
+    #[error("no ICV: {0}")]
+    Integrity(#[from] ProviderFailed),
 }
 
 /// The key of an AH association; one serves for sealing and opening, each direction having its own.
@@ -67,11 +70,24 @@ impl AhKey {
     /// # Errors
     /// Another number of octets than the algorithm's key has, or the algorithm "none".
     pub fn new(algorithm: IntegrityAlgorithm, sequence: SequenceBits, key: &[u8]) -> Result<Self, KeyError> {
+        Self::with_provider(algorithm, sequence, key, &BuiltIn)
+    }
+
+    /// Makes a key ready, by the provider if it does the algorithm, else as [`new`](Self::new) does.
+    ///
+    /// # Errors
+    /// Another number of octets than the algorithm's key has, or the algorithm "none".
+    pub fn with_provider(
+        algorithm: IntegrityAlgorithm,
+        sequence: SequenceBits,
+        key: &[u8],
+        provider: &dyn Provider,
+    ) -> Result<Self, KeyError> {
         let wrong = KeyError::Length { expected: algorithm.key_len(), given: key.len() };
         if algorithm == IntegrityAlgorithm::None {
             return Err(KeyError::NoIntegrity);
         }
-        let integrity = Integrity::new(algorithm, key).ok_or(wrong)?;
+        let integrity = Integrity::new(provider, algorithm, key).ok_or(wrong)?;
         Ok(Self { algorithm, extended: sequence == SequenceBits::Bits64, integrity })
     }
 
@@ -85,9 +101,9 @@ impl AhKey {
         if self.extended { SequenceBits::Bits64 } else { SequenceBits::Bits32 }
     }
 
-    /// Returns who does the cryptography.
+    /// Returns who makes the ICV.
     pub const fn provider(&self) -> ProviderId {
-        ProviderId::BUILT_IN
+        self.integrity.provider()
     }
 
     /// Returns the octets of the whole header: a multiple of four in IPv4 and of eight in IPv6 (RFC 4302 §2.6).

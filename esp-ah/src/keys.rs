@@ -132,8 +132,8 @@ impl SealKey {
         Self::with_provider(suite, sequence, keymat, &BuiltIn)
     }
 
-    /// Makes key material ready for sealing, by the provider if it does the suite's cipher, else as [`new`](Self::new)
-    /// does.
+    /// Makes key material ready for sealing, by the provider as far as it does the suite's algorithms, else as
+    /// [`new`](Self::new) does.
     ///
     /// # Errors
     /// Another number of octets, or a weak DES key.
@@ -149,7 +149,7 @@ impl SealKey {
             suite,
             frame: Frame::new(suite, sequence),
             cipher: SealCipher::new(provider, suite.cipher(), parts.key, parts.salt).ok_or(wrong)?,
-            integrity: Integrity::new(suite.integrity(), parts.integrity).ok_or(wrong)?,
+            integrity: Integrity::new(provider, suite.integrity(), parts.integrity).ok_or(wrong)?,
         })
     }
 
@@ -163,9 +163,14 @@ impl SealKey {
         if self.frame.extended { SequenceBits::Bits64 } else { SequenceBits::Bits32 }
     }
 
-    /// Returns who does the cryptography.
+    /// Returns who does the cipher.
     pub const fn provider(&self) -> ProviderId {
         if let SealCipher::Provided(provided) = &self.cipher { provided.id } else { ProviderId::BUILT_IN }
+    }
+
+    /// Returns who makes the ICV: that of a combined mode, or of the integrity algorithm.
+    pub const fn integrity_provider(&self) -> ProviderId {
+        if self.suite.cipher().is_combined() { self.provider() } else { self.integrity.provider() }
     }
 }
 
@@ -194,8 +199,8 @@ impl OpenKey {
         Self::with_provider(suite, sequence, keymat, &BuiltIn)
     }
 
-    /// Makes key material ready for opening, by the provider if it does the suite's cipher, else as [`new`](Self::new)
-    /// does.
+    /// Makes key material ready for opening, by the provider as far as it does the suite's algorithms, else as
+    /// [`new`](Self::new) does.
     ///
     /// # Errors
     /// Another number of octets, or a weak DES key.
@@ -212,7 +217,7 @@ impl OpenKey {
             suite,
             frame,
             cipher: OpenCipher::new(provider, suite.cipher(), parts.key, parts.salt, frame.extended).ok_or(wrong)?,
-            integrity: Integrity::new(suite.integrity(), parts.integrity).ok_or(wrong)?,
+            integrity: Integrity::new(provider, suite.integrity(), parts.integrity).ok_or(wrong)?,
         })
     }
 
@@ -226,9 +231,14 @@ impl OpenKey {
         if self.frame.extended { SequenceBits::Bits64 } else { SequenceBits::Bits32 }
     }
 
-    /// Returns who does the cryptography.
+    /// Returns who does the cipher.
     pub const fn provider(&self) -> ProviderId {
         if let OpenCipher::Provided(provided) = &self.cipher { provided.id } else { ProviderId::BUILT_IN }
+    }
+
+    /// Returns who makes the ICV: that of a combined mode, or of the integrity algorithm.
+    pub const fn integrity_provider(&self) -> ProviderId {
+        if self.suite.cipher().is_combined() { self.provider() } else { self.integrity.provider() }
     }
 }
 

@@ -27,7 +27,9 @@ pub use esp::open::{OpenError, OpenJob, OpenSlot, Opened, open_batch, open_batch
 pub use esp::seal::{Iv, MAX_ESP_LEN, SealError, SealJob, SealSlot, seal_batch};
 pub use keys::{KeyError, OpenKey, SealKey, SequenceBits};
 pub use packet::{BufferTooSmall, Packet, Room};
+#[cfg(feature = "openssl")]
+pub use provider::openssl::OpenSsl;
 #[cfg(feature = "ring")]
 pub use provider::ring::Ring;
-pub use provider::{Aead, BuiltIn, Provider, ProviderFailed, ProviderId};
+pub use provider::{Aead, BuiltIn, Mac, Pieces, Provider, ProviderFailed, ProviderId};
 pub use suite::{CipherAlgorithm, IntegrityAlgorithm, Suite, SuiteError};

@@ -1,9 +1,11 @@
 //! Who does the cryptography of an association.
 
+#[cfg(feature = "openssl")]
+pub(crate) mod openssl;
 #[cfg(feature = "ring")]
 pub(crate) mod ring;
 
-use crate::suite::CipherAlgorithm;
+use crate::suite::{CipherAlgorithm, IntegrityAlgorithm, MAX_ICV_LEN};
 use alloc::boxed::Box;
 use core::fmt;
 
@@ -34,7 +36,7 @@ impl fmt::Display for ProviderId {
     }
 }
 
-/// Somebody else who does the cryptography of combined modes: a faster library, or hardware.
+/// Somebody else who does cryptography: a faster library, or hardware.
 ///
 /// It makes the keys of associations. What it does not make, this crate does itself, so that every suite works with
 /// every provider, and gives the same octets.
@@ -48,6 +50,15 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// ChaCha20-Poly1305. `key` and `salt` are as long as [`CipherAlgorithm::lengths`] says; the nonce of a packet is
     /// the salt and then its IV. Each direction of an association has a key of its own.
     fn aead(&self, cipher: CipherAlgorithm, key: &[u8], salt: &[u8]) -> Option<Box<dyn Aead>>;
+
+    /// Makes a key of an integrity algorithm ready, or returns `None` for what this provider does not do, as one for
+    /// combined modes alone does with every algorithm.
+    ///
+    /// It is asked for every algorithm of a suite whose cipher makes no ICV, and of AH. `key` is as long as
+    /// [`IntegrityAlgorithm::key_len`] says.
+    fn mac(&self, _algorithm: IntegrityAlgorithm, _key: &[u8]) -> Option<Box<dyn Mac>> {
+        None
+    }
 }
 
 /// A key of a combined mode that a [`Provider`] made ready.
@@ -80,6 +91,23 @@ pub trait Aead: Send + Sync {
         false
     }
 }
+
+/// A key of an integrity algorithm that a [`Provider`] made ready.
+///
+/// It allocates nothing for a packet, and wipes itself on drop as far as it can.
+pub trait Mac: Send + Sync {
+    /// Returns the ICV of a message that comes in pieces; of a shorter ICV, the first octets count.
+    ///
+    /// `message` is to be called once. It gives every piece, in order, to the function it is given, and encrypts between
+    /// them: a hash that is done with a piece before it takes the next one leaves the processor room for the cipher.
+    ///
+    /// # Errors
+    /// The provider could not; what is sealed is lost then.
+    fn icv(&self, message: &mut Pieces<'_>) -> Result<[u8; MAX_ICV_LEN], ProviderFailed>;
+}
+
+/// A message that comes in pieces: what it is given is called with each of them.
+pub type Pieces<'a> = dyn FnMut(&mut dyn FnMut(&[u8])) + 'a;
 
 /// A provider could not seal or open a packet: the packet is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]

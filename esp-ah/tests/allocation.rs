@@ -9,14 +9,20 @@ use esp_ah::{open_batch, seal_batch};
 const BATCH: usize = 32;
 
 #[test]
-fn no_suite_allocates_for_a_batch() {
+fn no_suite_allocates_for_a_packet_or_a_batch() {
     Suite::all().for_each(|suite| allocates_nothing(suite, &BuiltIn));
 }
 
 #[cfg(feature = "ring")]
 #[test]
-fn no_suite_of_ring_allocates_for_a_batch() {
+fn no_suite_of_ring_allocates_for_a_packet_or_a_batch() {
     Suite::all().for_each(|suite| allocates_nothing(suite, &esp_ah::Ring));
+}
+
+#[cfg(feature = "openssl")]
+#[test]
+fn no_suite_of_openssl_allocates_for_a_packet_or_a_batch() {
+    Suite::all().for_each(|suite| allocates_nothing(suite, &esp_ah::OpenSsl));
 }
 
 fn allocates_nothing(suite: Suite, provider: &dyn Provider) {
@@ -31,12 +37,15 @@ fn allocates_nothing(suite: Suite, provider: &dyn Provider) {
             let packet = Packet::new(buffer, 64..64 + sequence as usize * 4).unwrap();
             Some(SealJob::new(&sealer, packet, 256, sequence, 4).with_filler(7))
         });
+        // The first one alone, as a batch of one is.
+        seal_batch(&mut jobs[..1]);
         seal_batch(&mut jobs);
         let mut sequence = 0;
         let mut jobs = jobs.map(|job| {
             sequence += 1;
             Some(OpenJob::new(&opener, job.unwrap().finish().unwrap(), sequence))
         });
+        open_batch(&mut jobs[..1]);
         open_batch(&mut jobs);
         assert!(jobs.iter().flatten().all(|job| job.outcome() == Ok(4)));
     });

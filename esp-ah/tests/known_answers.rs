@@ -26,6 +26,8 @@ const PROVIDERS: &[&dyn Provider] = &[
     &BuiltIn,
     #[cfg(feature = "ring")]
     &esp_ah::Ring,
+    #[cfg(feature = "openssl")]
+    &esp_ah::OpenSsl,
 ];
 
 /// Opens `packet`, checks that it seals to the same octets again, and returns payload and next header; by every

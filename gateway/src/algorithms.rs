@@ -295,6 +295,7 @@ mod tests {
                 transform: SaTransform::Esp(suite),
                 bits: SequenceBits::Bits32,
                 provider: ProviderId::new(1),
+                integrity_provider: ProviderId::new(1),
             };
             let (now, spi) = (Instant::ZERO, Spi::new(256).unwrap());
             let keys = OutboundKeys::Elsewhere(keys);

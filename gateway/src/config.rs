@@ -198,8 +198,8 @@ impl Config {
         self
     }
 
-    /// Sets who does the cryptography of ESP's combined modes, instead of `esp-ah` itself. What the provider does not
-    /// make is built in. Manual keys have no use for it: they go with no combined mode.
+    /// Sets who does the cryptography of ESP and AH, instead of `esp-ah` itself. What the provider does not make is
+    /// built in.
     #[must_use]
     pub fn provider(mut self, provider: Arc<dyn Provider>) -> Self {
         self.provider = provider;
@@ -279,7 +279,7 @@ impl Config {
             let id = add(&mut policies, INTERFACE, &name, selector, action, carrying.remove(&name))?;
             routes.add(None, id, &name, pair.outer, tunnel, None);
             let wrong = |reason| ConfigError::Manual { name: name.clone(), reason };
-            let plan = pair.plan(template, id).map_err(wrong)?;
+            let plan = pair.plan(template, id, &*self.provider).map_err(wrong)?;
             for spi in plan.spis() {
                 if !spis.insert(spi) {
                     return Err(wrong(ManualProblem::DuplicateSpi(spi.0)));

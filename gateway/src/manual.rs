@@ -12,7 +12,7 @@ use core::net::IpAddr;
 use drive::{Instant, Path, SecretBytes};
 use esp_ah::ah::AhKey;
 use esp_ah::ipcomp::Deflater;
-use esp_ah::{IntegrityAlgorithm, KeyError, OpenKey, SealKey, SequenceBits, Suite};
+use esp_ah::{IntegrityAlgorithm, KeyError, OpenKey, Provider, SealKey, SequenceBits, Suite};
 use ikev1_core::proposal::Mode;
 use ikev1_core::{ChildId, TrafficSelector};
 use sad::{FlowId, InboundKeys, Lifetime, OutboundKeys, OwnerId, SaMode, SaParameters, SaProtocol, Spi};
@@ -168,7 +168,12 @@ impl Manual {
     }
 
     /// Checks everything and makes the keys.
-    pub(crate) fn plan(self, template: TemplateId, policy: spd::PolicyId) -> Result<ManualPlan, ManualProblem> {
+    pub(crate) fn plan(
+        self,
+        template: TemplateId,
+        policy: spd::PolicyId,
+        provider: &dyn Provider,
+    ) -> Result<ManualPlan, ManualProblem> {
         let kinds = |list: &[ManualSa]| list.iter().map(ManualSa::layer).collect::<Vec<_>>();
         let (inbound, outbound) = (kinds(&self.inbound), kinds(&self.outbound));
         if inbound != outbound {
@@ -193,8 +198,8 @@ impl Manual {
             mode: self.mode,
             path,
             traffic: self.traffic,
-            inbound: self.inbound.iter().map(ManualSa::inbound).collect::<Result<_, _>>()?,
-            outbound: self.outbound.iter().map(ManualSa::outbound).collect::<Result<_, _>>()?,
+            inbound: self.inbound.iter().map(|sa| sa.inbound(provider)).collect::<Result<_, _>>()?,
+            outbound: self.outbound.iter().map(|sa| sa.outbound(provider)).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -216,23 +221,31 @@ impl ManualSa {
         }
     }
 
-    fn inbound(&self) -> Result<Step<InboundKeys>, ManualProblem> {
+    fn inbound(&self, provider: &dyn Provider) -> Result<Step<InboundKeys>, ManualProblem> {
         let bits = SequenceBits::Bits32;
         let (spi, keys) = match self {
             Self::Ipcomp { cpi } => return Ok(Step::Ipcomp(*cpi)),
-            Self::Esp { spi, suite, keymat } => (*spi, InboundKeys::Esp(OpenKey::new(*suite, bits, keymat.expose())?)),
-            Self::Ah { spi, integrity, key } => (*spi, InboundKeys::Ah(AhKey::new(*integrity, bits, key.expose())?)),
+            Self::Esp { spi, suite, keymat } => {
+                (*spi, InboundKeys::Esp(OpenKey::with_provider(*suite, bits, keymat.expose(), provider)?))
+            }
+            Self::Ah { spi, integrity, key } => {
+                (*spi, InboundKeys::Ah(AhKey::with_provider(*integrity, bits, key.expose(), provider)?))
+            }
         };
         let safe = keys.may_be_manual();
         self.checked(spi, safe).map(|spi| Step::Protocol(spi, keys))
     }
 
-    fn outbound(&self) -> Result<Step<OutboundKeys>, ManualProblem> {
+    fn outbound(&self, provider: &dyn Provider) -> Result<Step<OutboundKeys>, ManualProblem> {
         let bits = SequenceBits::Bits32;
         let (spi, keys) = match self {
             Self::Ipcomp { cpi } => return Ok(Step::Ipcomp(*cpi)),
-            Self::Esp { spi, suite, keymat } => (*spi, OutboundKeys::Esp(SealKey::new(*suite, bits, keymat.expose())?)),
-            Self::Ah { spi, integrity, key } => (*spi, OutboundKeys::Ah(AhKey::new(*integrity, bits, key.expose())?)),
+            Self::Esp { spi, suite, keymat } => {
+                (*spi, OutboundKeys::Esp(SealKey::with_provider(*suite, bits, keymat.expose(), provider)?))
+            }
+            Self::Ah { spi, integrity, key } => {
+                (*spi, OutboundKeys::Ah(AhKey::with_provider(*integrity, bits, key.expose(), provider)?))
+            }
         };
         let safe = keys.may_be_manual();
         self.checked(spi, safe).map(|spi| Step::Protocol(spi, keys))

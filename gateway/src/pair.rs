@@ -182,7 +182,10 @@ impl Gateway {
                     let key = OpenKey::with_provider(*suite, bits, keymat(sa).expose(), &*self.provider)?;
                     InboundKeys::Esp(key)
                 }
-                Transform::Ah(integrity) => InboundKeys::Ah(AhKey::new(*integrity, bits, sa.integrity_key.expose())?),
+                Transform::Ah(integrity) => {
+                    let key = sa.integrity_key.expose();
+                    InboundKeys::Ah(AhKey::with_provider(*integrity, bits, key, &*self.provider)?)
+                }
             };
             let protocol = pair.inbound.note(&keys);
             let larval = self.sad.find(sa.spi, install.local, protocol).ok_or(InstallRefusal::SpiGone)?;
@@ -213,7 +216,10 @@ impl Gateway {
                     let key = SealKey::with_provider(*suite, bits, keymat(sa).expose(), &*self.provider)?;
                     OutboundKeys::Esp(key)
                 }
-                Transform::Ah(integrity) => OutboundKeys::Ah(AhKey::new(*integrity, bits, sa.integrity_key.expose())?),
+                Transform::Ah(integrity) => {
+                    let key = sa.integrity_key.expose();
+                    OutboundKeys::Ah(AhKey::with_provider(*integrity, bits, key, &*self.provider)?)
+                }
             };
             let spi = Spi::new(sa.spi).ok_or(InstallRefusal::ReservedSpi)?;
             let protocol = pair.outbound.measure(&keys, install.local.is_ipv6());

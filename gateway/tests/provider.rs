@@ -3,7 +3,7 @@
 use crate::common::{Side, Sites, subnet};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
-use esp_ah::{Aead, CipherAlgorithm, Provider, ProviderId, Ring};
+use esp_ah::{Aead, CipherAlgorithm, IntegrityAlgorithm, Mac, Provider, ProviderId, Ring};
 use gateway::{Config, Outcome};
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::proposal::Bundle;
@@ -22,6 +22,12 @@ impl Provider for Counted {
 
     fn aead(&self, cipher: CipherAlgorithm, key: &[u8], salt: &[u8]) -> Option<Box<dyn Aead>> {
         Ring.aead(cipher, key, salt).inspect(|_| {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    fn mac(&self, algorithm: IntegrityAlgorithm, key: &[u8]) -> Option<Box<dyn Mac>> {
+        Ring.mac(algorithm, key).inspect(|_| {
             self.0.fetch_add(1, Ordering::Relaxed);
         })
     }
@@ -60,6 +66,8 @@ fn keys_made(seed: u64, suites: &str) -> u32 {
 fn a_provider_makes_the_keys_of_its_suites_and_the_peer_does_not_notice() {
     assert_eq!(keys_made(1, "esp-aes128gcm16"), 2);
     assert_eq!(keys_made(2, "esp-aes256gcm16"), 2);
+    assert_eq!(keys_made(5, "esp-aes256-sha512"), 2);
+    assert_eq!(keys_made(6, "ah-sha384"), 2);
 }
 
 #[test]

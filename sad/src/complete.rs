@@ -2,12 +2,12 @@ use crate::counters::count;
 use crate::inbound::Found;
 use crate::outbound::Admitted;
 use crate::{
-    AfterRemoval, DropReason, OpenFailure, OpenTicket, Opened, OpenedPayload, Sad, SealFailure, SealRefusal,
-    SealTicket, Unopened,
+    AfterRemoval, DropReason, EngineFailure, OpenFailure, OpenTicket, Opened, OpenedPayload, Sad, SealFailure,
+    SealRefusal, SealTicket, Unopened,
 };
 use drive::Instant;
-use esp_ah::OpenError;
 use esp_ah::ah::AhError;
+use esp_ah::{OpenError, SealError};
 
 /// The second of two steps. Tickets may be completed in any order: windows, counters, lifetimes and actions are then
 /// what they would be had the packets been sealed and opened here, in that order.
@@ -40,7 +40,10 @@ impl Sad {
         if let Err(failure) = result {
             match failure {
                 SealFailure::Engine(failure) => tickets.count_failure(failure),
-                SealFailure::Seal(_) | SealFailure::Ah(_) => count(&mut tickets.cipher_failed),
+                SealFailure::Seal(SealError::Integrity(_)) | SealFailure::Ah(AhError::Integrity(_)) => {
+                    tickets.count_failure(EngineFailure::Integrity);
+                }
+                SealFailure::Seal(_) | SealFailure::Ah(_) => tickets.count_failure(EngineFailure::Cipher),
             }
             return Err(failure.into());
         }

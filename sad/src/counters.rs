@@ -79,6 +79,9 @@ impl OutboundTally {
             &mut unsent.tickets.not_taken
         } else if matches!(refusal, SealRefusal::Seal(SealError::Provider(_))) {
             &mut unsent.tickets.cipher_failed
+        } else if matches!(refusal, SealRefusal::Seal(SealError::Integrity(_)) | SealRefusal::Ah(AhError::Integrity(_)))
+        {
+            &mut unsent.tickets.integrity_failed
         } else {
             &mut unsent.refused
         });

@@ -174,11 +174,13 @@ macro_rules! described {
                         transform: SaTransform::Esp(key.suite()),
                         bits: key.sequence_bits(),
                         provider: key.provider(),
+                        integrity_provider: key.integrity_provider(),
                     },
                     Self::Ah(key) => KeyDescription {
                         transform: SaTransform::Ah(key.algorithm()),
                         bits: key.sequence_bits(),
                         provider: key.provider(),
+                        integrity_provider: key.provider(),
                     },
                     Self::Elsewhere(keys) => *keys,
                 }

@@ -419,6 +419,8 @@ fn count_drop(tally: &mut InboundTally, reason: DropReason) {
         return tally.tickets().count_failure(failure);
     } else if matches!(reason, DropReason::Open(OpenError::Provider(_))) {
         return tally.tickets().count_failure(EngineFailure::Cipher);
+    } else if matches!(reason, DropReason::Open(OpenError::Integrity(_)) | DropReason::Ah(AhError::Integrity(_))) {
+        return tally.tickets().count_failure(EngineFailure::Integrity);
     } else if is_wrong_icv(reason) {
         &mut dropped.icv_invalid
     } else if matches!(reason, DropReason::Open(OpenError::PadLength | OpenError::PadOctets)) {

@@ -37,6 +37,7 @@
 //!     transform: SaTransform::Esp(suite),
 //!     bits: SequenceBits::Bits32,
 //!     provider: ProviderId::new(1),
+//!     integrity_provider: ProviderId::new(1),
 //! };
 //! let (seal_key, open_key) = // ..
 //! #     (SealKey::new(suite, SequenceBits::Bits32, &keymat)?, OpenKey::new(suite, SequenceBits::Bits32, &keymat)?);

@@ -121,7 +121,6 @@ impl Sad {
             None => (None, None),
         };
         let hash = integrity.or_else(|| suite.map(Suite::integrity)).filter(|hash| *hash != IntegrityAlgorithm::None);
-        let provider = keys.map(|keys| keys.provider);
         let detail = SaDetail {
             mode: common.mode,
             path: common.path.path(),
@@ -129,8 +128,8 @@ impl Sad {
             pair: common.pair,
             suite,
             integrity,
-            encryption_provider: provider.filter(|_| suite.is_some()),
-            hash_provider: provider.filter(|_| hash.is_some()),
+            encryption_provider: keys.map(|keys| keys.provider).filter(|_| suite.is_some()),
+            hash_provider: keys.map(|keys| keys.integrity_provider).filter(|_| hash.is_some()),
             lifetime,
             time_left: (common.hard_at != Instant::MAX).then(|| common.hard_at - self.clock.latest()),
             octets_left: hard.octets.map(|limit| limit.saturating_sub(counters.octets())),

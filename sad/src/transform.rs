@@ -43,6 +43,8 @@ pub struct KeyDescription {
     pub transform: SaTransform,
     /// How wide the sequence numbers are.
     pub bits: SequenceBits,
-    /// Who does the cryptography.
+    /// Who does the cipher.
     pub provider: ProviderId,
+    /// Who makes the ICVs.
+    pub integrity_provider: ProviderId,
 }

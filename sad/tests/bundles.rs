@@ -3,15 +3,17 @@
 use crate::common::*;
 use drive::{Instant, Path};
 use esp_ah::ah::{AhError, AhKey};
-use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, SealKey, Suite, suite::AesKey, suite::IcvLen};
+use esp_ah::{Aead, CipherAlgorithm, IntegrityAlgorithm, Mac, OpenKey, Packet, Pieces, Provider, ProviderFailed};
+use esp_ah::{BuiltIn, SealKey, Suite, suite::AesKey, suite::IcvLen, suite::MAX_ICV_LEN};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use sad::*;
 
 const NOW: Instant = Instant::from_secs(1);
 
-fn ah_key() -> AhKey {
-    AhKey::new(IntegrityAlgorithm::HmacSha256_128, SequenceBits::Bits32, &[5; 32]).unwrap()
+fn ah_key(provider: &dyn Provider) -> AhKey {
+    let algorithm = IntegrityAlgorithm::HmacSha256_128;
+    AhKey::with_provider(algorithm, SequenceBits::Bits32, &[5; 32], provider).unwrap()
 }
 
 /// A whole IPv4 packet of `protocol`.
@@ -33,6 +35,10 @@ struct Ends {
 
 impl Ends {
     fn new() -> Self {
+        Self::with_ah_by(&BuiltIn)
+    }
+
+    fn with_ah_by(provider: &dyn Provider) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let mut left = Sad::new(SadSettings::default(), &mut rng);
         let mut right = Sad::new(SadSettings::default(), &mut rng);
@@ -50,7 +56,7 @@ impl Ends {
         let open = InboundKeys::Esp(OpenKey::new(suite(), bits, &keymat).unwrap());
         let seal = OutboundKeys::Esp(SealKey::new(suite(), bits, &keymat).unwrap());
         let esp = pair(SaProtocol::Esp, open, seal);
-        let ah = pair(SaProtocol::Ah, InboundKeys::Ah(ah_key()), OutboundKeys::Ah(ah_key()));
+        let ah = pair(SaProtocol::Ah, InboundKeys::Ah(ah_key(provider)), OutboundKeys::Ah(ah_key(provider)));
         Self { left, right, esp, ah }
     }
 
@@ -93,6 +99,43 @@ impl Ends {
         let counters = sad.status(handle).unwrap().detail.unwrap().counters;
         counters.iter().find(|(known, _)| *known == name).unwrap().1
     }
+}
+
+/// A provider of hashes that fails.
+#[derive(Debug)]
+struct Broken;
+
+impl Provider for Broken {
+    fn id(&self) -> ProviderId {
+        ProviderId::new(4000)
+    }
+
+    fn aead(&self, _: CipherAlgorithm, _: &[u8], _: &[u8]) -> Option<Box<dyn Aead>> {
+        None
+    }
+
+    fn mac(&self, _: IntegrityAlgorithm, _: &[u8]) -> Option<Box<dyn Mac>> {
+        Some(Box::new(Self))
+    }
+}
+
+impl Mac for Broken {
+    fn icv(&self, _: &mut Pieces<'_>) -> Result<[u8; MAX_ICV_LEN], ProviderFailed> {
+        Err(ProviderFailed)
+    }
+}
+
+#[test]
+fn a_provider_that_fails_in_ah_counts_as_the_hash_and_is_no_forgery() {
+    let plain = ipv4(6, b"a segment");
+    let wire = Ends::new().seal_ah(&plain).unwrap();
+    let mut ends = Ends::with_ah_by(&Broken);
+    let provider = ends.left.status(ends.ah.0).unwrap().detail.unwrap().hash_provider;
+    assert_eq!(provider, Some(ProviderId::new(4000)));
+    assert_eq!(ends.seal_ah(&plain).unwrap_err(), SealRefusal::Ah(AhError::Integrity(ProviderFailed)));
+    assert_eq!((ends.counter(ends.ah.0, "ahOutHashFail"), ends.counter(ends.ah.0, "ahOutHashGood")), (1, 0));
+    assert_eq!(ends.open_ah(&wire).unwrap_err(), DropReason::Ah(AhError::Integrity(ProviderFailed)));
+    assert_eq!((ends.counter(ends.ah.1, "ahInHashFail"), ends.counter(ends.ah.1, "ahIcvInvalid")), (1, 0));
 }
 
 #[test]

@@ -39,12 +39,14 @@ fn who_does_the_cryptography_is_shown_for_the_cipher_and_for_the_hash_until_the_
     let built_in = Some(ProviderId::BUILT_IN);
     let gcm = CipherAlgorithm::AesGcm(AesKey::Bits128, IcvLen::Octets16);
     let gcm = Suite::new(gcm, IntegrityAlgorithm::None).unwrap();
-    let elsewhere = Some(ProviderId::new(9));
+    let elsewhere = (Some(ProviderId::new(9)), Some(ProviderId::new(10)));
     for (suite, here) in [(suite(), true), (gcm, true), (suite(), false), (gcm, false)] {
         let mut tunnel = Tunnel::new(&Plan { suite, ..Plan::default() });
         let keymat = keymat(suite);
         let bits = SequenceBits::Bits32;
-        let keys = KeyDescription { transform: SaTransform::Esp(suite), bits, provider: ProviderId::new(9) };
+        let transform = SaTransform::Esp(suite);
+        let (provider, integrity_provider) = (ProviderId::new(9), ProviderId::new(10));
+        let keys = KeyDescription { transform, bits, provider, integrity_provider };
         let (seal, open) = if here {
             let seal = OutboundKeys::Esp(SealKey::new(suite, bits, &keymat).unwrap());
             (seal, InboundKeys::Esp(OpenKey::new(suite, bits, &keymat).unwrap()))
@@ -56,8 +58,8 @@ fn who_does_the_cryptography_is_shown_for_the_cipher_and_for_the_hash_until_the_
         let saved = tunnel.right.snapshot(tunnel.opening, 0).unwrap();
         tunnel.right.remove(tunnel.opening).unwrap();
         let opening = tunnel.right.restore_inbound(NOW, &saved, open).unwrap();
-        let provider = if here { built_in } else { elsewhere };
-        let hash = provider.filter(|_| suite.integrity() != IntegrityAlgorithm::None);
+        let (provider, hash) = if here { (built_in, built_in) } else { elsewhere };
+        let hash = hash.filter(|_| suite.integrity() != IntegrityAlgorithm::None);
         for (sad, association) in [(&mut tunnel.left, sealing), (&mut tunnel.right, opening)] {
             let shown = detail(sad, association);
             assert_eq!((shown.encryption_provider, shown.hash_provider), (provider, hash), "{suite}");

@@ -383,7 +383,7 @@ fn after_many_wrong_icvs_in_a_row_a_second_ticket_is_for_the_next_upper_half() {
 fn ah_goes_elsewhere_too() {
     let key = || AhKey::new(IntegrityAlgorithm::HmacSha256_128, SequenceBits::Bits32, &[5; 32]).unwrap();
     let transform = SaTransform::Ah(IntegrityAlgorithm::HmacSha256_128);
-    let keys = KeyDescription { transform, bits: SequenceBits::Bits32, provider: ENGINE };
+    let keys = KeyDescription { transform, bits: SequenceBits::Bits32, provider: ENGINE, integrity_provider: ENGINE };
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let [mut left, mut right] = [0; 2].map(|_| Sad::new(SadSettings::default(), &mut rng));
     let there = SaParameters { path: path().reversed(), ..parameters(Lifetime::default()) };

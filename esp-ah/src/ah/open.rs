@@ -88,7 +88,7 @@ fn locate_v6(view: &Ipv6Packet<&[u8]>) -> Result<(usize, usize, usize), AhError>
 /// is checked before this and moved after it, before [`ah_strip`].
 ///
 /// # Errors
-/// A header length that is not the algorithm's, headers that lie, or a wrong ICV.
+/// A header length that is not the algorithm's, headers that lie, a wrong ICV, or a provider that could not tell.
 pub fn ah_verify(key: &AhKey, packet: &mut Packet<'_>, place: &AhPlace, sequence: u64) -> Result<(), AhError> {
     if place.header_len != key.header_len(place.v6) {
         return Err(AhError::PayloadLen);
@@ -106,6 +106,7 @@ pub fn ah_verify(key: &AhKey, packet: &mut Packet<'_>, place: &AhPlace, sequence
     saved.restore(octets);
     let field = octets.get_mut(at..at.saturating_add(icv_len)).unwrap_or_default();
     field.iter_mut().zip(received).for_each(|(to, from)| *to = from);
+    let computed = computed?;
     let right = computed.get(..icv_len).unwrap_or_default().ct_eq(field);
     if field.is_empty() || !bool::from(right) { Err(AhError::Icv) } else { Ok(()) }
 }

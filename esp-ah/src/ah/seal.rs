@@ -13,7 +13,7 @@ use ipsec_wire::ipv6::{Ipv6Packet, MAX_EXTENSION_HEADERS};
 ///
 /// # Errors
 /// Headers that lie or cannot be foretold, a fragment, no headroom, a sequence number out of range, a
-/// packet too long for IP; the packet is unchanged then.
+/// packet too long for IP; the packet is unchanged then. A provider that fails; the packet is lost then.
 pub fn ah_seal(key: &AhKey, packet: &mut Packet<'_>, spi: u32, sequence: u64) -> Result<(), AhError> {
     if sequence == 0 || (!key.extended && sequence > u32::MAX.into()) {
         return Err(AhError::Sequence(sequence));
@@ -45,6 +45,7 @@ pub fn ah_seal(key: &AhKey, packet: &mut Packet<'_>, spi: u32, sequence: u64) ->
     let icv = key.integrity.icv(&message);
     let octets = packet.octets_mut();
     saved.restore(octets);
+    let icv = icv?;
     let at = split.header_len.saturating_add(FIXED_LEN);
     let field = octets.get_mut(at..).unwrap_or_default();
     field.iter_mut().zip(icv).take(key.algorithm.icv_len()).for_each(|(to, from)| *to = from);

@@ -59,7 +59,7 @@ where
 }
 
 /// Encrypts the whole blocks of one packet from `start` on, and calls `behind` with everything before and up to the
-/// last block encrypted, every few blocks.
+/// last block encrypted, every `step` blocks.
 ///
 /// A lone chain leaves the processor idle most of the time; what `behind` does fits in between.
 pub(crate) fn encrypt_alone<C: BlockCipherEncrypt>(
@@ -67,9 +67,10 @@ pub(crate) fn encrypt_alone<C: BlockCipherEncrypt>(
     chain: Array<u8, C::BlockSize>,
     octets: &mut [u8],
     start: usize,
+    step: usize,
     behind: &mut dyn FnMut(&[u8]),
 ) {
-    cipher.encrypt_with_backend(Alone { chain, octets, at: start, behind });
+    cipher.encrypt_with_backend(Alone { chain, octets, at: start, step: step.max(1), behind });
 }
 
 /// Decrypts one packet's whole blocks; blocks do not wait for each other here.
@@ -78,13 +79,11 @@ pub(crate) fn decrypt<C: BlockCipherDecrypt>(cipher: &C, iv: &Array<u8, C::Block
     cbc::Decryptor::<&C>::inner_iv_init(cipher, iv).decrypt_blocks(blocks);
 }
 
-/// Blocks between two calls to other work.
-const STEP: usize = 4;
-
 struct Alone<'a, N: ArraySize> {
     chain: Array<u8, N>,
     octets: &'a mut [u8],
     at: usize,
+    step: usize,
     behind: &'a mut dyn FnMut(&[u8]),
 }
 
@@ -95,10 +94,10 @@ impl<N: ArraySize> BlockSizeUser for Alone<'_, N> {
 impl<N: ArraySize> BlockCipherEncClosure for Alone<'_, N> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = N>>(self, backend: &B) {
-        let Self { mut chain, octets, mut at, behind } = self;
+        let Self { mut chain, octets, mut at, step, behind } = self;
         loop {
             let (blocks, _) = Array::<u8, N>::slice_as_chunks_mut(octets.get_mut(at..).unwrap_or_default());
-            let count = blocks.len().min(STEP);
+            let count = blocks.len().min(step);
             if count == 0 {
                 return;
             }
@@ -290,10 +289,13 @@ mod tests {
     fn encrypt_one<C: BlockCipherEncrypt>(cipher: &C, iv: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut text = plain.to_vec();
         encrypt(cipher, core::iter::once(Lane::new(Array::try_from(iv).unwrap(), &mut text)));
-        let (mut alone, mut seen) = ([&[7; 5], plain].concat(), Vec::new());
-        encrypt_alone(cipher, Array::try_from(iv).unwrap(), &mut alone, 5, &mut |encrypted| seen = encrypted.to_vec());
-        assert_eq!(alone[5..], text, "alone, with work behind it");
-        assert!(text.is_empty() || seen == alone, "the work saw everything encrypted");
+        for step in [1, 4, 100] {
+            let (mut alone, mut seen) = ([&[7; 5], plain].concat(), Vec::new());
+            let chain = Array::try_from(iv).unwrap();
+            encrypt_alone(cipher, chain, &mut alone, 5, step, &mut |encrypted| seen = encrypted.to_vec());
+            assert_eq!(alone[5..], text, "alone, with work behind it");
+            assert!(text.is_empty() || seen == alone, "the work saw everything encrypted");
+        }
         text
     }
 

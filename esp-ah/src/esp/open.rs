@@ -1,10 +1,10 @@
 use super::{PADDING, associated};
 use crate::cipher::{OpenCipher, cbc};
-use crate::integrity::{Message, icvs, same};
+use crate::integrity::{Icv, Message, icvs, same};
 use crate::keys::OpenKey;
 use crate::packet::Packet;
 use crate::provider::{Aead, ProviderFailed};
-use crate::suite::{IntegrityAlgorithm, MAX_ICV_LEN};
+use crate::suite::IntegrityAlgorithm;
 use arrayvec::ArrayVec;
 use cipher::BlockCipherDecrypt;
 use cipher::array::Array;
@@ -40,6 +40,9 @@ pub enum OpenError {
     /// The provider of the cryptography could not say.
     #[error(transparent)]
     Provider(#[from] ProviderFailed),
+    /// The provider of the integrity algorithm could not say.
+    #[error("no ICV to compare: {0}")]
+    Integrity(#[source] ProviderFailed),
     /// The job was not run to its end.
     #[error("the job was not run")]
     NotRun,
@@ -183,12 +186,16 @@ impl<'k, 'b> OpenJob<'k, 'b> {
     }
 
     /// Compares the ICV with the one computed.
-    fn verify(&mut self, computed: &[u8; MAX_ICV_LEN]) {
+    fn verify(&mut self, computed: Icv) {
         let octets = self.packet.octets();
         let received = octets.get(octets.len().saturating_sub(self.key.frame.icv())..).unwrap_or_default();
         // Only a suite made with the dangerous name has no integrity.
-        let right = self.key.suite().integrity() == IntegrityAlgorithm::None || same(received, computed);
-        self.stage = if right { Stage::Verified } else { Stage::Failed(OpenError::Icv) };
+        let unprotected = self.key.suite().integrity() == IntegrityAlgorithm::None;
+        self.stage = match computed {
+            Ok(computed) if unprotected || same(received, &computed) => Stage::Verified,
+            Ok(_) => Stage::Failed(OpenError::Icv),
+            Err(failed) => Stage::Failed(OpenError::Integrity(failed)),
+        };
     }
 
     /// Decrypts a verified packet if it is accepted.
@@ -288,7 +295,7 @@ pub fn open_batch_if<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S], mut accept: i
             job.measure();
             if job.stage == Stage::Measured {
                 let computed = job.key.integrity.icv(&job.covered());
-                job.verify(&computed);
+                job.verify(computed);
             }
             job.go_on(|| accept(0));
         }
@@ -305,7 +312,7 @@ pub fn open_batch_if<'k, 'b, S: OpenSlot<'k, 'b>>(slots: &mut [S], mut accept: i
         let measured = jobs.iter().filter(|(_, job)| job.stage == Stage::Measured);
         let computed = icvs::<TOGETHER>(measured.map(|(_, job)| (&job.key.integrity, job.covered())));
         let measured = jobs.iter_mut().filter(|(_, job)| job.stage == Stage::Measured);
-        for ((_, job), computed) in measured.zip(&computed) {
+        for ((_, job), computed) in measured.zip(computed) {
             job.verify(computed);
         }
         for (index, job) in jobs {

@@ -2,7 +2,7 @@ use super::{PADDING, associated};
 use crate::cipher::aes::AesEnc;
 use crate::cipher::ctr::Ctr;
 use crate::cipher::{CbcSeal, SealCipher, cbc};
-use crate::integrity::{Message, icvs};
+use crate::integrity::{Beside, Message, icvs};
 use crate::keys::SealKey;
 use crate::mode::{DUMMY, IPV4, IPV6};
 use crate::packet::{BufferTooSmall, Packet, Room};
@@ -56,6 +56,9 @@ pub enum SealError {
     /// The provider of the cryptography could not seal it.
     #[error(transparent)]
     Provider(#[from] ProviderFailed),
+    /// The provider of the integrity algorithm could not make the ICV.
+    #[error("no ICV: {0}")]
+    Integrity(#[source] ProviderFailed),
     /// The job was not run by [`seal_batch`].
     #[error("the job was not run")]
     NotRun,
@@ -247,16 +250,14 @@ impl<'k, 'b> SealJob<'k, 'b> {
             Iv::Sequence => HEADER_LEN,
             Iv::Given(_) => key.frame.header(),
         };
-        let mut mac = key.integrity.start();
         let end = self.packet.len().saturating_sub(key.frame.icv());
+        let high = (self.sequence >> 32) as u32;
         let covered = self.packet.octets_mut().get_mut(..end).unwrap_or_default();
         // Our own IV is the first block of the chain, which starts with nothing then.
         let chain = covered.get(HEADER_LEN..start).and_then(|iv| Array::try_from(iv).ok()).unwrap_or_default();
-        cbc::encrypt_alone(cipher, chain, covered, start, &mut |encrypted| {
-            mac.take(encrypted, usize::MAX);
-        });
-        let icv = mac.finish(&self.covered());
-        self.write_icv(&icv);
+        let (step, extended) = (key.integrity.step(), key.frame.extended);
+        let icv = key.integrity.icv_beside(&mut Encrypting { cipher, chain, covered, start, step, extended, high });
+        self.write_icv(icv.map_err(SealError::Integrity));
     }
 
     /// Returns what a separate integrity algorithm covers.
@@ -266,12 +267,17 @@ impl<'k, 'b> SealJob<'k, 'b> {
         Message::new(covered.unwrap_or_default(), self.key.frame.extended, (self.sequence >> 32) as u32)
     }
 
-    fn write_icv(&mut self, icv: &[u8]) {
-        let (_, _, field) = self.parts();
-        if let Some(icv) = icv.get(..field.len()) {
-            field.copy_from_slice(icv);
-        }
-        self.stage = Stage::Sealed;
+    fn write_icv<const N: usize>(&mut self, icv: Result<[u8; N], SealError>) {
+        self.stage = match icv {
+            Ok(icv) => {
+                let (_, _, field) = self.parts();
+                if let Some(icv) = icv.get(..field.len()) {
+                    field.copy_from_slice(icv);
+                }
+                Stage::Sealed
+            }
+            Err(error) => Stage::Failed(error),
+        };
     }
 
     /// Seals with a cipher that makes the ICV itself.
@@ -294,10 +300,28 @@ impl<'k, 'b> SealJob<'k, 'b> {
             | SealCipher::TripleDes(_)
             | SealCipher::Aes(_) => return,
         };
-        match sealed {
-            Ok(tag) => self.write_icv(&tag),
-            Err(failed) => self.stage = Stage::Failed(failed.into()),
-        }
+        self.write_icv(sealed.map_err(SealError::Provider));
+    }
+}
+
+/// A packet's encryption, which makes what the hash covers.
+struct Encrypting<'a, C: BlockCipherEncrypt> {
+    cipher: &'a C,
+    chain: Array<u8, C::BlockSize>,
+    covered: &'a mut [u8],
+    start: usize,
+    step: usize,
+    extended: bool,
+    high: u32,
+}
+
+impl<C: BlockCipherEncrypt> Beside for Encrypting<'_, C> {
+    fn work(&mut self, hash: &mut dyn FnMut(&[u8])) {
+        cbc::encrypt_alone(self.cipher, self.chain.clone(), self.covered, self.start, self.step, hash);
+    }
+
+    fn message(&self) -> Message<'_> {
+        Message::new(self.covered, self.extended, self.high)
     }
 }
 
@@ -424,8 +448,8 @@ fn write_icvs(jobs: &mut [&mut SealJob<'_, '_>]) {
     jobs.sort_unstable_by_key(|job| (job.key.suite().integrity() as u8, job.packet.len()));
     for jobs in jobs.chunks_mut(TOGETHER) {
         let made = icvs::<TOGETHER>(jobs.iter().map(|job| (&job.key.integrity, job.covered())));
-        for (job, icv) in jobs.iter_mut().zip(&made) {
-            job.write_icv(icv);
+        for (job, icv) in jobs.iter_mut().zip(made) {
+            job.write_icv(icv.map_err(SealError::Integrity));
         }
     }
 }

@@ -3,7 +3,7 @@
 //! `H(K xor opad, H(K xor ipad, text))` (RFC 2104 §2). The states after `K xor ipad` and `K xor opad` are
 //! kept, so a packet costs its own blocks and one more, and a key costs two states (40 octets for SHA-1).
 
-use super::{ABREAST, Message};
+use super::{ABREAST, Beside, Message};
 use arrayvec::ArrayVec;
 use zeroize::Zeroize;
 
@@ -77,14 +77,21 @@ impl<H: Hash> HmacKey<H> {
         }
     }
 
+    /// Does the work and writes the MAC of the message that is there afterwards; see [`Mac::finish`].
+    pub(crate) fn beside(&self, work: &mut dyn Beside, out: &mut [u8]) {
+        let mut mac = self.start();
+        work.work(&mut |octets| mac.take(octets, usize::MAX));
+        mac.finish(&work.message(), out);
+    }
+
     /// Returns a MAC that has taken nothing.
-    pub(crate) fn start(&self) -> Mac<'_, H> {
+    fn start(&self) -> Mac<'_, H> {
         Mac { key: self, state: self.inner, taken: 0 }
     }
 }
 
-/// A MAC under way: other work can be done between its blocks, which a processor then does side by side with them.
-pub(crate) struct Mac<'k, H: Hash> {
+/// A MAC under way.
+struct Mac<'k, H: Hash> {
     key: &'k HmacKey<H>,
     state: H::State,
     /// Whole blocks taken.
@@ -92,21 +99,18 @@ pub(crate) struct Mac<'k, H: Hash> {
 }
 
 impl<H: Hash> Mac<'_, H> {
-    /// Takes at most `most` more whole blocks of `octets`, the message as far as it stands; returns whether there
-    /// was one.
-    pub(crate) fn take(&mut self, octets: &[u8], most: usize) -> bool {
+    /// Takes at most `most` more whole blocks of `octets`, the message as far as it stands.
+    fn take(&mut self, octets: &[u8], most: usize) {
         let waiting = H::split(octets).0.get(self.taken..).unwrap_or_default();
         let now = waiting.get(..most).unwrap_or(waiting);
-        if now.is_empty() {
-            return false;
+        if !now.is_empty() {
+            H::compress(&mut self.state, now);
+            self.taken = self.taken.saturating_add(now.len());
         }
-        H::compress(&mut self.state, now);
-        self.taken = self.taken.saturating_add(now.len());
-        true
     }
 
     /// Takes what is left of a message, and writes the MAC into `out` as far as `out` reaches.
-    pub(crate) fn finish(&mut self, message: &Message<'_>, out: &mut [u8]) {
+    fn finish(&mut self, message: &Message<'_>, out: &mut [u8]) {
         self.take(message.octets, usize::MAX);
         self.end_message(message);
         self.digest_again(out);
@@ -163,6 +167,14 @@ fn put(octets: &mut [u8], at: usize, value: &[u8]) {
     }
 }
 
+#[cfg(not(feature = "fast-md5"))]
+use md5::block_api::compress as compress_md5;
+
+#[cfg(feature = "fast-md5")]
+fn compress_md5(state: &mut [u32; 4], blocks: &[[u8; 64]]) {
+    blocks.iter().for_each(|block| fast_md5::transform(state, block));
+}
+
 macro_rules! hash {
     ($(#[$meta:meta])* $name:ident, $word:ty, $words:literal, $block:literal, $length:literal, $digest:literal,
      $compress:path, $length_to_bytes:expr, $to_bytes:ident, $start:expr) => {
@@ -210,7 +222,7 @@ macro_rules! hash {
 
 hash!(
     /// MD5 (RFC 1321).
-    Md5, u32, 4, 64, 8, 16, md5::block_api::compress, u64::to_le_bytes, to_le_bytes,
+    Md5, u32, 4, 64, 8, 16, compress_md5, u64::to_le_bytes, to_le_bytes,
     [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476]
 );
 hash!(
@@ -258,7 +270,7 @@ mod tests {
         // With work between its blocks it is the same.
         let mut stepped = std::vec![0; len];
         let mut mac = key.start();
-        while mac.take(octets, 1) {}
+        H::split(octets).0.iter().for_each(|_| mac.take(octets, 1));
         mac.finish(&message, &mut stepped);
         assert_eq!(stepped, out);
         Some(out)

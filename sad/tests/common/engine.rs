@@ -6,7 +6,7 @@ use esp_ah::{OpenJob, ProviderId, SealJob, open_batch, seal_batch};
 pub const ENGINE: ProviderId = ProviderId::new(7);
 
 pub fn described(suite: Suite, bits: SequenceBits) -> KeyDescription {
-    KeyDescription { transform: SaTransform::Esp(suite), bits, provider: ENGINE }
+    KeyDescription { transform: SaTransform::Esp(suite), bits, provider: ENGINE, integrity_provider: ENGINE }
 }
 
 pub struct Engine {
