@@ -1,10 +1,11 @@
 //! AH, AH around ESP, and manual keys.
 
+use crate::common::broken::Broken;
 use crate::common::*;
 use drive::{Instant, Path};
 use esp_ah::ah::{AhError, AhKey};
-use esp_ah::{Aead, CipherAlgorithm, IntegrityAlgorithm, Mac, OpenKey, Packet, Pieces, Provider, ProviderFailed};
-use esp_ah::{BuiltIn, SealKey, Suite, suite::AesKey, suite::IcvLen, suite::MAX_ICV_LEN};
+use esp_ah::{BuiltIn, CipherAlgorithm, IntegrityAlgorithm, OpenKey, Packet, Provider, ProviderFailed};
+use esp_ah::{SealKey, Suite, suite::AesKey, suite::IcvLen};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use sad::*;
@@ -101,37 +102,13 @@ impl Ends {
     }
 }
 
-/// A provider of hashes that fails.
-#[derive(Debug)]
-struct Broken;
-
-impl Provider for Broken {
-    fn id(&self) -> ProviderId {
-        ProviderId::new(4000)
-    }
-
-    fn aead(&self, _: CipherAlgorithm, _: &[u8], _: &[u8]) -> Option<Box<dyn Aead>> {
-        None
-    }
-
-    fn mac(&self, _: IntegrityAlgorithm, _: &[u8]) -> Option<Box<dyn Mac>> {
-        Some(Box::new(Self))
-    }
-}
-
-impl Mac for Broken {
-    fn icv(&self, _: &mut Pieces<'_>) -> Result<[u8; MAX_ICV_LEN], ProviderFailed> {
-        Err(ProviderFailed)
-    }
-}
-
 #[test]
 fn a_provider_that_fails_in_ah_counts_as_the_hash_and_is_no_forgery() {
     let plain = ipv4(6, b"a segment");
     let wire = Ends::new().seal_ah(&plain).unwrap();
     let mut ends = Ends::with_ah_by(&Broken);
     let provider = ends.left.status(ends.ah.0).unwrap().detail.unwrap().hash_provider;
-    assert_eq!(provider, Some(ProviderId::new(4000)));
+    assert_eq!(provider, Some(Broken::ID));
     assert_eq!(ends.seal_ah(&plain).unwrap_err(), SealRefusal::Ah(AhError::Integrity(ProviderFailed)));
     assert_eq!((ends.counter(ends.ah.0, "ahOutHashFail"), ends.counter(ends.ah.0, "ahOutHashGood")), (1, 0));
     assert_eq!(ends.open_ah(&wire).unwrap_err(), DropReason::Ah(AhError::Integrity(ProviderFailed)));

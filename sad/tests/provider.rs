@@ -1,46 +1,14 @@
 //! A provider of cryptography that fails: its packets are lost, and nothing else.
 
+use crate::common::broken::Broken;
 use crate::common::*;
 use drive::Instant;
-use esp_ah::suite::{AesKey, IcvLen, MAX_ICV_LEN};
-use esp_ah::{Aead, CipherAlgorithm, IntegrityAlgorithm, Mac, OpenError, Pieces, Provider, ProviderFailed};
-use esp_ah::{ProviderId, Ring, SealError, Suite};
+use esp_ah::suite::{AesKey, IcvLen};
+use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenError, Provider, ProviderFailed, ProviderId, Ring};
+use esp_ah::{SealError, Suite};
 use sad::*;
 
 const NOW: Instant = Instant::from_secs(1);
-
-#[derive(Debug)]
-struct Broken;
-
-impl Provider for Broken {
-    fn id(&self) -> ProviderId {
-        ProviderId::new(4000)
-    }
-
-    fn aead(&self, _: CipherAlgorithm, _: &[u8], _: &[u8]) -> Option<Box<dyn Aead>> {
-        Some(Box::new(Self))
-    }
-
-    fn mac(&self, _: IntegrityAlgorithm, _: &[u8]) -> Option<Box<dyn Mac>> {
-        Some(Box::new(Self))
-    }
-}
-
-impl Mac for Broken {
-    fn icv(&self, _: &mut Pieces<'_>) -> Result<[u8; MAX_ICV_LEN], ProviderFailed> {
-        Err(ProviderFailed)
-    }
-}
-
-impl Aead for Broken {
-    fn seal(&self, _: [u8; 8], _: &[u8], _: &mut [u8]) -> Result<[u8; 16], ProviderFailed> {
-        Err(ProviderFailed)
-    }
-
-    fn open(&self, _: [u8; 8], _: &[u8], _: &mut [u8], _: &[u8]) -> Result<bool, ProviderFailed> {
-        Err(ProviderFailed)
-    }
-}
 
 fn tunnel(provider: &'static dyn Provider) -> Tunnel {
     let gcm = CipherAlgorithm::AesGcm(AesKey::Bits128, IcvLen::Octets16);

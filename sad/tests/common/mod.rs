@@ -1,5 +1,6 @@
 //! Two databases that share keys: what one seals the other opens.
 
+pub mod broken;
 pub mod engine;
 
 use drive::{Instant, Path};
