@@ -49,10 +49,11 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// It is asked for ciphers that encrypt and authenticate: AES-GCM and AES-CCM with each length of ICV, and
     /// ChaCha20-Poly1305. `key` and `salt` are as long as [`CipherAlgorithm::lengths`] says; the nonce of a packet is
     /// the salt and then its IV. Each direction of an association has a key of its own.
-    fn aead(&self, cipher: CipherAlgorithm, key: &[u8], salt: &[u8]) -> Option<Box<dyn Aead>>;
+    fn aead(&self, _cipher: CipherAlgorithm, _key: &[u8], _salt: &[u8]) -> Option<Box<dyn Aead>> {
+        None
+    }
 
-    /// Makes a key of an integrity algorithm ready, or returns `None` for what this provider does not do, as one for
-    /// combined modes alone does with every algorithm.
+    /// Makes a key of an integrity algorithm ready, or returns `None` for what this provider does not do.
     ///
     /// It is asked for every algorithm of a suite whose cipher makes no ICV, and of AH. `key` is as long as
     /// [`IntegrityAlgorithm::key_len`] says.
@@ -121,9 +122,5 @@ pub struct BuiltIn;
 impl Provider for BuiltIn {
     fn id(&self) -> ProviderId {
         ProviderId::BUILT_IN
-    }
-
-    fn aead(&self, _cipher: CipherAlgorithm, _key: &[u8], _salt: &[u8]) -> Option<Box<dyn Aead>> {
-        None
     }
 }

@@ -187,10 +187,6 @@ impl Provider for Careless {
         ProviderId::new(4001)
     }
 
-    fn aead(&self, _: CipherAlgorithm, _: &[u8], _: &[u8]) -> Option<Box<dyn Aead>> {
-        None
-    }
-
     fn mac(&self, _: IntegrityAlgorithm, _: &[u8]) -> Option<Box<dyn Mac>> {
         Some(Box::new(*self))
     }

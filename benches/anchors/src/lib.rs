@@ -33,19 +33,19 @@ pub enum Suite {
     Aes128Gcm,
 }
 
-/// What HMAC is made of.
+/// What HMAC is made of, with the numbers that `shim.c` has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hash {
-    /// MD5.
-    Md5,
     /// SHA-1.
-    Sha1,
+    Sha1 = 1,
     /// SHA2-256.
-    Sha256,
+    Sha256 = 2,
+    /// MD5.
+    Md5 = 3,
     /// SHA2-384.
-    Sha384,
+    Sha384 = 4,
     /// SHA2-512.
-    Sha512,
+    Sha512 = 5,
 }
 
 impl Suite {
@@ -58,14 +58,7 @@ impl Suite {
             192 => 3,
             bits => panic!("AES has no keys of {bits} bits"),
         };
-        let hash = match hash {
-            Hash::Sha1 => 1,
-            Hash::Sha256 => 2,
-            Hash::Md5 => 3,
-            Hash::Sha384 => 4,
-            Hash::Sha512 => 5,
-        };
-        (cipher, hash)
+        (cipher, hash as c_int)
     }
 
     /// Returns the octets of cipher key, salt and hash key.

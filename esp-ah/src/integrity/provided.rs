@@ -22,7 +22,9 @@ impl Provided {
         Some(Self { id: provider.id(), mac })
     }
 
-    /// Returns the ICV of what `work` makes, which is done even if the provider forgets about it, and is not done twice.
+    /// Does the work once, however often the provider asks for it, and returns the ICV of the message.
+    ///
+    /// Work that it did not ask for is an error: a packet would leave unencrypted.
     pub(crate) fn icv_beside(&self, work: &mut dyn Beside) -> Icv {
         let mut done = false;
         let icv = self.mac.icv(&mut |update| {

@@ -1,7 +1,7 @@
 //! Hashes of the OpenSSL library.
 
-use crate::provider::{Aead, Mac, Pieces, Provider, ProviderFailed, ProviderId};
-use crate::suite::{CipherAlgorithm, IntegrityAlgorithm, MAX_ICV_LEN};
+use crate::provider::{Mac, Pieces, Provider, ProviderFailed, ProviderId};
+use crate::suite::{IntegrityAlgorithm, MAX_ICV_LEN};
 use alloc::boxed::Box;
 use openssl::sha::{Sha384, Sha512};
 use zeroize::Zeroize;
@@ -20,10 +20,6 @@ impl OpenSsl {
 impl Provider for OpenSsl {
     fn id(&self) -> ProviderId {
         Self::ID
-    }
-
-    fn aead(&self, _cipher: CipherAlgorithm, _key: &[u8], _salt: &[u8]) -> Option<Box<dyn Aead>> {
-        None
     }
 
     fn mac(&self, algorithm: IntegrityAlgorithm, key: &[u8]) -> Option<Box<dyn Mac>> {

@@ -9,7 +9,7 @@ use ring::hmac;
 /// The `ring` library: AES-128-GCM-16, AES-256-GCM-16, ChaCha20-Poly1305, HMAC-SHA2-384-192 and HMAC-SHA2-512-256 in
 /// assembly.
 ///
-/// Its packets are decrypted before their ICV is known, and wiped if it is wrong.
+/// Packets of its combined modes are decrypted before their ICV is known, and wiped if it is wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ring;
 
@@ -38,7 +38,7 @@ impl Provider for Ring {
     }
 
     fn mac(&self, algorithm: IntegrityAlgorithm, key: &[u8]) -> Option<Box<dyn Mac>> {
-        // Of the shorter hashes processors have instructions, which this crate uses and the library does not.
+        // Processors have instructions for the shorter hashes, which this crate's own use.
         let algorithm = if algorithm == IntegrityAlgorithm::HmacSha384_192 {
             hmac::HMAC_SHA384
         } else if algorithm == IntegrityAlgorithm::HmacSha512_256 {
