@@ -1,6 +1,7 @@
 //! Integrity algorithms: their keys, made ready, and the ICV.
 
 pub(crate) mod cbc_mac;
+mod hash;
 pub(crate) mod hmac;
 mod provided;
 
@@ -9,7 +10,8 @@ use crate::suite::{IntegrityAlgorithm, MAX_ICV_LEN};
 use alloc::boxed::Box;
 use arrayvec::ArrayVec;
 use cbc_mac::CbcMac;
-use hmac::{HmacKey, Md5, Sha1, Sha256, Sha384, Sha512};
+use hash::{Md5, Sha1, Sha256, Sha384, Sha512};
+use hmac::HmacKey;
 use provided::Provided;
 use subtle::ConstantTimeEq;
 
@@ -136,12 +138,7 @@ impl Beside for Message<'_> {
     }
 }
 
-/// Messages hashed side by side: enough to fill the processor, which more do no better.
-const ABREAST: usize = 4;
-
 /// Returns the ICVs of at most `N` messages, each under its own key, as [`Integrity::icv`] does.
-///
-/// Hashing in vector lanes belongs in here.
 pub(crate) fn icvs<'k, const N: usize>(
     messages: impl Iterator<Item = (&'k Integrity, Message<'k>)>,
 ) -> ArrayVec<Icv, N> {
@@ -149,7 +146,7 @@ pub(crate) fn icvs<'k, const N: usize>(
     let messages: ArrayVec<_, N> = messages.collect();
     let mut rest = messages.as_slice();
     while let [(key, message), ..] = rest {
-        let mut made = [[0; MAX_ICV_LEN]; ABREAST];
+        let mut made = [[0; MAX_ICV_LEN]; N];
         macro_rules! abreast {
             ($hash:ident) => {{
                 let same = rest.iter().map_while(|(key, message)| {
@@ -157,8 +154,8 @@ pub(crate) fn icvs<'k, const N: usize>(
                     let key: &HmacKey<$hash> = key;
                     Some((key, *message))
                 });
-                let same: ArrayVec<_, ABREAST> = same.take(ABREAST).collect();
-                HmacKey::abreast(&same, &mut made);
+                let same: ArrayVec<_, N> = same.collect();
+                HmacKey::abreast::<N, _>(&same, &mut made);
                 same.len()
             }};
         }

@@ -3,34 +3,10 @@
 //! `H(K xor opad, H(K xor ipad, text))` (RFC 2104 §2). The states after `K xor ipad` and `K xor opad` are
 //! kept, so a packet costs its own blocks and one more, and a key costs two states (40 octets for SHA-1).
 
-use super::{ABREAST, Beside, Message};
+use super::hash::{Hash, compress_all};
+use super::{Beside, Message};
 use arrayvec::ArrayVec;
 use zeroize::Zeroize;
-
-/// A hash function as HMAC sees it: a state and a function over whole blocks.
-pub(crate) trait Hash {
-    /// The chaining state.
-    type State: Copy + Zeroize;
-    /// A block.
-    type Block: AsMut<[u8]> + Copy;
-    /// The state before the first block.
-    const START: Self::State;
-    /// A block of zeros.
-    const ZERO: Self::Block;
-    /// Octets of the message length at the end of the padding.
-    const LENGTH_LEN: usize;
-
-    /// Takes whole blocks into the state.
-    fn compress(state: &mut Self::State, blocks: &[Self::Block]);
-    /// Splits off the whole blocks.
-    fn split(octets: &[u8]) -> (&[Self::Block], &[u8]);
-    /// Returns two blocks as octets.
-    fn flatten(blocks: &mut [Self::Block; 2]) -> &mut [u8];
-    /// Returns the message length in bits as the padding says it.
-    fn length(bits: u64) -> [u8; 8];
-    /// Writes the state out as the digest, as far as `out` reaches; returns the digest's octets.
-    fn write_digest(state: &Self::State, out: &mut [u8]) -> usize;
-}
 
 /// The two states of an HMAC key.
 pub(crate) struct HmacKey<H: Hash> {
@@ -54,33 +30,29 @@ impl<H: Hash> HmacKey<H> {
         Some(Self { inner: absorb(0x36)?, outer: absorb(0x5c)? })
     }
 
-    /// Writes the MACs of several messages into the first octets of `out`, a block of each in turn; see [`Mac::finish`].
-    ///
-    /// A hash waits for itself at every step, and leaves most of the processor to others.
-    pub(crate) fn abreast<const N: usize>(messages: &[(&Self, Message<'_>)], out: &mut [[u8; N]]) {
+    /// Writes the MACs of at most `N` messages into the first octets of `out`, hashed side by side; see [`Mac::finish`].
+    pub(crate) fn abreast<const N: usize, const LEN: usize>(messages: &[(&Self, Message<'_>)], out: &mut [[u8; LEN]]) {
         if let ([(key, message)], [out, ..]) = (messages, &mut *out) {
             return key.start().finish(message, out);
         }
-        let mut macs: ArrayVec<Mac<'_, H>, ABREAST> = messages.iter().map(|(key, _)| key.start()).collect();
-        let blocks = |message: &Message<'_>| H::split(message.octets).0.len();
-        let most = messages.iter().map(|(_, message)| blocks(message)).max().unwrap_or(0);
-        for _ in 0..most {
-            for (mac, (_, message)) in macs.iter_mut().zip(messages) {
-                mac.take(message.octets, 1);
-            }
-        }
-        for (mac, (_, message)) in macs.iter_mut().zip(messages) {
-            mac.end_message(message);
-        }
-        for (mac, out) in macs.iter_mut().zip(out) {
-            mac.digest_again(out);
+        let mut states: ArrayVec<H::State, N> = messages.iter().map(|(key, _)| key.inner).collect();
+        let messages_only = messages.iter().map(|(_, message)| message);
+        compress_all::<H, N>(&mut states, messages_only.clone().map(|message| H::split(message.octets).0));
+        let mut blocks = [[H::ZERO; 2]; N];
+        let ends = messages_only.zip(&mut blocks).map(|(message, blocks)| end::<H>(blocks, message));
+        compress_all::<H, N>(&mut states, ends);
+        let mut outer: ArrayVec<H::State, N> = messages.iter().map(|(key, _)| key.outer).collect();
+        let digests = states.iter().zip(&mut blocks).map(|(state, blocks)| digest_block::<H>(blocks, state));
+        compress_all::<H, N>(&mut outer, digests);
+        for (state, out) in outer.iter().zip(out) {
+            H::write_digest(state, out);
         }
     }
 
     /// Does the work and writes the MAC of the message that is there afterwards; see [`Mac::finish`].
     pub(crate) fn beside(&self, work: &mut dyn Beside, out: &mut [u8]) {
         let mut mac = self.start();
-        work.work(&mut |octets| mac.take(octets, usize::MAX));
+        work.work(&mut |octets| mac.take(octets));
         mac.finish(&work.message(), out);
     }
 
@@ -99,10 +71,9 @@ struct Mac<'k, H: Hash> {
 }
 
 impl<H: Hash> Mac<'_, H> {
-    /// Takes at most `most` more whole blocks of `octets`, the message as far as it stands.
-    fn take(&mut self, octets: &[u8], most: usize) {
-        let waiting = H::split(octets).0.get(self.taken..).unwrap_or_default();
-        let now = waiting.get(..most).unwrap_or(waiting);
+    /// Takes the whole blocks of `octets`, the message as far as it stands.
+    fn take(&mut self, octets: &[u8]) {
+        let now = H::split(octets).0.get(self.taken..).unwrap_or_default();
         if !now.is_empty() {
             H::compress(&mut self.state, now);
             self.taken = self.taken.saturating_add(now.len());
@@ -111,26 +82,12 @@ impl<H: Hash> Mac<'_, H> {
 
     /// Takes what is left of a message, and writes the MAC into `out` as far as `out` reaches.
     fn finish(&mut self, message: &Message<'_>, out: &mut [u8]) {
-        self.take(message.octets, usize::MAX);
-        self.end_message(message);
-        self.digest_again(out);
-    }
-
-    /// Takes the end of a message whose whole blocks are taken.
-    #[inline]
-    fn end_message(&mut self, message: &Message<'_>) {
-        let (_, tail) = H::split(message.octets);
-        let suffix = message.suffix();
-        finish::<H>(&mut self.state, tail, suffix, message.octets.len().saturating_add(suffix.len()));
-    }
-
-    /// Takes what the message gave under the outer key.
-    #[inline]
-    fn digest_again(&mut self, out: &mut [u8]) {
-        let mut digest = [0; MAX_DIGEST_LEN];
-        let len = H::write_digest(&self.state, &mut digest);
+        self.take(message.octets);
+        let mut blocks = [H::ZERO; 2];
+        H::compress(&mut self.state, end::<H>(&mut blocks, message));
+        let digest = digest_block::<H>(&mut blocks, &self.state);
         self.state = self.key.outer;
-        finish::<H>(&mut self.state, digest.get(..len).unwrap_or_default(), &[], len);
+        H::compress(&mut self.state, digest);
         H::write_digest(&self.state, out);
     }
 }
@@ -144,11 +101,27 @@ impl<H: Hash> Drop for HmacKey<H> {
 
 const MAX_DIGEST_LEN: usize = 64;
 
-/// Takes the last octets, the padding and the length; one block of key went before the message.
+/// Returns the end of a message, what follows its whole blocks.
+#[inline]
+fn end<'b, H: Hash>(blocks: &'b mut [H::Block; 2], message: &Message<'_>) -> &'b [H::Block] {
+    let (_, tail) = H::split(message.octets);
+    let suffix = message.suffix();
+    pad::<H>(blocks, tail, suffix, message.octets.len().saturating_add(suffix.len()))
+}
+
+/// Returns what the outer key takes: the digest that a message gave under the inner one.
+#[inline]
+fn digest_block<'b, H: Hash>(blocks: &'b mut [H::Block; 2], state: &H::State) -> &'b [H::Block] {
+    let mut digest = [0; MAX_DIGEST_LEN];
+    let len = H::write_digest(state, &mut digest);
+    pad::<H>(blocks, digest.get(..len).unwrap_or_default(), &[], len)
+}
+
+/// Puts together last octets, padding and length; one block of key went before the message.
 #[inline(always)]
-fn finish<H: Hash>(state: &mut H::State, tail: &[u8], suffix: &[u8], message_len: usize) {
-    let mut blocks = [H::ZERO; 2];
-    let octets = H::flatten(&mut blocks);
+fn pad<'b, H: Hash>(blocks: &'b mut [H::Block; 2], tail: &[u8], suffix: &[u8], message_len: usize) -> &'b [H::Block] {
+    *blocks = [H::ZERO; 2];
+    let octets = H::flatten(blocks);
     let block_len = octets.len() / 2;
     let marked = tail.len().saturating_add(suffix.len());
     let used = if marked.saturating_add(1).saturating_add(H::LENGTH_LEN) > block_len { 2 } else { 1 };
@@ -157,7 +130,7 @@ fn finish<H: Hash>(state: &mut H::State, tail: &[u8], suffix: &[u8], message_len
     put(octets, marked, &[0x80]);
     let bits = (block_len as u64).wrapping_add(message_len as u64).wrapping_mul(8);
     put(octets, (used * block_len).saturating_sub(8), &H::length(bits));
-    H::compress(state, blocks.get(..used).unwrap_or_default());
+    blocks.get(..used).unwrap_or_default()
 }
 
 #[inline(always)]
@@ -167,96 +140,10 @@ fn put(octets: &mut [u8], at: usize, value: &[u8]) {
     }
 }
 
-#[cfg(not(feature = "fast-md5"))]
-use md5::block_api::compress as compress_md5;
-
-#[cfg(feature = "fast-md5")]
-fn compress_md5(state: &mut [u32; 4], blocks: &[[u8; 64]]) {
-    blocks.iter().for_each(|block| fast_md5::transform(state, block));
-}
-
-macro_rules! hash {
-    ($(#[$meta:meta])* $name:ident, $word:ty, $words:literal, $block:literal, $length:literal, $digest:literal,
-     $compress:path, $length_to_bytes:expr, $to_bytes:ident, $start:expr) => {
-        $(#[$meta])*
-        pub(crate) struct $name;
-
-        impl Hash for $name {
-            type State = [$word; $words];
-            type Block = [u8; $block];
-            const START: Self::State = $start;
-            const ZERO: Self::Block = [0; $block];
-            const LENGTH_LEN: usize = $length;
-
-            #[inline(always)]
-            fn compress(state: &mut Self::State, blocks: &[Self::Block]) {
-                $compress(state, blocks);
-            }
-
-            #[inline(always)]
-            fn split(octets: &[u8]) -> (&[Self::Block], &[u8]) {
-                octets.as_chunks()
-            }
-
-            #[inline(always)]
-            fn flatten(blocks: &mut [Self::Block; 2]) -> &mut [u8] {
-                blocks.as_flattened_mut()
-            }
-
-            #[inline(always)]
-            fn length(bits: u64) -> [u8; 8] {
-                $length_to_bytes(bits)
-            }
-
-            #[inline(always)]
-            fn write_digest(state: &Self::State, out: &mut [u8]) -> usize {
-                let words = out.chunks_mut(size_of::<$word>()).take($digest / size_of::<$word>());
-                for (to, word) in words.zip(state) {
-                    to.iter_mut().zip(word.$to_bytes()).for_each(|(to, from)| *to = from);
-                }
-                $digest
-            }
-        }
-    };
-}
-
-hash!(
-    /// MD5 (RFC 1321).
-    Md5, u32, 4, 64, 8, 16, compress_md5, u64::to_le_bytes, to_le_bytes,
-    [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476]
-);
-hash!(
-    /// SHA-1 (FIPS 180-4 §5.3.1).
-    Sha1, u32, 5, 64, 8, 20, sha1::block_api::compress, u64::to_be_bytes, to_be_bytes,
-    [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0]
-);
-hash!(
-    /// SHA-256 (FIPS 180-4 §5.3.3).
-    Sha256, u32, 8, 64, 8, 32, sha2::block_api::compress256, u64::to_be_bytes, to_be_bytes,
-    [
-        0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
-    ]
-);
-hash!(
-    /// SHA-384 (FIPS 180-4 §5.3.4).
-    Sha384, u64, 8, 128, 16, 48, sha2::block_api::compress512, u64::to_be_bytes, to_be_bytes,
-    [
-        0xcbbb_9d5d_c105_9ed8, 0x629a_292a_367c_d507, 0x9159_015a_3070_dd17, 0x152f_ecd8_f70e_5939,
-        0x6733_2667_ffc0_0b31, 0x8eb4_4a87_6858_1511, 0xdb0c_2e0d_64f9_8fa7, 0x47b5_481d_befa_4fa4,
-    ]
-);
-hash!(
-    /// SHA-512 (FIPS 180-4 §5.3.5).
-    Sha512, u64, 8, 128, 16, 64, sha2::block_api::compress512, u64::to_be_bytes, to_be_bytes,
-    [
-        0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1,
-        0x510e_527f_ade6_82d1, 0x9b05_688c_2b3e_6c1f, 0x1f83_d9ab_fb41_bd6b, 0x5be0_cd19_137e_2179,
-    ]
-);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::integrity::hash::{Md5, Sha1, Sha256, Sha384, Sha512};
     use ::hmac::{Hmac, KeyInit, Mac};
     use proptest::prelude::*;
     use serde_json::Value;
@@ -270,7 +157,7 @@ mod tests {
         // With work between its blocks it is the same.
         let mut stepped = std::vec![0; len];
         let mut mac = key.start();
-        H::split(octets).0.iter().for_each(|_| mac.take(octets, 1));
+        (0..=octets.len()).filter_map(|len| octets.get(..len)).for_each(|octets| mac.take(octets));
         mac.finish(&message, &mut stepped);
         assert_eq!(stepped, out);
         Some(out)
