@@ -11,7 +11,7 @@ use cipher::array::Array;
 use ipsec_wire::esp::{EspPacket, HEADER_LEN, TRAILER_LEN};
 
 /// Packets verified together: their hashes do not wait for each other.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 64;
 
 /// Why a packet was not opened.
 ///

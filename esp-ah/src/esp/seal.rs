@@ -16,11 +16,8 @@ use ipsec_wire::esp::{HEADER_LEN, TRAILER_LEN, emit_header};
 /// Octets of the longest ESP packet we make: the longest payload of an IP packet.
 pub const MAX_ESP_LEN: usize = 65535;
 
-/// Packets looked through for those of one association; the rest of a batch follows.
+/// Packets looked through for those of one association, and hashed together; the rest of a batch follows.
 const GROUP: usize = 64;
-
-/// Packets of one association encrypted together, and packets hashed together.
-const TOGETHER: usize = 16;
 
 /// Where the explicit IV comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -357,7 +354,7 @@ impl<'k, 'b> SealSlot<'k, 'b> for Option<SealJob<'k, 'b>> {
 pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
     for group in slots.chunks_mut(GROUP) {
         // Filled where it stands: moved, it would be copied with all its room.
-        let mut framed: ArrayVec<Option<&mut SealJob<'k, 'b>>, GROUP> = ArrayVec::new();
+        let mut framed: ArrayVec<&mut SealJob<'k, 'b>, GROUP> = ArrayVec::new();
         framed.extend(group.iter_mut().filter_map(SealSlot::job).filter_map(|job| {
             if job.stage == Stage::Waiting {
                 job.frame();
@@ -365,54 +362,60 @@ pub fn seal_batch<'k, 'b, S: SealSlot<'k, 'b>>(slots: &mut [S]) {
             if job.stage == Stage::Framed && job.key.cipher.is_combined() {
                 job.seal_combined();
             }
-            (job.stage == Stage::Framed).then_some(Some(job))
+            (job.stage == Stage::Framed).then_some(job)
         }));
-        if let [Some(job)] = framed.as_mut_slice()
+        if let [job] = framed.as_mut_slice()
             && let SealCipher::Aes(aes) = &job.key.cipher
         {
             job.seal_alone(&aes.cipher);
             continue;
         }
-        let mut encrypted = ArrayVec::<&mut SealJob<'k, 'b>, GROUP>::new();
-        // Packets of a key that has too few to fill the processor; they wait for those of another one.
-        let mut few = None;
-        for first in 0..framed.len() {
-            let rest = framed.get_mut(first..).unwrap_or_default();
-            while let Some(key) = rest.first().and_then(|job| job.as_ref()).map(|job| job.key) {
-                let same_key = |job: &&mut Option<&mut SealJob<'k, 'b>>| {
-                    job.as_ref().is_some_and(|job| core::ptr::eq(job.key, key))
-                };
-                let mut jobs: Jobs<'_, 'k, 'b> =
-                    rest.iter_mut().filter(same_key).take(TOGETHER).filter_map(Option::take).collect();
-                if let SealCipher::Aes(aes) = &key.cipher
-                    && jobs.len() <= cbc::LANES / 2
-                {
-                    let Some((other, mut before)) = few.take() else {
-                        few = Some((&aes.cipher, jobs));
-                        continue;
-                    };
-                    encrypt_two([other, &aes.cipher], [&mut before, &mut jobs]);
-                    encrypted.extend(before);
-                } else {
-                    encrypt(&key.cipher, &mut jobs);
-                }
-                encrypted.extend(jobs);
-            }
-        }
-        if let Some((aes, mut jobs)) = few {
-            cbc::encrypt(aes, jobs.iter_mut().map(|job| job.lane()));
-            encrypted.extend(jobs);
-        }
-        write_icvs(&mut encrypted);
+        encrypt(&mut framed);
+        write_icvs(&mut framed);
     }
 }
 
-type Jobs<'a, 'k, 'b> = ArrayVec<&'a mut SealJob<'k, 'b>, TOGETHER>;
+/// What a lot has of one key.
+struct Share<'k> {
+    key: &'k SealKey,
+    packets: usize,
+    longest: usize,
+}
 
-/// Encrypts packets of one key side by side.
-fn encrypt(cipher: &SealCipher, jobs: &mut [&mut SealJob<'_, '_>]) {
-    let lanes = jobs.iter_mut();
-    match cipher {
+/// Encrypts packets, those of one key side by side.
+fn encrypt(jobs: &mut [&mut SealJob<'_, '_>]) {
+    let mut shares = ArrayVec::<Share<'_>, GROUP>::new();
+    for job in jobs.iter() {
+        let len = job.packet.len();
+        if let Some(share) = shares.iter_mut().rev().find(|share| core::ptr::eq(share.key, job.key)) {
+            share.packets = share.packets.saturating_add(1);
+            share.longest = share.longest.max(len);
+        } else {
+            shares.push(Share { key: job.key, packets: 1, longest: len });
+        }
+    }
+    // Two keys that have too few packets to fill the processor go together, such as last about as long.
+    let lone = |share: &Share<'_>| !matches!(share.key.cipher, SealCipher::Aes(_)) || share.packets > cbc::LANES / 2;
+    shares.sort_unstable_by_key(|share| (lone(share), share.longest));
+    let mut rest = shares.as_slice();
+    while let [share, after @ ..] = rest {
+        rest = match after.split_first() {
+            Some((other, after)) if !lone(other) => {
+                encrypt_two([share.key, other.key], jobs);
+                after
+            }
+            _ => {
+                encrypt_one(share.key, jobs);
+                after
+            }
+        };
+    }
+}
+
+/// Encrypts the packets of one key side by side.
+fn encrypt_one(key: &SealKey, jobs: &mut [&mut SealJob<'_, '_>]) {
+    let lanes = jobs.iter_mut().filter(|job| core::ptr::eq(job.key, key));
+    match &key.cipher {
         SealCipher::Aes(aes) => cbc::encrypt(&aes.cipher, lanes.map(|job| job.lane())),
         SealCipher::Des(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
         SealCipher::TripleDes(des) => cbc::encrypt(&des.cipher, lanes.map(|job| job.lane())),
@@ -427,29 +430,41 @@ fn encrypt(cipher: &SealCipher, jobs: &mut [&mut SealJob<'_, '_>]) {
     }
 }
 
-/// Encrypts packets of two keys side by side, if the keys are of one length.
-fn encrypt_two<'k, 'b>(keys: [&AesEnc; 2], jobs: [&mut Jobs<'_, 'k, 'b>; 2]) {
-    let lanes = jobs.map(|jobs| jobs.iter_mut().map(|job| job.lane()));
-    let [first, second] = keys;
-    match (first, second) {
+/// Encrypts the packets of two keys of AES side by side, if the keys are of one length.
+fn encrypt_two(keys: [&SealKey; 2], jobs: &mut [&mut SealJob<'_, '_>]) {
+    let [SealCipher::Aes(first), SealCipher::Aes(second)] = keys.map(|key| &key.cipher) else {
+        return keys.into_iter().for_each(|key| encrypt_one(key, jobs));
+    };
+    let mut lanes: [[cbc::Lane<'_, _>; cbc::LANES / 2]; 2] = Default::default();
+    let [mut of_first, mut of_second] = lanes.each_mut().map(|lanes| lanes.iter_mut());
+    for job in jobs {
+        let lane = if core::ptr::eq(job.key, keys[0]) {
+            of_first.next()
+        } else if core::ptr::eq(job.key, keys[1]) {
+            of_second.next()
+        } else {
+            None
+        };
+        if let Some(lane) = lane {
+            *lane = job.lane();
+        }
+    }
+    match (&first.cipher, &second.cipher) {
         (AesEnc::Bits128(first), AesEnc::Bits128(second)) => cbc::encrypt_two([first, second], lanes),
         (AesEnc::Bits192(first), AesEnc::Bits192(second)) => cbc::encrypt_two([&**first, second], lanes),
         (AesEnc::Bits256(first), AesEnc::Bits256(second)) => cbc::encrypt_two([&**first, second], lanes),
         (AesEnc::Bits128(_) | AesEnc::Bits192(_) | AesEnc::Bits256(_), _) => {
             let [lanes, others] = lanes;
-            cbc::encrypt(first, lanes);
-            cbc::encrypt(second, others);
+            cbc::encrypt(&first.cipher, lanes.into_iter());
+            cbc::encrypt(&second.cipher, others.into_iter());
         }
     }
 }
 
-/// Makes the ICVs of encrypted packets, those of like length side by side: a long one outlasts its company.
+/// Makes the ICVs of encrypted packets.
 fn write_icvs(jobs: &mut [&mut SealJob<'_, '_>]) {
-    jobs.sort_unstable_by_key(|job| (job.key.suite().integrity() as u8, job.packet.len()));
-    for jobs in jobs.chunks_mut(TOGETHER) {
-        let made = icvs::<TOGETHER>(jobs.iter().map(|job| (&job.key.integrity, job.covered())));
-        for (job, icv) in jobs.iter_mut().zip(made) {
-            job.write_icv(icv.map_err(SealError::Integrity));
-        }
+    let made = icvs::<GROUP>(jobs.iter().map(|job| (&job.key.integrity, job.covered())));
+    for (job, icv) in jobs.iter_mut().zip(made) {
+        job.write_icv(icv.map_err(SealError::Integrity));
     }
 }

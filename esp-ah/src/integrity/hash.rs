@@ -83,6 +83,11 @@ macro_rules! hash {
                 $compress(state, blocks);
             }
 
+            #[cfg(all(feature = "lanes", target_arch = "x86_64"))]
+            fn compress_lanes(states: &mut [Self::State], messages: &mut [&[Self::Block]]) {
+                super::lanes::compress::<Self, _, _>(states, messages);
+            }
+
             #[inline(always)]
             fn split(octets: &[u8]) -> (&[Self::Block], &[u8]) {
                 octets.as_chunks()

@@ -5,6 +5,7 @@
 
 use super::hash::{Hash, compress_all};
 use super::{Beside, Message};
+use crate::suite::MAX_ICV_LEN;
 use arrayvec::ArrayVec;
 use zeroize::Zeroize;
 
@@ -30,22 +31,29 @@ impl<H: Hash> HmacKey<H> {
         Some(Self { inner: absorb(0x36)?, outer: absorb(0x5c)? })
     }
 
-    /// Writes the MACs of at most `N` messages into the first octets of `out`, hashed side by side; see [`Mac::finish`].
-    pub(crate) fn abreast<const N: usize, const LEN: usize>(messages: &[(&Self, Message<'_>)], out: &mut [[u8; LEN]]) {
-        if let ([(key, message)], [out, ..]) = (messages, &mut *out) {
-            return key.start().finish(message, out);
+    /// Gives the MACs of at most `N` messages, hashed side by side, each with the message's place.
+    pub(crate) fn abreast<const N: usize>(
+        messages: &[(&Self, Message<'_>)],
+        places: impl Iterator<Item = usize>,
+        mut give: impl FnMut(usize, [u8; MAX_ICV_LEN]),
+    ) {
+        if let [(key, message)] = messages {
+            let mut icv = [0; MAX_ICV_LEN];
+            key.start().finish(message, &mut icv);
+            return places.for_each(|place| give(place, icv));
         }
+        let texts = messages.iter().map(|(_, message)| message);
         let mut states: ArrayVec<H::State, N> = messages.iter().map(|(key, _)| key.inner).collect();
-        let messages_only = messages.iter().map(|(_, message)| message);
-        compress_all::<H, N>(&mut states, messages_only.clone().map(|message| H::split(message.octets).0));
-        let mut blocks = [[H::ZERO; 2]; N];
-        let ends = messages_only.zip(&mut blocks).map(|(message, blocks)| end::<H>(blocks, message));
-        compress_all::<H, N>(&mut states, ends);
+        compress_all::<H, N>(&mut states, texts.clone().map(|message| H::split(message.octets).0));
+        let mut blocks: ArrayVec<[H::Block; 2], N> = texts.clone().map(|_| [H::ZERO; 2]).collect();
+        compress_all::<H, N>(&mut states, texts.zip(&mut blocks).map(|(message, blocks)| end::<H>(blocks, message)));
         let mut outer: ArrayVec<H::State, N> = messages.iter().map(|(key, _)| key.outer).collect();
         let digests = states.iter().zip(&mut blocks).map(|(state, blocks)| digest_block::<H>(blocks, state));
         compress_all::<H, N>(&mut outer, digests);
-        for (state, out) in outer.iter().zip(out) {
-            H::write_digest(state, out);
+        for (place, state) in places.zip(&outer) {
+            let mut icv = [0; MAX_ICV_LEN];
+            H::write_digest(state, &mut icv);
+            give(place, icv);
         }
     }
 
