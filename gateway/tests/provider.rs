@@ -3,15 +3,18 @@
 use crate::common::{Side, Sites, subnet};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
-use esp_ah::{Aead, CipherAlgorithm, IntegrityAlgorithm, Mac, Provider, ProviderId, Ring};
+use esp_ah::suite::MAX_ICV_LEN;
+use esp_ah::{Aead, CipherAlgorithm, IntegrityAlgorithm, Mac, Pieces, Provider, ProviderFailed, ProviderId, Ring};
 use gateway::{Config, Outcome};
+use hmac::{Hmac, KeyInit, Mac as _};
 use ikev1_core::auth::PreSharedKey;
 use ikev1_core::proposal::Bundle;
 use ikev1_core::{ConnectionConfig, PolicyConfig};
+use sha2::Sha512;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Ring, and how many keys it made.
+/// Ring with a hash beside it, and how many keys they made.
 #[derive(Debug, Default)]
 struct Counted(AtomicU32);
 
@@ -27,9 +30,20 @@ impl Provider for Counted {
     }
 
     fn mac(&self, algorithm: IntegrityAlgorithm, key: &[u8]) -> Option<Box<dyn Mac>> {
-        Ring.mac(algorithm, key).inspect(|_| {
+        (algorithm == IntegrityAlgorithm::HmacSha512_256).then(|| {
             self.0.fetch_add(1, Ordering::Relaxed);
+            Box::new(HmacSha512(Hmac::new_from_slice(key).unwrap())) as Box<dyn Mac>
         })
+    }
+}
+
+struct HmacSha512(Hmac<Sha512>);
+
+impl Mac for HmacSha512 {
+    fn icv(&self, message: &mut Pieces<'_>) -> Result<[u8; MAX_ICV_LEN], ProviderFailed> {
+        let mut mac = self.0.clone();
+        message(&mut |piece| mac.update(piece));
+        mac.finalize().into_bytes().first_chunk().copied().ok_or(ProviderFailed)
     }
 }
 
@@ -67,7 +81,7 @@ fn a_provider_makes_the_keys_of_its_suites_and_the_peer_does_not_notice() {
     assert_eq!(keys_made(1, "esp-aes128gcm16"), 2);
     assert_eq!(keys_made(2, "esp-aes256gcm16"), 2);
     assert_eq!(keys_made(5, "esp-aes256-sha512"), 2);
-    assert_eq!(keys_made(6, "ah-sha384"), 2);
+    assert_eq!(keys_made(6, "ah-sha512"), 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::common::broken::Broken;
 use crate::common::*;
 use drive::Instant;
 use esp_ah::suite::{AesKey, IcvLen};
-use esp_ah::{CipherAlgorithm, IntegrityAlgorithm, OpenError, Provider, ProviderFailed, ProviderId, Ring};
+use esp_ah::{BuiltIn, CipherAlgorithm, IntegrityAlgorithm, OpenError, Provider, ProviderFailed, ProviderId, Ring};
 use esp_ah::{SealError, Suite};
 use sad::*;
 
@@ -24,15 +24,15 @@ fn hashed_tunnel(provider: &'static dyn Provider) -> Tunnel {
 
 #[test]
 fn the_provider_of_an_association_is_shown() {
-    let (ring, built_in) = (tunnel(&Ring), tunnel(&esp_ah::BuiltIn));
+    let (ring, built_in) = (tunnel(&Ring), tunnel(&BuiltIn));
     let shown = |sad: &Sad, association| sad.status(association).unwrap().detail.unwrap().encryption_provider;
     assert_eq!(shown(&ring.left, ring.sealing), Some(Ring::ID));
     assert_eq!(shown(&ring.right, ring.opening), Some(Ring::ID));
     assert_eq!(shown(&built_in.left, built_in.sealing), Some(ProviderId::BUILT_IN));
-    let hashed = hashed_tunnel(&Ring);
+    let hashed = hashed_tunnel(&Broken);
     for (sad, association) in [(&hashed.left, hashed.sealing), (&hashed.right, hashed.opening)] {
         assert_eq!(shown(sad, association), Some(ProviderId::BUILT_IN));
-        assert_eq!(sad.status(association).unwrap().detail.unwrap().hash_provider, Some(Ring::ID));
+        assert_eq!(sad.status(association).unwrap().detail.unwrap().hash_provider, Some(Broken::ID));
     }
 }
 
@@ -64,7 +64,7 @@ fn a_packet_that_the_provider_cannot_open_is_no_forgery_and_moves_no_window() {
 
 #[test]
 fn a_hash_that_the_provider_cannot_make_is_no_forgery_and_counts_as_the_hash() {
-    let wire = hashed_tunnel(&Ring).seal(NOW, b"a").unwrap();
+    let wire = hashed_tunnel(&BuiltIn).seal(NOW, b"a").unwrap();
     let mut tunnel = hashed_tunnel(&Broken);
     let refused = SealRefusal::Seal(SealError::Integrity(ProviderFailed));
     assert_eq!(tunnel.seal(NOW, b"a").unwrap_err(), refused);

@@ -168,6 +168,13 @@ mod tests {
         (0..=octets.len()).filter_map(|len| octets.get(..len)).for_each(|octets| mac.take(octets));
         mac.finish(&message, &mut stepped);
         assert_eq!(stepped, out);
+        // And with others of its kind beside it, of which there are enough for vector lanes.
+        let mut given = 0;
+        HmacKey::abreast::<16>(&[(&key, message); 16], 0..16, |place, icv| {
+            assert_eq!((place, icv.iter().zip(&out).all(|(a, b)| a == b)), (given, true));
+            given += 1;
+        });
+        assert_eq!(given, 16);
         Some(out)
     }
 

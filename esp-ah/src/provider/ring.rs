@@ -1,15 +1,13 @@
-//! Combined modes and hashes of the `ring` library.
+//! Combined modes of the `ring` library.
 
-use crate::provider::{Aead, Mac, Pieces, Provider, ProviderFailed, ProviderId};
-use crate::suite::{AesKey, CipherAlgorithm, IcvLen, IntegrityAlgorithm, MAX_ICV_LEN};
+use crate::provider::{Aead, Provider, ProviderFailed, ProviderId};
+use crate::suite::{AesKey, CipherAlgorithm, IcvLen};
 use alloc::boxed::Box;
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, Tag, UnboundKey};
-use ring::hmac;
 
-/// The `ring` library: AES-128-GCM-16, AES-256-GCM-16, ChaCha20-Poly1305, HMAC-SHA2-384-192 and HMAC-SHA2-512-256 in
-/// assembly.
+/// The `ring` library: AES-128-GCM-16, AES-256-GCM-16 and ChaCha20-Poly1305 in assembly.
 ///
-/// Packets of its combined modes are decrypted before their ICV is known, and wiped if it is wrong.
+/// Packets are decrypted before their ICV is known, and wiped if it is wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ring;
 
@@ -35,18 +33,6 @@ impl Provider for Ring {
         };
         let key = LessSafeKey::new(UnboundKey::new(algorithm, key).ok()?);
         Some(Box::new(RingKey { key, salt: salt.try_into().ok()? }))
-    }
-
-    fn mac(&self, algorithm: IntegrityAlgorithm, key: &[u8]) -> Option<Box<dyn Mac>> {
-        // Processors have instructions for the shorter hashes, which this crate's own use.
-        let algorithm = if algorithm == IntegrityAlgorithm::HmacSha384_192 {
-            hmac::HMAC_SHA384
-        } else if algorithm == IntegrityAlgorithm::HmacSha512_256 {
-            hmac::HMAC_SHA512
-        } else {
-            return None;
-        };
-        Some(Box::new(RingMac(hmac::Key::new(algorithm, key))))
     }
 }
 
@@ -97,30 +83,6 @@ impl Aead for RingKey {
     }
 }
 
-struct RingMac(hmac::Key);
-
-impl Mac for RingMac {
-    fn icv(&self, message: &mut Pieces<'_>) -> Result<[u8; MAX_ICV_LEN], ProviderFailed> {
-        let mut context = hmac::Context::with_key(&self.0);
-        message(&mut |piece| context.update(piece));
-        context.sign().as_ref().first_chunk().copied().ok_or(ProviderFailed)
-    }
-}
-
-impl RingMac {
-    /// Puts a key of no octets over the key, as [`RingKey::wipe`] does.
-    fn wipe(&mut self) {
-        self.0 = hmac::Key::new(self.0.algorithm(), &[]);
-        zeroize::optimization_barrier(&self.0);
-    }
-}
-
-impl Drop for RingMac {
-    fn drop(&mut self) {
-        self.wipe();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,18 +99,6 @@ mod tests {
             assert_ne!(sealed(&key), sealed(&made(0)));
             key.wipe();
             assert_eq!(sealed(&key), sealed(&made(0)));
-        }
-    }
-
-    #[test]
-    fn a_wiped_key_of_a_hash_is_one_of_no_octets() {
-        for algorithm in [hmac::HMAC_SHA384, hmac::HMAC_SHA512] {
-            let signed = |key: &hmac::Key| hmac::sign(key, b"message").as_ref().to_vec();
-            let nothing = signed(&hmac::Key::new(algorithm, &[]));
-            let mut mac = RingMac(hmac::Key::new(algorithm, &[5; 48]));
-            assert_ne!(signed(&mac.0), nothing);
-            mac.wipe();
-            assert_eq!(signed(&mac.0), nothing);
         }
     }
 }

@@ -25,7 +25,6 @@ impl Lanes<4, 16> for Md5 {
 
 /// Sixteen operations `a = b + ((a + f(b, c, d) + X[k] + T[i]) <<< s)`.
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "every index is below sixteen or taken modulo a length")]
 fn sixteen<S: Simd>(
     state: &mut [u32x16<S>; 4],
     x: &[u32x16<S>; BLOCK_WORDS],

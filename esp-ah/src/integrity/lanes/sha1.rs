@@ -8,7 +8,7 @@ impl Lanes<5, 16> for Sha1 {
     type Word = u32;
     type Words<S: Simd> = u32x16<S>;
     const ORDER: u8 = 3;
-    const FROM: From = From { avx512: 6, avx2: Some(11) };
+    const FROM: From = From { avx512: 6, avx2: Some(12) };
 
     #[inline(always)]
     fn rounds<S: Simd>(state: &mut [u32x16<S>; 5], mut w: [u32x16<S>; BLOCK_WORDS]) {
@@ -28,7 +28,6 @@ impl Lanes<5, 16> for Sha1 {
 
 /// `T = ROTL^5(a) + f_t(b, c, d) + e + K_t + W_t`, for t from `first` on.
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "every index is below sixteen")]
 fn sixteen<S: Simd>(state: &mut [u32x16<S>; 5], w: &[u32x16<S>; BLOCK_WORDS], first: usize) {
     let [mut a, mut b, mut c, mut d, mut e] = *state;
     sixteen_times!(|t| {
@@ -47,7 +46,6 @@ fn sixteen<S: Simd>(state: &mut [u32x16<S>; 5], w: &[u32x16<S>; BLOCK_WORDS], fi
 
 /// `W_t = ROTL^1(W_t-3 xor W_t-8 xor W_t-14 xor W_t-16)` of the next sixteen rounds.
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "every index is taken modulo the length")]
 fn schedule<S: Simd>(w: &mut [u32x16<S>; BLOCK_WORDS]) {
     sixteen_times!(|t| {
         w[t] = rotate_left(w[(t + 13) % 16] ^ w[(t + 8) % 16] ^ w[(t + 2) % 16] ^ w[t], 1);

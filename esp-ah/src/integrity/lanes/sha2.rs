@@ -20,9 +20,9 @@ macro_rules! lanes {
     };
 }
 
-lanes!(Sha256, 16, u32, u32x16, 3, From { avx512: 8, avx2: None }, Bits32);
-lanes!(Sha384, 8, u64, u64x8, 7, From { avx512: 2, avx2: Some(4) }, Bits64);
-lanes!(Sha512, 8, u64, u64x8, 7, From { avx512: 2, avx2: Some(4) }, Bits64);
+lanes!(Sha256, 16, u32, u32x16, 3, From { avx512: 10, avx2: None }, Bits32);
+lanes!(Sha384, 8, u64, u64x8, 7, From { avx512: 2, avx2: Some(5) }, Bits64);
+lanes!(Sha512, 8, u64, u64x8, 7, From { avx512: 2, avx2: Some(5) }, Bits64);
 
 /// What differs with the width of a word.
 trait Parameters {
@@ -80,7 +80,6 @@ fn rounds<S: Simd, V: SimdInt<S>, P: Parameters<Word = V::Element>>(state: &mut 
 
 /// `T_1 = h + Sigma_1(e) + Ch(e, f, g) + K_t + W_t`, `T_2 = Sigma_0(a) + Maj(a, b, c)`.
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "every index is below sixteen")]
 fn sixteen<S: Simd, V: SimdInt<S>, P: Parameters<Word = V::Element>>(state: &mut [V; 8], w: &[V; 16], k: &[u64; 16]) {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
     sixteen_times!(|t| {
@@ -93,7 +92,6 @@ fn sixteen<S: Simd, V: SimdInt<S>, P: Parameters<Word = V::Element>>(state: &mut
 
 /// `W_t = sigma_1(W_t-2) + W_t-7 + sigma_0(W_t-15) + W_t-16` of the next sixteen rounds.
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "every index is taken modulo the length")]
 fn schedule<S: Simd, V: SimdInt<S>, P: Parameters<Word = V::Element>>(w: &mut [V; 16]) {
     sixteen_times!(|t| {
         w[t] += lower(w[(t + 14) % 16], P::LOWER[1]) + w[(t + 9) % 16] + lower(w[(t + 1) % 16], P::LOWER[0]);
