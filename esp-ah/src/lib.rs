@@ -1,4 +1,9 @@
 //! ESP and AH transforms on the caller's buffers, one packet or many in lockstep.
+//!
+//! Features change who does the work and how fast, and no octet of what comes out. `lanes` hashes the packets of a batch in
+//! vector lanes, if there are enough of them and the processor has the vectors. `fast-md5` is MD5 in assembly. `ring` and
+//! `openssl` add the providers `Ring` and `OpenSsl`. `std`, on by default, says that there is a standard library, which
+//! `lanes` asks for what the processor has.
 #![no_std]
 #![deny(
     clippy::unwrap_used,

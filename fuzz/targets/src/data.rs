@@ -66,6 +66,72 @@ pub fn esp_packet(data: &[u8]) {
     assert_eq!((opened.next_header, &opened.packet.octets()[..data.len()]), (4, data));
 }
 
+/// A packet of a batch.
+struct InBatch<'k> {
+    sequence: u64,
+    payload: Vec<u8>,
+    key: &'k (SealKey, OpenKey),
+    /// The octet that is forged on the way, as a part of 256 of the packet.
+    forged: Option<u8>,
+}
+
+/// ESP packets of two keys and many lengths, some of them forged on the way: sealed and opened together, each is what it is
+/// alone.
+pub fn esp_batch(data: &[u8]) {
+    let Some((&[one, other, extended], data)) = data.split_first_chunk() else { return };
+    let keys = [one, other].map(|which| {
+        let suites = Suite::all().count();
+        let suite = Suite::all().nth(usize::from(which) % suites).expect("there are as many");
+        let (bits, keymat) = (bits(extended & 1 != 0), keymat(suite));
+        let sealer = SealKey::new(suite, bits, &keymat).expect("key material of the right length");
+        (sealer, OpenKey::new(suite, bits, &keymat).expect("key material of the right length"))
+    });
+    let packets = data.as_chunks().0.iter().zip(1..=80).map(|(&[low, high, flags, forged], sequence)| InBatch {
+        sequence,
+        payload: vec![flags; u16::from_le_bytes([low, high % 8]).into()],
+        key: &keys[usize::from(flags & 1)],
+        forged: (flags & 2 != 0).then_some(forged),
+    });
+    let packets: Vec<_> = packets.collect();
+    let mut wire = sealed_together(&packets);
+    assert_eq!(wire, packets.chunks(1).flat_map(sealed_together).collect::<Vec<_>>());
+    for (sealed, packet) in wire.iter_mut().zip(&packets) {
+        if let Some(part) = packet.forged {
+            let at = usize::from(part) * sealed.len() / 256;
+            sealed[at] ^= 0x10;
+        }
+    }
+    let mut arrived = wire.clone();
+    let jobs = arrived.iter_mut().zip(&packets).map(|(octets, packet)| arriving(octets, packet));
+    let mut jobs: Vec<_> = jobs.collect();
+    open_batch(&mut jobs);
+    for ((job, octets), packet) in jobs.into_iter().zip(&mut wire).zip(&packets) {
+        let mut alone = [arriving(octets, packet)];
+        open_batch(&mut alone);
+        let [alone] = alone;
+        assert_eq!((job.outcome(), job.packet().octets()), (alone.outcome(), alone.packet().octets()));
+        if packet.forged.is_none() {
+            assert_eq!(job.finish().expect("what we sealed").packet.octets(), packet.payload);
+        }
+    }
+}
+
+fn sealed_together(packets: &[InBatch<'_>]) -> Vec<Vec<u8>> {
+    let mut buffers: Vec<_> = packets.iter().map(|of| roomy(&of.payload)).collect();
+    let jobs = buffers.iter_mut().zip(packets).map(|(buffer, of)| {
+        let (sealer, _) = of.key;
+        SealJob::new(sealer, packet(buffer, &of.payload), 0x1234, of.sequence, 4)
+    });
+    let mut jobs: Vec<_> = jobs.collect();
+    seal_batch(&mut jobs);
+    jobs.into_iter().map(|job| job.finish().expect("there is room").octets().to_vec()).collect()
+}
+
+fn arriving<'k, 'b>(octets: &'b mut [u8], of: &InBatch<'k>) -> OpenJob<'k, 'b> {
+    let (_, opener) = of.key;
+    OpenJob::new(opener, Packet::whole(octets), of.sequence)
+}
+
 /// The text of an ESP packet, padding and trailer included, as somebody with the keys would make it.
 pub fn esp_text(data: &[u8]) {
     let cipher = CipherAlgorithm::AesCbc(AesKey::Bits128);

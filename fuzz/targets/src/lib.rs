@@ -48,6 +48,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("l2tp_data", l2tp::data),
     ("l2tp_machine", l2tp::machine),
     ("esp_packet", data::esp_packet),
+    ("esp_batch", data::esp_batch),
     ("esp_text", data::esp_text),
     ("ah_packet", data::ah_packet),
     ("ipcomp", data::ipcomp),
