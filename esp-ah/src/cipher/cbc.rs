@@ -100,10 +100,7 @@ impl<N: ArraySize> BlockCipherEncClosure for Alone<'_, N> {
                 return;
             }
             for block in blocks.iter_mut().take(count) {
-                let mut text = xor(&chain, block);
-                backend.encrypt_block((&mut text).into());
-                *block = text.clone();
-                chain = text;
+                encrypt_block(backend, &mut chain, block);
             }
             at = at.saturating_add(count.saturating_mul(N::USIZE));
             behind(octets.get(..at).unwrap_or_default());
@@ -188,10 +185,7 @@ fn step<'a, N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>>(
 ) {
     for (chain, blocks) in lanes {
         if let Some(block) = blocks.next() {
-            let mut text = xor(chain, block);
-            backend.encrypt_block((&mut text).into());
-            *block = text.clone();
-            *chain = text;
+            encrypt_block(backend, chain, block);
         }
     }
 }
@@ -229,19 +223,11 @@ fn advance_full<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>, const L: 
     lanes: &mut [Lane<'_, N>; L],
     steps: usize,
 ) {
-    let mut chains = lanes.each_ref().map(|lane| lane.chain.clone());
-    let mut blocks = lanes.each_mut().map(|lane| lane.take(steps).iter_mut());
+    let mut running = lanes.each_mut().map(|lane| (lane.chain.clone(), lane.take(steps).iter_mut()));
     for _ in 0..steps {
-        for (chain, blocks) in chains.iter_mut().zip(&mut blocks) {
-            if let Some(block) = blocks.next() {
-                let mut text = xor(chain, block);
-                backend.encrypt_block((&mut text).into());
-                *block = text.clone();
-                *chain = text;
-            }
-        }
+        step(backend, &mut running);
     }
-    for (lane, chain) in lanes.iter_mut().zip(chains) {
+    for (lane, (chain, _)) in lanes.iter_mut().zip(running) {
         lane.chain = chain;
     }
 }
@@ -256,13 +242,23 @@ fn advance_some<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>>(
     for _ in 0..steps {
         for lane in lanes.iter_mut() {
             if let [block] = lane.take(1) {
-                let mut text = xor(&lane.chain, block);
-                backend.encrypt_block((&mut text).into());
-                *block = text.clone();
-                lane.chain = text;
+                encrypt_block(backend, &mut lane.chain, block);
             }
         }
     }
+}
+
+/// Encrypts one block: `C_i = E_K(P_i xor C_{i-1})`.
+#[inline(always)]
+fn encrypt_block<N: ArraySize, B: BlockCipherEncBackend<BlockSize = N>>(
+    backend: &B,
+    chain: &mut Array<u8, N>,
+    block: &mut Array<u8, N>,
+) {
+    let mut text = xor(chain, block);
+    backend.encrypt_block((&mut text).into());
+    *block = text.clone();
+    *chain = text;
 }
 
 #[inline(always)]

@@ -8,7 +8,8 @@ use zeroize::Zeroize;
 
 /// The OpenSSL library of the system: HMAC-SHA2-384-192 and HMAC-SHA2-512-256 in assembly.
 ///
-/// A [`Provider`] that asks it for hashes, and another one for combined modes, has both.
+/// It is for packets that come one at a time: those of a batch are hashed side by side by this crate only. A
+/// [`Provider`] that asks it for hashes, and another one for combined modes, has both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenSsl;
 

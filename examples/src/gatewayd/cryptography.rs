@@ -11,8 +11,8 @@ use std::sync::Arc;
 pub enum Cryptography {
     /// The libraries of the family, in Rust.
     BuiltIn,
-    /// The `ring` library for AES-GCM with an ICV of 16 octets and for ChaCha20-Poly1305, which it does faster; the same
-    /// as before for all else.
+    /// The `ring` library for AES-GCM with an ICV of 16 octets and for ChaCha20-Poly1305, which it does faster; the
+    /// libraries of the family for all else.
     Ring,
 }
 
