@@ -1,4 +1,4 @@
-//! Hash functions as HMAC sees them: a state, and a function over whole blocks.
+//! The five hash functions, and blocks of several messages taken side by side.
 
 use arrayvec::ArrayVec;
 use zeroize::Zeroize;

@@ -31,6 +31,8 @@ pub(crate) trait Address: Copy + Ord + Debug {
     fn and(self, mask: Self) -> Self;
     /// Both addresses as one number, to be hashed.
     fn join(local: Self, remote: Self) -> u64;
+    /// The first bits, as many as the longest of `COARSE`.
+    fn site(self) -> u64;
     /// The lowest bits after the last `shift`.
     fn shifted(self, shift: u32) -> usize;
     fn common_prefix(first: Self, last: Self) -> u32;
@@ -84,6 +86,11 @@ impl Address for u32 {
     #[inline(always)]
     fn join(local: Self, remote: Self) -> u64 {
         u64::from(local) << 32 | u64::from(remote)
+    }
+
+    #[inline(always)]
+    fn site(self) -> u64 {
+        (self >> 8).into()
     }
 
     #[inline(always)]
@@ -147,6 +154,11 @@ impl Address for u128 {
     #[inline(always)]
     fn join(local: Self, remote: Self) -> u64 {
         mix((local >> 64) as u64, local as u64) ^ mix(remote as u64, (remote >> 64) as u64)
+    }
+
+    #[inline(always)]
+    fn site(self) -> u64 {
+        (self >> 64) as u64
     }
 
     #[inline(always)]

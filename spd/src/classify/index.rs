@@ -1,13 +1,14 @@
 use super::above;
 use super::address::Address;
 use super::entry::{Entry, Flat};
+use super::sites::Sites;
 use super::slab::Slab;
 use alloc::boxed::Box;
 use alloc::vec;
 
 /// For a coarse cut of each field, which tables hold an entry that can match: a bit for each of 64 tables.
 ///
-/// A look-up joins five words and asks only the tables that are left. Bits of entries that went stay until
+/// A look-up joins a word of each and asks only the tables that are left. Bits of entries that went stay until
 /// the index is built again: they cost a vain look into a table, never a wrong answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
@@ -16,6 +17,8 @@ pub(crate) struct Index {
     above: Box<Above>,
     /// For coarser cuts of both addresses together: entries that share a table share either more often than both.
     pairs: Pairs,
+    /// Where entries share tables with more.
+    sites: Option<Sites>,
     /// For how many entries its size is.
     sized_for: usize,
 }
@@ -29,6 +32,8 @@ const SIZES: [(usize, Size); 4] = [
 ];
 /// How large it is for more.
 const LARGEST: Size = Size { bits: 14, half: 7 };
+/// How many more bits pick the cell of a site: its cells take an eighth of the room each.
+const MORE_FOR_SITES: u32 = 2;
 /// Entries that are looked at to choose which bits pick the cell.
 const SAMPLE: usize = 256;
 
@@ -81,13 +86,13 @@ struct Above {
 
 impl Default for Index {
     fn default() -> Self {
-        Self::shaped::<u32>(&Slab::default())
+        Self::shaped::<u32>(&Slab::default(), false)
     }
 }
 
 impl Index {
-    /// Returns an index of no entries, shaped for these.
-    pub fn shaped<A: Address>(entries: &Slab<Entry<A>>) -> Self {
+    /// Returns an index of no entries, shaped for these; `with_sites` says whether it knows [`Sites`] as well.
+    pub fn shaped<A: Address>(entries: &Slab<Entry<A>>, with_sites: bool) -> Self {
         let size = SIZES.into_iter().find(|(most, _)| entries.len() <= *most);
         let Size { bits, half } = size.map_or(LARGEST, |(_, size)| size);
         let step = (entries.places() / SAMPLE).max(1);
@@ -99,6 +104,7 @@ impl Index {
             local: AddressCells { cut: local, cells: Cells::new(1 << bits) },
             remote: AddressCells { cut: remote, cells: Cells::new(1 << bits) },
             pairs: Pairs { local: pairs.0, remote: pairs.1, cells: Cells::new(1 << (2 * half)) },
+            sites: with_sites.then(|| Sites::new(bits + MORE_FOR_SITES)),
             above: Box::new(Above { local_port: Cells::FIXED, remote_port: Cells::FIXED, protocol: Cells::FIXED }),
             sized_for: entries.len().max(32),
         }
@@ -113,7 +119,9 @@ impl Index {
     #[inline(always)]
     pub fn tables<A: Address>(&self, key: &Flat<A>) -> u64 {
         let cells = &*self.above;
-        self.local.cells.at(self.local.cut.cell(key.local))
+        let sites = self.sites.as_ref().map_or(u64::MAX, |sites| sites.tables(key));
+        sites
+            & self.local.cells.at(self.local.cut.cell(key.local))
             & self.remote.cells.at(self.remote.cut.cell(key.remote))
             & self.pairs.at(key.local, key.remote)
             & cells.remote_port.at(port_cell(above::remote_port(key.above)))
@@ -124,6 +132,9 @@ impl Index {
     /// Notes that an entry stands in a table; returns how many words that wrote.
     pub fn add<A: Address>(&mut self, table: usize, entry: &Entry<A>) -> u64 {
         let bit = 1 << (table & 63);
+        if let Some(sites) = &mut self.sites {
+            sites.add(bit, entry);
+        }
         let ports = |range: (u16, u16)| Some((port_cell(range.0), port_cell(range.1)));
         let (local_ports, remote_ports) = (ports(entry.above.local_port()), ports(entry.above.remote_port()));
         let (first, last) = entry.above.protocol();
@@ -148,6 +159,7 @@ impl Index {
         size_of::<Self>()
             + size_of::<Above>()
             + cells.into_iter().map(|cells| size_of_val(&*cells.tables)).sum::<usize>()
+            + self.sites.as_ref().map_or(0, Sites::octets)
     }
 }
 

@@ -13,6 +13,7 @@ mod chains;
 mod covered;
 mod entry;
 mod index;
+mod sites;
 mod slab;
 mod table;
 mod tables;

@@ -359,7 +359,7 @@ impl<A: Address> Tables<A> {
                 *place = number as u8;
             }
         }
-        let index = Index::shaped(&self.entries);
+        let index = Index::shaped(&self.entries, !self.fine);
         self.work += index.words();
         self.renewal = Some(Box::new(Renewal { index, done: 0, numbers, best: [u64::MAX; MAX_TABLES] }));
         if self.entries.places() <= AT_ONCE {
