@@ -1,7 +1,7 @@
 use crate::counters::count;
 use crate::entry::{InboundKeys, OutboundKeys};
 use crate::inbound::{Found, live};
-use crate::outbound::{Admitted, Where};
+use crate::outbound::Where;
 use crate::{DropReason, Opened, SaHandle, SaProtocol, Sad, SealRefusal};
 use drive::{Instant, Path};
 use esp_ah::Packet;
@@ -26,15 +26,17 @@ impl Sad {
             }
         });
         self.count_looked_up(1, u64::from(admitted.as_ref().err() == Some(&SealRefusal::Stale)));
-        let admitted = admitted?;
-        let Admitted { sequence, spi, .. } = admitted;
-        let sealed = match self.outbound(association).and_then(|found| found.keys.as_ref()) {
-            Some(OutboundKeys::Ah(key)) => ah_seal(key, packet, spi, sequence).map_err(SealRefusal::Ah),
+        let sequence = admitted?;
+        let found = self.outbound(association).ok_or(SealRefusal::Stale)?;
+        let sealed = match &found.keys {
+            Some(OutboundKeys::Ah(key)) => {
+                ah_seal(key, packet, found.common.spi.get(), sequence).map_err(SealRefusal::Ah)
+            }
             Some(OutboundKeys::Esp(_)) => Err(SealRefusal::OtherProtocol),
             Some(OutboundKeys::Elsewhere(_)) => Err(SealRefusal::KeysElsewhere),
             None => Err(SealRefusal::Stale),
         };
-        self.account(now, association, admitted, sealed.err());
+        self.account(now, association, sequence, octets, sealed.err());
         sealed.map(|()| sequence)
     }
 

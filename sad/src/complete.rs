@@ -1,6 +1,5 @@
 use crate::counters::count;
 use crate::inbound::Found;
-use crate::outbound::Admitted;
 use crate::{
     AfterRemoval, DropReason, EngineFailure, OpenFailure, OpenTicket, Opened, OpenedPayload, Sad, SealFailure,
     SealRefusal, SealTicket, Unopened,
@@ -48,7 +47,7 @@ impl Sad {
             return Err(failure.into());
         }
         found.tally.carried.count(octets);
-        self.account(now, association, Admitted { sequence, spi: spi.get(), octets }, None);
+        self.account(now, association, sequence, octets, None);
         Ok(sequence)
     }
 

@@ -96,14 +96,6 @@ pub(crate) enum Where {
     Elsewhere,
 }
 
-/// What the first pass found out about a packet.
-#[derive(Clone, Copy)]
-pub(crate) struct Admitted {
-    pub sequence: u64,
-    pub spi: u32,
-    pub octets: u64,
-}
-
 impl Sad {
     /// Seals packets in place: association, lifetime, sequence number, IV, padding, encryption, ICV.
     ///
@@ -126,13 +118,9 @@ impl Sad {
     }
 
     fn seal_lot(&mut self, now: Instant, lot: &mut [Outgoing<'_>]) {
-        let mut admitted: Lot<Option<Admitted>> = Lot::new();
         for item in lot.iter_mut() {
-            let found = self.admit(now, item.association, SaProtocol::Esp, item.packet.len() as u64, Where::Here);
-            if let Err(refusal) = found {
-                item.outcome = Err(refusal);
-            }
-            admitted.push(found.ok());
+            // What will have become of it if nothing goes wrong.
+            item.outcome = self.admit(now, item.association, SaProtocol::Esp, item.packet.len() as u64, Where::Here);
         }
         let stale = lot.iter().filter(|item| item.outcome == Err(SealRefusal::Stale)).count();
         self.count_looked_up(lot.len() as u64, stale as u64);
@@ -140,10 +128,12 @@ impl Sad {
         let mut outcomes = Lot::new();
         {
             let mut jobs: Lot<Option<SealJob<'_, '_>>> = Lot::new();
-            jobs.extend(lot.iter_mut().zip(&admitted).map(|(item, admitted)| {
-                let Admitted { sequence, spi, .. } = (*admitted)?;
-                match self.outbound(item.association)?.keys.as_ref()? {
+            jobs.extend(lot.iter_mut().map(|item| {
+                let sequence = item.outcome.ok()?;
+                let found = self.outbound(item.association)?;
+                match found.keys.as_ref()? {
                     OutboundKeys::Esp(key) => {
+                        let spi = found.common.spi.get();
                         let job = SealJob::new(key, item.packet.reborrow(), spi, sequence, item.next_header);
                         Some(job.with_filler(item.filler))
                     }
@@ -155,17 +145,19 @@ impl Sad {
             outcomes.extend(jobs.iter().map(|job| job.as_ref().map(|job| (job.outcome(), job.packet().range()))));
         }
 
-        for ((item, admitted), outcome) in lot.iter_mut().zip(&admitted).zip(&outcomes) {
-            let (Some(admitted), Some((outcome, range))) = (admitted, outcome) else { continue };
-            item.outcome = match *outcome {
-                Ok(()) => {
+        for (item, outcome) in lot.iter_mut().zip(&outcomes) {
+            let Ok(sequence) = item.outcome else { continue };
+            // What failed is as long as it was.
+            let octets = item.packet.len() as u64;
+            match outcome {
+                Some((Ok(()), range)) => {
                     // The range came out of this very buffer.
                     let _ = item.packet.set_range(range.clone());
-                    Ok(admitted.sequence)
                 }
-                Err(error) => Err(error.into()),
-            };
-            self.account(now, item.association, *admitted, item.outcome.err());
+                Some((Err(error), _)) => item.outcome = Err((*error).into()),
+                None => item.outcome = Err(SealRefusal::NotRun),
+            }
+            self.account(now, item.association, sequence, octets, item.outcome.err());
         }
         // Not before those are sealed that got the last numbers.
         for item in lot.iter().filter(|item| item.outcome == Err(SealRefusal::SequenceExhausted)) {
@@ -185,7 +177,7 @@ impl Sad {
         self.reach(association, Hardness::Hard, LimitKind::Sequence);
     }
 
-    /// Checks the association and takes a sequence number; counts the packet as carried if it is sealed here.
+    /// Checks the association and takes a sequence number, which it returns; counts the packet as carried if it is sealed here.
     ///
     /// Where this says [`SealRefusal::SequenceExhausted`] the caller calls [`exhausted`](Self::exhausted).
     #[inline]
@@ -196,7 +188,7 @@ impl Sad {
         protocol: SaProtocol,
         octets: u64,
         place: Where,
-    ) -> Result<Admitted, SealRefusal> {
+    ) -> Result<u64, SealRefusal> {
         let found = self.outbound_mut(association).ok_or(SealRefusal::Stale)?;
         if found.common.protocol != protocol {
             return Err(SealRefusal::OtherProtocol);
@@ -217,32 +209,31 @@ impl Sad {
             Where::Here => tally.carried.count(octets),
             Where::Elsewhere => tally.unsent().tickets.begin(),
         }
-        let spi = found.common.spi.get();
         if found.sequence.is_due(sequence) {
             self.actions.push_back(Action::SnapshotDue { association });
         }
-        Ok(Admitted { sequence, spi, octets })
+        Ok(sequence)
     }
 
-    /// Takes a failed packet back out of the count, and acts on limits that were reached.
+    /// Takes a failed packet of so many octets back out of the count, and acts on limits that were reached.
     pub(crate) fn account(
         &mut self,
         now: Instant,
         association: SaHandle,
-        admitted: Admitted,
+        sequence: u64,
+        octets: u64,
         refusal: Option<SealRefusal>,
     ) {
         let Some(found) = self.outbound_mut(association) else { return };
         let tally = &mut found.tally;
         if let Some(refusal) = refusal {
-            tally.carried.take_back(admitted.octets);
+            tally.carried.take_back(octets);
             tally.refuse(refusal);
             return;
         }
         found.common.set_used(now);
         let limit = found.common.limit_reached(tally.carried);
-        let nearly_used_up =
-            found.common.state == SaState::Mature && admitted.sequence >= soft_sequence(found.sequence.bits());
+        let nearly_used_up = found.common.state == SaState::Mature && sequence >= soft_sequence(found.sequence.bits());
         if let Some((hardness, kind)) = limit {
             self.reach(association, hardness, kind);
         } else if nearly_used_up {

@@ -1,6 +1,6 @@
 use crate::entry::InboundKeys;
 use crate::inbound::{Found, live};
-use crate::outbound::{Admitted, Where};
+use crate::outbound::Where;
 use crate::{DropReason, Incoming, OpenTicket, SaHandle, SaProtocol, Sad, SealRefusal, SealTicket};
 use drive::{Instant, Path};
 use esp_ah::ah::{AhError, AhPlace};
@@ -67,7 +67,7 @@ impl Sad {
             }
         });
         self.count_looked_up(1, (admitted.as_ref().err() == Some(&SealRefusal::Stale)).into());
-        let Admitted { sequence, .. } = admitted?;
+        let sequence = admitted?;
         let found = self.outbound(association).ok_or(SealRefusal::Stale)?;
         // What was admitted carries, and has keys.
         let keys = found.keys.as_ref().ok_or(SealRefusal::Stale)?.describe();
