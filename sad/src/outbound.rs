@@ -177,7 +177,7 @@ impl Sad {
         self.reach(association, Hardness::Hard, LimitKind::Sequence);
     }
 
-    /// Checks the association and takes a sequence number, which it returns; counts the packet as carried if it is sealed here.
+    /// Checks the association, takes a sequence number and returns it; counts the packet as carried if it is sealed here.
     ///
     /// Where this says [`SealRefusal::SequenceExhausted`] the caller calls [`exhausted`](Self::exhausted).
     #[inline]
