@@ -8,7 +8,7 @@ use zeroize::Zeroize;
 
 /// The OpenSSL library of the system: HMAC-SHA2-384-192 and HMAC-SHA2-512-256 in assembly.
 ///
-/// It is for packets that come one at a time: those of a batch are hashed side by side by this crate only. A
+/// It is for packets that come one at a time: only the hashes of this crate take those of a batch side by side. A
 /// [`Provider`] that asks it for hashes, and another one for combined modes, has both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenSsl;
